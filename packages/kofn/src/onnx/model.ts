@@ -1,0 +1,123 @@
+/**
+ * A model in memory: the ONNX messages as plain mutable objects.
+ *
+ * Values (tensors that flow between nodes) are named by strings, as in the file. Everything in the file that kofn has
+ * no use for is kept as undecoded `unknown` fields and written back.
+ */
+
+import type { DataType } from "./dtype.js";
+import type { Tensor } from "./tensor.js";
+
+/** A dimension: a size, a symbolic name ("batch"), or undefined if the file says nothing. */
+export type Dim = number | string | undefined;
+
+/** Element type and shape of a value. A shape of undefined means that not even the rank is known. */
+export interface ValueType {
+  readonly dtype: DataType;
+  readonly shape: readonly Dim[] | undefined;
+}
+
+/** A graph input or output. `type` is undefined where the file has none, or one that is no tensor. */
+export interface ValueInfo {
+  name: string;
+  type: ValueType | undefined;
+  unknown?: Uint8Array;
+}
+
+export type Attribute =
+  | { readonly kind: "float"; readonly value: number }
+  | { readonly kind: "int"; readonly value: bigint }
+  | { readonly kind: "string"; readonly value: Uint8Array }
+  | { readonly kind: "tensor"; readonly value: Tensor }
+  | { readonly kind: "graph"; readonly value: Graph }
+  | { readonly kind: "floats"; readonly value: readonly number[] }
+  | { readonly kind: "ints"; readonly value: readonly bigint[] }
+  | { readonly kind: "strings"; readonly value: readonly Uint8Array[] }
+  /** An attribute of a kind that kofn does not read (sparse tensors, types, references): the whole message. */
+  | { readonly kind: "opaque"; readonly value: Uint8Array };
+
+export interface Node {
+  /** Operator, such as "Conv". */
+  op: string;
+  /** "" is the standard ONNX domain; "kofn" is kofn's own dialect, which lowering removes. */
+  domain: string;
+  name: string;
+  /** Names of values; "" is an optional input that is left out. */
+  inputs: string[];
+  outputs: string[];
+  attributes: Map<string, Attribute>;
+  unknown?: Uint8Array;
+}
+
+export interface Graph {
+  name: string;
+  inputs: ValueInfo[];
+  outputs: ValueInfo[];
+  /** In an order in which every value is made before it is used. */
+  nodes: Node[];
+  initializers: Map<string, Tensor>;
+  /** Types of inner values, where they are known. */
+  valueTypes: Map<string, ValueType>;
+  unknown?: Uint8Array;
+}
+
+export interface Model {
+  irVersion: number;
+  producerName: string;
+  producerVersion: string;
+  /** Version of each operator set in use, by domain. */
+  opsets: Map<string, number>;
+  graph: Graph;
+  metadata: Map<string, string>;
+  unknown?: Uint8Array;
+}
+
+/** The operator set that kofn computes in: what it emits, and what imported models are brought to. */
+export const OPSET = 21;
+/** The IR version that goes with {@link OPSET}. */
+export const IR_VERSION = 10;
+
+export const float = (value: number): Attribute => ({ kind: "float", value });
+export const int = (value: number): Attribute => ({ kind: "int", value: BigInt(value) });
+export const ints = (values: readonly number[]): Attribute => ({ kind: "ints", value: values.map(BigInt) });
+export const string = (value: string): Attribute => ({
+  kind: "string",
+  value: new TextEncoder().encode(value),
+});
+export const tensorAttribute = (value: Tensor): Attribute => ({ kind: "tensor", value });
+
+export function emptyGraph(name: string): Graph {
+  return { name, inputs: [], outputs: [], nodes: [], initializers: new Map(), valueTypes: new Map() };
+}
+
+/** An attribute of a node, or the default where the node has none. */
+export function getInt(node: Node, name: string, fallback: number): number {
+  const attribute = node.attributes.get(name);
+  return attribute?.kind === "int" ? clamp(attribute.value) : fallback;
+}
+
+export function getInts(node: Node, name: string, fallback: readonly number[]): readonly number[];
+export function getInts(node: Node, name: string): readonly number[] | undefined;
+export function getInts(
+  node: Node,
+  name: string,
+  fallback?: readonly number[],
+): readonly number[] | undefined {
+  const attribute = node.attributes.get(name);
+  return attribute?.kind === "ints" ? attribute.value.map(clamp) : fallback;
+}
+
+export function getFloat(node: Node, name: string, fallback: number): number {
+  const attribute = node.attributes.get(name);
+  return attribute?.kind === "float" ? attribute.value : fallback;
+}
+
+export function getString(node: Node, name: string, fallback: string): string {
+  const attribute = node.attributes.get(name);
+  return attribute?.kind === "string" ? new TextDecoder().decode(attribute.value) : fallback;
+}
+
+/** int64 attributes reach beyond what a number holds exactly only as "to the end" markers, so clamping keeps their meaning. */
+function clamp(value: bigint): number {
+  return Number(BigInt.asIntN(54, value) === value ? value : value < 0n ? -(2n ** 53n) : 2n ** 53n);
+}

@@ -1,0 +1,125 @@
+/**
+ * The operators that kofn knows: those of ONNX (domain "", at {@link OPSET}) and its own dialect (domain "kofn").
+ *
+ * Tables over these names are total (`OpTable`), so the compiler names a missing rule. The dialect exists only inside
+ * the compiler: a gradient or a sampler stays one node, with one meaning, until `lower` chooses standard ops for it.
+ */
+
+import { InputError } from "../errors.js";
+import type { Node } from "./model.js";
+
+export const ONNX_OPS = [
+  "Abs",
+  "Add",
+  "And",
+  "ArgMax",
+  "AveragePool",
+  "Cast",
+  "Clip",
+  "Concat",
+  "Constant",
+  "ConstantOfShape",
+  "Conv",
+  "CumSum",
+  "Div",
+  "Dropout",
+  "Equal",
+  "Exp",
+  "Expand",
+  "Flatten",
+  "Gather",
+  "GatherElements",
+  "Gemm",
+  "GlobalAveragePool",
+  "Greater",
+  "GreaterOrEqual",
+  "Identity",
+  "Less",
+  "LessOrEqual",
+  "Log",
+  "LogSoftmax",
+  "MatMul",
+  "Max",
+  "MaxPool",
+  "Min",
+  "Mul",
+  "Neg",
+  "Not",
+  "Or",
+  "Pad",
+  "Pow",
+  "Range",
+  "Reciprocal",
+  "ReduceMax",
+  "ReduceMean",
+  "ReduceSum",
+  "Relu",
+  "Reshape",
+  "ScatterElements",
+  "Shape",
+  "Sigmoid",
+  "Sign",
+  "Slice",
+  "Softmax",
+  "Split",
+  "Sqrt",
+  "Squeeze",
+  "Sub",
+  "Sum",
+  "Tanh",
+  "TopK",
+  "Transpose",
+  "Unsqueeze",
+  "Where",
+] as const;
+
+export const KOFN_OPS = [
+  /** (dY, Y) -> dX: dY where the activation Y = Relu(X) is positive, else 0. */
+  "ReluGrad",
+  /** (dY, W; attributes of the Conv; input_shape) -> dX. */
+  "ConvGradInput",
+  /** (dY, X; attributes of the Conv; kernel_shape) -> dW of shape [Cout, Cin / group, ...kernel_shape]. */
+  "ConvGradWeight",
+  /** (dY, X, Y; attributes of the MaxPool) -> dX: each dY goes to the first maximum of its window. */
+  "MaxPoolGrad",
+  /** (dY; attributes of the AveragePool; input_shape) -> dX. */
+  "AveragePoolGrad",
+  /** (logits [B, C], labels int64 [B]) -> mean over the batch of -log softmax(logits)[label], a scalar. */
+  "SoftmaxCrossEntropy",
+  /** (logits [B, C], labels int64 [B]) -> (softmax(logits) - onehot(labels)) / B. */
+  "SoftmaxCrossEntropyGrad",
+  /**
+   * (phi [R, n], noise [R, n], tau scalar, k int64 scalar) -> mask [R, n]: 1 for the k largest of phi + noise in each
+   * row, ties by lower index, else 0. Its gradient is that of the relaxed k-hot sample (straight-through).
+   */
+  "KofN",
+  /** (dMask [R, n], phi, noise, tau, k) -> dPhi [R, n]: the relaxed k-hot sample's transposed Jacobian times dMask. */
+  "KofNGrad",
+] as const;
+
+export type OnnxOp = (typeof ONNX_OPS)[number];
+export type KofnOp = (typeof KOFN_OPS)[number];
+export type OpName = OnnxOp | KofnOp;
+
+/** A table with an entry for every operator. */
+export type OpTable<Entry> = { readonly [Op in OpName]: Entry };
+
+const ONNX_SET: ReadonlySet<string> = new Set(ONNX_OPS);
+const KOFN_SET: ReadonlySet<string> = new Set(KOFN_OPS);
+
+/** Whether the operator is one that kofn knows, in the domain in which it knows it. */
+export function isKnown(node: Node): boolean {
+  return (node.domain === "" && ONNX_SET.has(node.op)) || (node.domain === "kofn" && KOFN_SET.has(node.op));
+}
+
+/**
+ * The node's operator, as a key of an {@link OpTable}.
+ *
+ * @throws InputError naming the node, if kofn does not know its operator.
+ */
+export function opOf(node: Node): OpName {
+  if (isKnown(node)) return node.op as OpName;
+  const where = node.name === "" ? `the node that makes "${node.outputs[0]}"` : `node "${node.name}"`;
+  const domain = node.domain === "" ? "" : ` of domain "${node.domain}"`;
+  throw new InputError(`${where} has the operator ${node.op}${domain}, which kofn does not know`);
+}

@@ -1,0 +1,52 @@
+/** What is to be pruned, as users say it, and as it was understood for one weight of a model. */
+
+/** What one prunable unit is. */
+export type Granularity = "weights" | "kernels" | "maps";
+
+/** How many units of each group are kept. */
+export type Amount =
+  /** Exactly k units of each group. */
+  | { readonly k: number }
+  /** The nearest whole number to this fraction of each group (0 < keep <= 1), at least 1. */
+  | { readonly keep: number }
+  /** k of every n consecutive units of the fan-in (N:M sparsity); granularity `weights` only. */
+  | { readonly tile: readonly [k: number, n: number] };
+
+/** How to prune one layer. */
+export interface PruneRule {
+  readonly granularity: Granularity;
+  readonly amount: Amount;
+  /** `weights` only: each 2-D kernel is a group, instead of the whole fan-in of an output channel. */
+  readonly per?: "kernel";
+  /** So many consecutive output channels use one mask. Default 1. */
+  readonly share?: number;
+}
+
+/** Layer glob -> rule; "none" leaves the layer dense. Later entries win. */
+export type PruneSpec = Readonly<Record<string, PruneRule | "none">>;
+
+/** A layer of a model whose weight can be pruned. */
+export interface PrunableLayer {
+  /** Name of the layer, as the user writes it: "fc1". */
+  readonly name: string;
+  /** Name of the weight tensor: "fc1.weight". */
+  readonly weight: string;
+  /** Name of the bias tensor, where the layer has one. */
+  readonly bias?: string;
+  /** Dimensions of the weight tensor as stored. */
+  readonly dims: readonly number[];
+  /** Whether the weight is stored [in, out] (MatMul, Gemm without transB) instead of [out, in, ...kernel]. */
+  readonly transposed: boolean;
+}
+
+/** One pruned weight: R groups of n units, of which exactly k are kept. */
+export interface PrunedLayer extends PrunableLayer {
+  readonly granularity: Granularity;
+  readonly per?: "kernel";
+  readonly share: number;
+  /** R */
+  readonly groups: number;
+  readonly n: number;
+  /** The target k. */
+  readonly k: number;
+}

@@ -1,0 +1,183 @@
+/** What a training run is asked for, what it tells while it runs, and what it reports. */
+
+import type { Dataset } from "../data/types.js";
+import type { Model } from "../onnx/model.js";
+import type { Amount, Granularity, PruneSpec } from "../prune/types.js";
+
+export const PROVIDERS = ["cpu", "wasm", "webgpu", "cuda"] as const;
+export type Provider = (typeof PROVIDERS)[number];
+
+/** A value that changes over training. Progress runs from 0 (first step) to 1 (last step). */
+export type Schedule =
+  | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "linear"; readonly from: number; readonly to: number }
+  | { readonly kind: "cosine"; readonly from: number; readonly to: number }
+  /** Multiplied by `factor` at each of the given progresses. */
+  | { readonly kind: "step"; readonly from: number; readonly at: readonly number[]; readonly factor: number };
+
+export interface AdamOptions {
+  readonly kind: "adam";
+  readonly lr: number;
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly epsilon?: number;
+  /** Decoupled weight decay (AdamW). */
+  readonly weightDecay?: number;
+}
+
+export interface SgdOptions {
+  readonly kind: "sgd";
+  readonly lr: number;
+  readonly momentum?: number;
+  readonly nesterov?: boolean;
+  readonly weightDecay?: number;
+}
+
+export type OptimizerOptions = AdamOptions | SgdOptions;
+
+/** How the learning rate goes over training. */
+export type LearningRateSchedule = "constant" | "cosine" | "linear" | "step";
+
+/** Settings of the k-of-n sampler (DPP). */
+export interface SamplerOptions {
+  /** Temperature of the relaxed mask, linear from first to last step. Default [5, 0.5]. */
+  readonly tau?: readonly [from: number, to: number];
+  /** Scale of the Gumbel noise, linear from first to last step. Default [0.1, 0.1]. */
+  readonly beta?: readonly [from: number, to: number];
+  /** Weight of the entropy regulariser, sum over groups of H(softmax(phi)). Default 0. */
+  readonly entropy?: number;
+  /** Initial logits: normal with standard deviation 0.5, or from the weights' magnitudes. Default "normal". */
+  readonly init?: "normal" | "magnitude";
+  /** Optimizer of the logits. Default Adam with lr 0.03. */
+  readonly optimizer?: OptimizerOptions;
+  /** k falls from n to its target over this share of training (cubic). Default [0, 0]: k is at its target from the start. */
+  readonly shrink?: readonly [from: number, to: number];
+}
+
+export interface TrainOptions {
+  readonly model: Model;
+  readonly data: Dataset;
+  readonly prune?: PruneSpec;
+  /** Keep this much of every layer but the last; rules of `prune` win. */
+  readonly keep?: Amount;
+  /** Default 20. */
+  readonly epochs?: number;
+  /** Default 64. */
+  readonly batch?: number;
+  /** Default Adam with lr 0.001. */
+  readonly optimizer?: OptimizerOptions;
+  /** Default "cosine". */
+  readonly schedule?: LearningRateSchedule;
+  /** Share of training over which the learning rate rises linearly from 0. Default 0. */
+  readonly warmup?: number;
+  readonly sampler?: SamplerOptions;
+  /** Default 1. */
+  readonly seed?: number;
+  /** Threads of onnxruntime. Default: the number of cores. */
+  readonly threads?: number;
+  /** Default "cpu". */
+  readonly provider?: Provider;
+  /** Train on the first so many samples. */
+  readonly limit?: number;
+  /** Called often while training; cheap work only. */
+  readonly onProgress?: (progress: Progress) => void;
+  /** Called after each epoch. */
+  readonly onEpoch?: (epoch: EpochMetrics) => void;
+  /** Stops the run after the current step. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Progress {
+  /** Current epoch, from 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps done in the whole run, and their final number. */
+  readonly step: number;
+  readonly steps: number;
+  /** Running mean of the training loss in this epoch. */
+  readonly loss: number;
+  readonly learningRate: number;
+  readonly tau: number;
+  readonly samplesPerSecond: number;
+  readonly remainingSeconds: number;
+  /** Validation accuracy after the last finished epoch (a fraction). */
+  readonly validationAccuracy?: number;
+}
+
+/** One line of metrics.jsonl. */
+export interface EpochMetrics {
+  readonly epoch: number;
+  readonly step: number;
+  readonly train: { readonly loss: number; readonly accuracy: number };
+  readonly validation: Evaluation;
+  readonly learningRate: number;
+  readonly tau: number;
+  readonly beta: number;
+  readonly samplesPerSecond: number;
+  readonly seconds: number;
+  /** k of each pruned layer in this epoch, by layer name. */
+  readonly k: Readonly<Record<string, number>>;
+  /** Whether this epoch is the best so far on the validation split, with k at its target. */
+  readonly best: boolean;
+}
+
+export interface Evaluation {
+  readonly loss: number;
+  /** A fraction. */
+  readonly accuracy: number;
+}
+
+/** One row of report.json's `layers`: a pruned weight. */
+export interface LayerReport {
+  readonly name: string;
+  readonly weight: string;
+  readonly granularity: Granularity;
+  readonly per?: "kernel";
+  readonly share?: number;
+  readonly groups: number;
+  readonly n: number;
+  readonly k: number;
+  /** Weights of the layer, and how many of them the mask keeps. */
+  readonly weights: number;
+  readonly kept: number;
+  readonly confidence: number;
+  readonly diversity: number;
+}
+
+/** report.json */
+export interface Report {
+  readonly kofn: string;
+  readonly model: string;
+  readonly seed: number;
+  readonly provider: Provider;
+  readonly data: {
+    readonly name: string;
+    readonly train: number;
+    readonly validation: number;
+    readonly test: number;
+  };
+  readonly result: { readonly validation: Evaluation; readonly test: Evaluation };
+  readonly totals: {
+    /** Weights of all layers that could be pruned, without biases. */
+    readonly weights: number;
+    readonly kept: number;
+    /** weights / kept */
+    readonly compression: number;
+    /** Multiply-accumulates of one forward pass for one sample: dense, and with kept weights alone. */
+    readonly macs: number;
+    readonly macsKept: number;
+    /** Bytes of all parameters as float32. */
+    readonly bytesDense: number;
+    /** Bytes that the packed file's parameters take: kept values as float32, and the mask in its smallest plain form. */
+    readonly bytesPacked: number;
+    /** The same with the mask at its limit of log2 C(n, k) bits per group. */
+    readonly bytesLimit: number;
+  };
+  readonly layers: readonly LayerReport[];
+  readonly training: {
+    readonly epochs: number;
+    readonly steps: number;
+    readonly seconds: number;
+    readonly samplesPerSecond: number;
+  };
+}
