@@ -22,8 +22,12 @@ export interface PruneRule {
   readonly share?: number;
 }
 
-/** Layer glob -> rule; "none" leaves the layer dense. Later entries win. */
-export type PruneSpec = Readonly<Record<string, PruneRule | "none">>;
+/**
+ * Layer glob -> rule; "none" leaves the layer dense. Later entries win. An object lists keys that are whole numbers
+ * ("0") before all others, whatever the order in which they were written; a Map keeps that order.
+ */
+export type PruneSpec =
+  Readonly<Record<string, PruneRule | "none">> | ReadonlyMap<string, PruneRule | "none">;
 
 /** A layer of a model whose weight can be pruned. */
 export interface PrunableLayer {

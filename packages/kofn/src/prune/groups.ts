@@ -1,0 +1,152 @@
+/**
+ * How the units of a pruned layer lie in its weight: between mask logits of shape [R, n] and the weight tensor.
+ *
+ * In the canonical view [Cout, fan-in] of a weight, fan-in = Cin / group * K, a unit is `share` consecutive rows by a span of
+ * consecutive columns: 1 (weights), K (kernels) or all of them (maps). The units in row-major order are [R, n] in
+ * row-major order, for every granularity; groups only decide where a row of [R, n] ends.
+ */
+
+import { KofnError } from "../errors.js";
+import { sizeOf } from "../onnx/tensor.js";
+import { canonicalDims } from "./spec.js";
+import type { PrunedLayer } from "./types.js";
+
+/**
+ * The steps from a tensor over units, [R, n], to one that broadcasts against the weight: Reshape to `unitDims`; where
+ * channels share masks, Expand to `expandDims`; Reshape to `maskDims` (equal to `unitDims` without sharing); where the weight
+ * is [in, out], Transpose by `perm`.
+ */
+export interface Arrangement {
+  readonly unitDims: readonly number[];
+  readonly expandDims?: readonly number[];
+  readonly maskDims: readonly number[];
+  readonly perm?: readonly number[];
+}
+
+/**
+ * How a mask of shape [R, n] is brought to the weight.
+ *
+ * @example
+ * // Conv [8, 4, 3, 3], kernels, share 2: R = 4, n = 4
+ * arrangement(layer); // { unitDims: [4, 1, 4], expandDims: [4, 2, 4], maskDims: [8, 4, 1, 1] }
+ */
+export function arrangement(layer: PrunedLayer): Arrangement {
+  const [outputs, inputs] = canonicalDims(layer);
+  const { span, columns } = unitsOf(layer);
+  const kernelDims = layer.dims.slice(2);
+  const ones = kernelDims.map(() => 1);
+  if (layer.granularity === "maps") {
+    const maskDims = layer.transposed ? [1, outputs] : [outputs, 1, ...ones];
+    return { unitDims: maskDims, maskDims };
+  }
+  const maskDims = [outputs, inputs, ...(span === 1 ? kernelDims : ones)];
+  const perm = layer.transposed ? { perm: [1, 0] } : {};
+  if (layer.share === 1) return { unitDims: maskDims, maskDims, ...perm };
+  const blocks = outputs / layer.share;
+  return {
+    unitDims: [blocks, 1, columns],
+    expandDims: [blocks, layer.share, columns],
+    maskDims,
+    ...perm,
+  };
+}
+
+/** The shape of a unit: `span` consecutive weights of the fan-in; `columns` units make up the fan-in. */
+function unitsOf(layer: PrunedLayer): { span: number; columns: number } {
+  const [, inputs, kernel] = canonicalDims(layer);
+  const fanIn = inputs * kernel;
+  const span = layer.granularity === "weights" ? 1 : layer.granularity === "kernels" ? kernel : fanIn;
+  return { span, columns: fanIn / span };
+}
+
+/** Calls `visit` with each index into the weight as stored, and the unit (an index into [R, n]) that it belongs to. */
+function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) => void): void {
+  const [outputs, inputs, kernel] = canonicalDims(layer);
+  const fanIn = inputs * kernel;
+  const { span, columns } = unitsOf(layer);
+  const outputStride = layer.transposed ? 1 : fanIn;
+  const inputStride = layer.transposed ? outputs : 1;
+  for (let output = 0; output < outputs; output++) {
+    const first = Math.floor(output / layer.share) * columns;
+    for (let column = 0, index = output * outputStride; column < columns; column++) {
+      for (let i = 0; i < span; i++, index += inputStride) visit(index, first + column);
+    }
+  }
+}
+
+/**
+ * The mask of the whole weight, in the weight's own layout.
+ *
+ * @param units [R, n], 1 for the units that are kept.
+ * @throws KofnError if `units` is not as long as the layer has units.
+ */
+export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
+  checkLength(layer, "units", units.length, layer.groups * layer.n);
+  const mask = new Uint8Array(sizeOf(layer.dims));
+  forEachWeight(layer, (index, unit) => {
+    mask[index] = units[unit];
+  });
+  return mask;
+}
+
+/**
+ * The sum of the magnitudes of each unit's weights, [R, n].
+ *
+ * @param weight the weight in its own layout.
+ * @throws KofnError if `weight` is not as long as the layer's dimensions say.
+ */
+export function unitsOfMagnitude(layer: PrunedLayer, weight: Float32Array): Float32Array {
+  checkLength(layer, "weights", weight.length, sizeOf(layer.dims));
+  const sums = new Float64Array(layer.groups * layer.n);
+  forEachWeight(layer, (index, unit) => {
+    sums[unit] += Math.abs(weight[index]);
+  });
+  return Float32Array.from(sums);
+}
+
+/**
+ * How many units of each group a weight-shaped mask keeps: R counts.
+ *
+ * @param mask 0 or 1 for each weight, in the weight's layout.
+ * @throws KofnError if the mask has another length or other values, or keeps a part of a unit.
+ */
+export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array {
+  checkLength(layer, "mask values", mask.length, sizeOf(layer.dims));
+  const unset = 255;
+  const units = new Uint8Array(layer.groups * layer.n).fill(unset);
+  forEachWeight(layer, (index, unit) => {
+    const value = mask[index];
+    if (value > 1) {
+      throw new KofnError(
+        `mask of "${layer.weight}": expected 0 or 1 everywhere, got ${value} at index ${index}.`,
+      );
+    }
+    if (units[unit] === unset) units[unit] = value;
+    else if (units[unit] !== value) {
+      throw new KofnError(
+        `mask of "${layer.weight}": unit ${unit % layer.n} of group ${Math.floor(unit / layer.n)} (granularity ${layer.granularity}${layer.share > 1 ? `, share ${layer.share}` : ""}) is kept in part; a unit is kept or removed as a whole.`,
+      );
+    }
+  });
+  const counts = new Uint32Array(layer.groups);
+  for (let unit = 0; unit < units.length; unit++) counts[Math.floor(unit / layer.n)] += units[unit];
+  return counts;
+}
+
+/** How many of the layer's weights its mask keeps. */
+export function keptWeights(layer: PrunedLayer): number {
+  return layer.groups * layer.k * unitsOf(layer).span * layer.share;
+}
+
+/**
+ * Whether the layer's mask also goes on its bias: a map that is removed gives 0, not its bias. The bias's mask is the
+ * units themselves, [1, Cout].
+ */
+export function masksBias(layer: PrunedLayer): layer is PrunedLayer & { readonly bias: string } {
+  return layer.granularity === "maps" && layer.bias !== undefined;
+}
+
+function checkLength(layer: PrunedLayer, what: string, actual: number, expected: number): void {
+  if (actual === expected) return;
+  throw new KofnError(`layer "${layer.name}" has ${expected} ${what}, got ${actual}.`);
+}
