@@ -1,0 +1,112 @@
+/** Sizes of parameters against exact binomials, enumeration, and counts by hand. */
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { log2Choose, maskBits, sizesOf } from "../../src/metrics/size.js";
+import { emptyGraph, int, type Graph } from "../../src/onnx/model.js";
+import { tensor } from "../../src/onnx/tensor.js";
+import { prunableLayers } from "../../src/prune/layers.js";
+import { maps, resolvePrune, weights } from "../../src/prune/spec.js";
+import type { PruneSpec } from "../../src/prune/types.js";
+
+/** A graph with one matrix [out, in], its bias and a following layer. */
+function network(outputs: number, inputs: number): Graph {
+  const graph = emptyGraph("g");
+  const store = (name: string, ...dims: number[]): void => {
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    graph.initializers.set(name, tensor("float32", dims, new Float32Array(size)));
+  };
+  store("fc1.weight", outputs, inputs);
+  store("fc1.bias", outputs);
+  store("fc2.weight", 3, outputs);
+  graph.initializers.set("shape", tensor("int64", [2], BigInt64Array.of(-1n, 10n)));
+  for (const [name, inputs] of [
+    ["fc1", ["x", "fc1.weight", "fc1.bias"]],
+    ["fc2", ["fc1", "fc2.weight"]],
+  ] as const) {
+    const attributes = new Map([["transB", int(1)]]);
+    graph.nodes.push({ op: "Gemm", domain: "", name, inputs: [...inputs], outputs: [name], attributes });
+  }
+  return graph;
+}
+
+const sizes = (graph: Graph, spec: PruneSpec): ReturnType<typeof sizesOf> =>
+  sizesOf(graph, resolvePrune(prunableLayers(graph), spec));
+
+describe("log2Choose", () => {
+  test("agrees with exact binomials", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 300 }), fc.nat(), (n, seed) => {
+        const k = seed % (n + 1);
+        let exact = 1n;
+        for (let i = 1; i <= k; i++) exact = (exact * BigInt(n - k + i)) / BigInt(i);
+        const digits = exact.toString(2);
+        const expected = digits.length - 53 > 0 ? Number(BigInt(`0b${digits.slice(0, 53)}`)) : Number(exact);
+        const shift = Math.max(0, digits.length - 53);
+        expect(log2Choose(n, k)).toBeCloseTo(Math.log2(expected) + shift, 9);
+      }),
+    );
+  });
+
+  test("is symmetric, and 0 where there is no choice", () => {
+    expect(log2Choose(1e6, 3)).toBeCloseTo(log2Choose(1e6, 1e6 - 3), 9);
+    expect([log2Choose(5, 5), log2Choose(5, 0), log2Choose(1, 1)]).toEqual([0, 0, 0]);
+  });
+
+  test("agrees with Stirling's series at a million", () => {
+    const logFactorial = (n: number): number =>
+      n * Math.log(n) - n + Math.log(2 * Math.PI * n) / 2 + 1 / (12 * n) - 1 / (360 * n ** 3);
+    const [n, k] = [1_000_000, 400_000];
+    const expected = (logFactorial(n) - logFactorial(k) - logFactorial(n - k)) / Math.LN2;
+    expect(Math.abs(log2Choose(n, k) / expected - 1)).toBeLessThan(1e-12);
+  });
+});
+
+describe("sizesOf", () => {
+  test("a dense model is as large packed", () => {
+    const bytes = 4 * (300 * 784 + 300 + 3 * 300);
+    expect(sizes(network(300, 784), {})).toEqual({
+      bytesDense: bytes,
+      bytesPacked: bytes,
+      bytesLimit: bytes,
+    });
+    expect(sizes(network(300, 784), { fc1: weights({ keep: 1 }) }).bytesPacked).toBe(bytes);
+  });
+
+  test("indices where few are kept, a bitmap where many are", () => {
+    const rest = 4 * (300 + 900);
+    const few = sizes(network(300, 784), { fc1: weights({ k: 40 }) });
+    expect(few.bytesPacked).toBe(4 * 300 * 40 + (300 * 40 * 10) / 8 + rest);
+    expect(few.bytesLimit).toBe(4 * 300 * 40 + Math.ceil((300 * log2Choose(784, 40)) / 8) + rest);
+    const many = sizes(network(300, 784), { fc1: weights({ k: 400 }) });
+    expect(many.bytesPacked).toBe(4 * 300 * 400 + (300 * 784) / 8 + rest);
+  });
+
+  test("2:4 takes a bit per weight as a bitmap, and log2(6) / 4 at the limit", () => {
+    const { bytesPacked, bytesLimit } = sizes(network(16, 64), { fc1: weights({ tile: [2, 4] }) });
+    const rest = 4 * (16 * 32 + 16 + 48);
+    expect(bytesPacked).toBe((16 * 64) / 8 + rest);
+    expect(bytesLimit).toBe(Math.ceil((256 * Math.log2(6)) / 8) + rest);
+  });
+
+  test("removed maps take their biases along, and shared masks are stored once", () => {
+    expect(sizes(network(16, 64), { fc1: maps({ k: 4 }) }).bytesPacked).toBe(4 * (4 * 64 + 4 + 48) + 2);
+    const shared = sizes(network(16, 64), { fc1: weights({ k: 2, share: 4 }) }).bytesPacked;
+    expect(shared).toBe(4 * (16 * 2 + 16 + 48) + (4 * 2 * 6) / 8);
+  });
+
+  test("the limit is the logarithm of the number of masks, and never above the packed form", () => {
+    const layers = prunableLayers(network(2, 6));
+    const [layer] = resolvePrune(layers, { fc1: weights({ k: 2 }) });
+    const count = (n: number, k: number): number =>
+      k === 0 ? 1 : n === 0 ? 0 : count(n - 1, k - 1) + count(n - 1, k);
+    expect(maskBits(layer)).toBeCloseTo(Math.log2(count(6, 2) ** 2), 12);
+    const width = fc.integer({ min: 1, max: 200 });
+    fc.assert(
+      fc.property(width, width, fc.double({ min: 0.01, max: 1, noNaN: true }), (outputs, inputs, keep) => {
+        const { bytesPacked, bytesLimit } = sizes(network(outputs, inputs), { fc1: weights({ keep }) });
+        expect(bytesLimit).toBeLessThanOrEqual(bytesPacked);
+      }),
+    );
+  });
+});
