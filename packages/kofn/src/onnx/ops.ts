@@ -20,6 +20,7 @@ export const ONNX_OPS = [
   "Constant",
   "ConstantOfShape",
   "Conv",
+  "ConvTranspose",
   "CumSum",
   "Div",
   "Dropout",
@@ -89,11 +90,11 @@ export const KOFN_OPS = [
   /** (logits [B, C], labels int64 [B]) -> (softmax(logits) - onehot(labels)) / B. */
   "SoftmaxCrossEntropyGrad",
   /**
-   * (phi [R, n], noise [R, n], tau scalar, k int64 scalar) -> mask [R, n]: 1 for the k largest of phi + noise in each
-   * row, ties by lower index, else 0. Its gradient is that of the relaxed k-hot sample (straight-through).
+   * (phi [R, n], noise [R, n], tau scalar; attribute k) -> mask [R, n]: 1 for the k largest of phi + noise in each row,
+   * ties by lower index, else 0. Its gradient is that of the relaxed k-hot sample (straight-through).
    */
   "KofN",
-  /** (dMask [R, n], phi, noise, tau, k) -> dPhi [R, n]: the relaxed k-hot sample's transposed Jacobian times dMask. */
+  /** (dMask [R, n], phi, noise, tau; attribute k) -> dPhi [R, n]: the relaxed sample's transposed Jacobian times dMask. */
   "KofNGrad",
 ] as const;
 
@@ -106,6 +107,11 @@ export type OpTable<Entry> = { readonly [Op in OpName]: Entry };
 
 const ONNX_SET: ReadonlySet<string> = new Set(ONNX_OPS);
 const KOFN_SET: ReadonlySet<string> = new Set(KOFN_OPS);
+
+/** Whether the name is one of kofn's dialect. */
+export function isKofnOp(op: string): op is KofnOp {
+  return KOFN_SET.has(op);
+}
 
 /** Whether the operator is one that kofn knows, in the domain in which it knows it. */
 export function isKnown(node: Node): boolean {

@@ -1,7 +1,6 @@
 /** Shapes of the loss and of the k-of-n sampler. */
 
 import {
-  constantNumbers,
   differ,
   fail,
   floatInput,
@@ -14,7 +13,7 @@ import {
   shapeOfRank,
   typedInput,
 } from "./support.js";
-import type { ValueType } from "../model.js";
+import { getInt, type ValueType } from "../model.js";
 
 function checkedLogits(context: InferContext): ValueType {
   const { dtype } = floatInput(context);
@@ -30,7 +29,7 @@ function checkedLogits(context: InferContext): ValueType {
   return { dtype, shape: logits };
 }
 
-/** The common type of the inputs [R, n]; after them come tau and k. */
+/** The common type of the inputs [R, n]; after them comes tau. */
 function sampled(context: InferContext, matrices: readonly number[]): ValueType {
   const { node } = context;
   const dtype = sameType(context, matrices);
@@ -45,17 +44,14 @@ function sampled(context: InferContext, matrices: readonly number[]): ValueType 
     });
   });
   const tau = matrices.length;
-  for (const index of [tau, tau + 1]) {
-    const scalar = inputType(context, index).shape;
-    if (scalar !== undefined && (scalar.length > 1 || differ(scalar[0] ?? 1, 1))) {
-      fail(node, `input ${index} must be a scalar, not of shape ${formatShape(scalar)}`);
-    }
+  const scalar = inputType(context, tau).shape;
+  if (scalar !== undefined && (scalar.length > 1 || differ(scalar[0] ?? 1, 1))) {
+    fail(node, `input ${tau} must be a scalar, not of shape ${formatShape(scalar)}`);
   }
   floatInput(context, tau);
-  typedInput(context, tau + 1, "int64");
-  const k = constantNumbers(context, tau + 1)?.[0];
+  const k = getInt(node, "k", 0);
   const n = shape?.[1];
-  if (k !== undefined && (k < 0 || (typeof n === "number" && k > n))) {
+  if (k < 1 || (typeof n === "number" && k > n)) {
     fail(node, `can't choose k = ${k} of n = ${n ?? "?"} units`);
   }
   return { dtype, shape };

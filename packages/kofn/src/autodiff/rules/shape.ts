@@ -1,0 +1,150 @@
+/** Gradients of operators that move elements without changing them. */
+
+import { InputError } from "../../errors.js";
+import { getInt, getInts, getString, int } from "../../onnx/model.js";
+import type { RuleContext } from "../rule.js";
+
+type Grads = (string | undefined)[];
+
+export function identity({ dY }: RuleContext): Grads {
+  return [dY];
+}
+
+// Reshape, Flatten, Squeeze, Unsqueeze: the same elements in another shape
+export function reshape({ b, inputs: [x], dY, gradName }: RuleContext): Grads {
+  return [b.reshape(dY, b.shape(x), gradName(0))];
+}
+
+// The walker sums over the repeated dimensions.
+export function expand({ dY }: RuleContext): Grads {
+  return [dY];
+}
+
+export function transpose({ b, node, inputs: [x], dY, gradName }: RuleContext): Grads {
+  const rank = b.shape(x).length;
+  const perm = getInts(node, "perm") ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+  const inverse = perm.map((_, axis) => perm.indexOf(axis));
+  return [b.transpose(dY, inverse, gradName(0))];
+}
+
+export function cast({ b, inputs: [x], dY, gradName }: RuleContext): Grads {
+  const from = b.dtype(x);
+  if (!isFloat(from)) return [undefined];
+  const code = from === "float64" ? 11 : from === "float32" ? 1 : 10;
+  return [b.op("Cast", [dY], { to: int(code) }, gradName(0))];
+}
+
+export function concat({ b, node, inputs, dY, wants, gradName }: RuleContext): Grads {
+  const rank = b.shape(dY).length;
+  const axis = (getInt(node, "axis", 0) + rank) % rank;
+  let start = 0;
+  return inputs.map((input, i) => {
+    const end = start + b.shape(input)[axis];
+    const grad = wants(i)
+      ? b.op("Slice", [dY, b.vector([start]), b.vector([end]), b.vector([axis])], {}, gradName(i))
+      : undefined;
+    start = end;
+    return grad;
+  });
+}
+
+export function split({ b, node, inputs: [x], outputs, dOutputs, gradName }: RuleContext): Grads {
+  const parts = outputs.map(
+    (output, i) => dOutputs[i] ?? b.fill(0, floatType(b.dtype(x)), b.shape(output), `${output}/zero`),
+  );
+  return [b.op("Concat", parts, { axis: int(getInt(node, "axis", 0)) }, gradName(0))];
+}
+
+// The gradient goes back to the elements that were read; the others have none.
+export function slice({ b, node, inputs, dY, gradName }: RuleContext): Grads {
+  const [x] = inputs;
+  const dims = b.shape(x);
+  const starts = constantNumbers(b, node.name, "Slice", inputs[1]);
+  const axes =
+    inputs[3] === undefined || inputs[3] === ""
+      ? starts.map((_, i) => i)
+      : constantNumbers(b, node.name, "Slice", inputs[3]).map((axis) => (axis + dims.length) % dims.length);
+  const steps =
+    inputs[4] === undefined || inputs[4] === ""
+      ? starts.map(() => 1)
+      : constantNumbers(b, node.name, "Slice", inputs[4]);
+  const first = axes.map((axis, i) => firstIndex(starts[i], dims[axis], steps[i]));
+  if (steps.every((step) => step === 1)) {
+    const pads = new Array<number>(2 * dims.length).fill(0);
+    const outDims = b.shape(dY);
+    axes.forEach((axis, i) => {
+      pads[axis] = first[i];
+      pads[dims.length + axis] = dims[axis] - first[i] - outDims[axis];
+    });
+    return [b.op("Pad", [dY, b.vector(pads)], {}, gradName(0))];
+  }
+  let grad = dY;
+  axes.forEach((axis, i) => {
+    const from = b.shape(grad);
+    const index = Array.from({ length: from[axis] }, (_, j) => first[i] + j * steps[i]);
+    const along = from.map((_, d) => (d === axis ? index.length : 1));
+    const indices = b.expand(b.constant("int64", along, index), from);
+    const target = from.map((dim, d) => (d === axis ? dims[axis] : dim));
+    const zeros = b.fill(0, floatType(b.dtype(x)), target);
+    grad = b.op("ScatterElements", [zeros, indices, grad], { axis: int(axis) }, gradName(0));
+  });
+  return [grad];
+}
+
+export function pad({ b, node, inputs, dY, gradName }: RuleContext): Grads {
+  const [x] = inputs;
+  const mode = getString(node, "mode", "constant");
+  if (mode !== "constant") {
+    throw new InputError(`node "${node.name}" (Pad): kofn has the gradient of mode "constant" alone, got "${mode}"`);
+  }
+  const dims = b.shape(x);
+  const pads = constantNumbers(b, node.name, "Pad", inputs[1]);
+  const axes =
+    inputs[3] === undefined || inputs[3] === ""
+      ? dims.map((_, i) => i)
+      : constantNumbers(b, node.name, "Pad", inputs[3]).map((axis) => (axis + dims.length) % dims.length);
+  // Negative pads crop: the cropped elements have no gradient.
+  const starts = axes.map((_, i) => Math.max(pads[i], 0));
+  const ends = axes.map((axis, i) => Math.max(pads[i], 0) + dims[axis] - cropped(pads, axes.length, i));
+  const inner = b.op("Slice", [dY, b.vector(starts), b.vector(ends), b.vector(axes)], {}, gradName(0));
+  if (pads.every((pad) => pad >= 0)) return [inner];
+  const restore = new Array<number>(2 * dims.length).fill(0);
+  axes.forEach((axis, i) => {
+    restore[axis] = Math.max(-pads[i], 0);
+    restore[dims.length + axis] = Math.max(-pads[axes.length + i], 0);
+  });
+  return [b.op("Pad", [inner, b.vector(restore)], {}, gradName(0))];
+}
+
+function cropped(pads: readonly number[], rank: number, i: number): number {
+  return Math.max(-pads[i], 0) + Math.max(-pads[rank + i], 0);
+}
+
+function firstIndex(start: number, dim: number, step: number): number {
+  const from = start < 0 ? start + dim : start;
+  return step > 0 ? Math.min(Math.max(from, 0), dim) : Math.min(Math.max(from, -1), dim - 1);
+}
+
+function isFloat(dtype: string): boolean {
+  return dtype === "float32" || dtype === "float64" || dtype === "float16";
+}
+
+export function floatType(dtype: string): "float32" | "float64" {
+  return dtype === "float64" ? "float64" : "float32";
+}
+
+/** The values of an input that must be known when the gradient is written. */
+export function constantNumbers(
+  b: RuleContext["b"],
+  node: string,
+  op: string,
+  input: string,
+): readonly number[] {
+  const value = b.graph.initializers.get(input);
+  if (value === undefined) {
+    throw new InputError(
+      `node "${node}" (${op}): kofn can train through it only if "${input}" is a constant, but it is computed`,
+    );
+  }
+  return value.numbers();
+}

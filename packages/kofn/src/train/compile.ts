@@ -1,0 +1,207 @@
+/**
+ * Compiles one training step to one ONNX model: forward with masked weights, loss, gradients, optimizer.
+ *
+ * Inputs: a batch, the parameters, the optimizers' states, per pruned layer logits and noise, and scalars of schedules.
+ * Outputs: the new parameters, states and logits (each named "INPUT/new"), "loss" and "correct".
+ */
+
+import { differentiate } from "../autodiff/differentiate.js";
+import { InputError } from "../errors.js";
+import { lower } from "../lower/lower.js";
+import { Builder } from "../onnx/builder.js";
+import { DATA_TYPES } from "../onnx/dtype.js";
+import { emptyGraph, type Graph, int, IR_VERSION, type Model, OPSET } from "../onnx/model.js";
+import { simplify } from "../onnx/passes.js";
+import type { Optimizer } from "../optim/optimizer.js";
+import { arrangement, masksBias } from "../prune/groups.js";
+import type { PrunedLayer } from "../prune/types.js";
+import { VERSION } from "../version.js";
+
+/** A tensor that a step reads under `name` and writes under `updated`. */
+export interface StepTensor {
+  readonly name: string;
+  readonly updated: string;
+  readonly dims: readonly number[];
+}
+
+export interface Step {
+  readonly model: Model;
+  readonly images: { readonly name: string; readonly dims: readonly number[] };
+  readonly labels: { readonly name: string; readonly dims: readonly number[] };
+  /** Parameters, optimizer states, logits. */
+  readonly tensors: readonly StepTensor[];
+  /** Noise [R, n] of each pruned layer, in the layers' order. */
+  readonly noise: readonly { readonly name: string; readonly dims: readonly number[] }[];
+  /** Scalars of the schedules: "tau", and those of the optimizers as "weights/NAME" and "logits/NAME". */
+  readonly scalars: readonly string[];
+}
+
+export interface StepOptions {
+  readonly batch: number;
+  readonly layers: readonly PrunedLayer[];
+  /** k of each layer at this stage of training. */
+  readonly k: readonly number[];
+  readonly weights: Optimizer;
+  readonly logits: Optimizer;
+  /** Weight of the entropy regulariser; 0 leaves it out. */
+  readonly entropy: number;
+}
+
+/** The name of the mask logits of a weight among the step's tensors. */
+export const logitsName = (weight: string): string => `${weight}/logits`;
+
+/** Names of the parameters that are trained: the model's float32 tensors, but for scalars, which are constants of formulas. */
+export function trainable(graph: Graph): string[] {
+  return [...graph.initializers]
+    .filter(([, { dtype, dims }]) => dtype === "float32" && dims.length > 0)
+    .map(([name]) => name);
+}
+
+/**
+ * @param model a classifier with one image input [batch, C, H, W] and one output of logits [batch, classes].
+ * @throws InputError if the model has another interface, or an operator that can't be trained through.
+ */
+export function compileStep(model: Model, options: StepOptions): Step {
+  const { batch, layers, weights, logits } = options;
+  const { graph } = model;
+  const { input, output, dims } = classifierInterface(graph);
+  const b = new Builder(emptyGraph(`${graph.name}/step`));
+  const images = { name: b.input("images", "float32", [batch, ...dims]), dims: [batch, ...dims] };
+  const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
+
+  const parameters = trainable(graph);
+  for (const [name, value] of graph.initializers) {
+    if (parameters.includes(name)) b.input(name, "float32", value.dims);
+    else b.initializer(name, value);
+  }
+
+  // The weights that the forward pass sees: masked where a layer is pruned.
+  const seen = new Map<string, string>([[input, images.name]]);
+  const noise: { name: string; dims: readonly number[] }[] = [];
+  const tau = layers.length > 0 ? b.input("tau", "float32", []) : undefined;
+  layers.forEach((layer, i) => {
+    const shape = [layer.groups, layer.n];
+    const phi = b.input(logitsName(layer.weight), "float32", shape);
+    noise.push({ name: b.input(`${layer.weight}/noise`, "float32", shape), dims: shape });
+    const sampled = b.op(
+      "KofN",
+      [phi, noise[i].name, tau as string],
+      { k: int(options.k[i]) },
+      `${layer.weight}/units`,
+    );
+    seen.set(layer.weight, b.mul(layer.weight, maskOf(b, layer, sampled), `${layer.weight}/masked`));
+    if (masksBias(layer)) {
+      const mask = b.reshape(sampled, [layer.n], `${layer.bias}/mask`);
+      seen.set(layer.bias, b.mul(layer.bias, mask, `${layer.bias}/masked`));
+    }
+  });
+
+  for (const node of graph.nodes) {
+    b.push({ ...node, inputs: node.inputs.map((name) => seen.get(name) ?? name), outputs: [...node.outputs] });
+  }
+  const modelOutput = seen.get(output) ?? output;
+  const crossEntropy = b.op("SoftmaxCrossEntropy", [modelOutput, labels.name], {}, "cross_entropy");
+  const total = options.entropy > 0 ? addEntropy(b, crossEntropy, layers, options.entropy) : crossEntropy;
+
+  const trained = [...parameters, ...layers.map(({ weight }) => logitsName(weight))];
+  const gradients = differentiate(b, total, trained);
+
+  const scalarNames = tau === undefined ? [] : [tau];
+  const scalarsOf = (prefix: string, optimizer: Optimizer): Map<string, string> =>
+    new Map(
+      optimizer.scalarNames.map((name) => {
+        const input = b.input(`${prefix}/${name}`, "float32", []);
+        scalarNames.push(input);
+        return [name, input];
+      }),
+    );
+  const weightScalars = scalarsOf("weights", weights);
+  const logitScalars = layers.length > 0 ? scalarsOf("logits", logits) : new Map<string, string>();
+
+  const tensors: StepTensor[] = [];
+  for (const parameter of trained) {
+    const gradient = gradients.get(parameter);
+    if (gradient === undefined) {
+      throw new InputError(`the model's output does not depend on its parameter "${parameter}"`);
+    }
+    const isLogits = !parameters.includes(parameter);
+    const optimizer = isLogits ? logits : weights;
+    const shape = b.shape(parameter);
+    const state = optimizer.state.map((name) => b.input(`${parameter}/${name}`, "float32", shape));
+    const updated = optimizer.update(b, {
+      parameter,
+      gradient,
+      state,
+      scalars: isLogits ? logitScalars : weightScalars,
+      decays: shape.length > 1,
+    });
+    [parameter, ...state].forEach((name, i) => {
+      const value = i === 0 ? updated.parameter : updated.state[i - 1];
+      tensors.push({ name, updated: b.output(value), dims: shape });
+    });
+  }
+  b.output(b.op("Identity", [crossEntropy], {}, "loss"));
+  b.output(correctCount(b, modelOutput, labels.name));
+
+  return { model: finish(b.graph), images, labels, tensors, noise, scalars: scalarNames };
+}
+
+/** Brings the mask of units [R, n] to a shape that broadcasts against the layer's weight. */
+export function maskOf(b: Builder, layer: PrunedLayer, units: string): string {
+  const { unitDims, expandDims, maskDims, perm } = arrangement(layer);
+  let mask = b.reshape(units, unitDims, `${layer.weight}/mask`);
+  if (expandDims !== undefined) mask = b.reshape(b.expand(mask, expandDims), maskDims);
+  return perm === undefined ? mask : b.transpose(mask, perm);
+}
+
+/** loss + weight * sum over groups of H(softmax(phi)), H(p) = -sum p log p. */
+function addEntropy(b: Builder, loss: string, layers: readonly PrunedLayer[], weight: number): string {
+  const terms = layers.map((layer) => {
+    const phi = logitsName(layer.weight);
+    const axis = { axis: int(1) };
+    const plogp = b.mul(b.op("Softmax", [phi], axis), b.op("LogSoftmax", [phi], axis));
+    return b.mul(b.sum(plogp, [0, 1], false), b.scalar(-weight, phi));
+  });
+  return b.op("Sum", [loss, ...terms], {}, "regularised_loss");
+}
+
+function correctCount(b: Builder, logits: string, labels: string): string {
+  const best = b.op("ArgMax", [logits], { axis: int(1), keepdims: int(0) });
+  const right = b.op("Cast", [b.op("Equal", [best, labels])], { to: int(DATA_TYPES.float32.code) });
+  return b.sum(right, [0], false, "correct");
+}
+
+/** Lowers and simplifies a compiled graph, and makes it a model without the types of inner values. */
+export function finish(graph: Graph): Model {
+  const lowered = lower(graph);
+  simplify(lowered);
+  lowered.valueTypes = new Map();
+  return {
+    irVersion: IR_VERSION,
+    producerName: "kofn",
+    producerVersion: VERSION,
+    opsets: new Map([["", OPSET]]),
+    graph: lowered,
+    metadata: new Map(),
+  };
+}
+
+/** The image input and the logits of a classifier. */
+export function classifierInterface(graph: Graph): {
+  input: string;
+  output: string;
+  dims: readonly number[];
+} {
+  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const shape = inputs.length === 1 ? inputs[0].type?.shape?.slice(1) : undefined;
+  if (shape?.every((dim) => typeof dim === "number") !== true || graph.outputs.length !== 1) {
+    const described = inputs.map(
+      ({ name, type }) => `${name} [${type?.shape?.map((dim) => String(dim ?? "?")).join(", ") ?? "?"}]`,
+    );
+    throw new InputError(
+      `model "${graph.name}": expected one image input with known size and one output of logits, ` +
+        `got inputs ${described.join(", ")} and ${graph.outputs.length} outputs`,
+    );
+  }
+  return { input: inputs[0].name, output: graph.outputs[0].name, dims: shape as number[] };
+}
