@@ -15,16 +15,23 @@ export type Dim = number | string | undefined;
 export interface ValueType {
   readonly dtype: DataType;
   readonly shape: readonly Dim[] | undefined;
+  /**
+   * The file's message, where it says more than element type and shape (denotations of dimensions, say). It is written
+   * back as long as it agrees with them.
+   */
+  readonly encoded?: Uint8Array;
 }
 
 /** A graph input or output. `type` is undefined where the file has none, or one that is no tensor. */
 export interface ValueInfo {
   name: string;
   type: ValueType | undefined;
+  /** The file's message for a type that is no tensor's; it is written back as long as `type` is undefined. */
+  otherType?: Uint8Array;
   unknown?: Uint8Array;
 }
 
-export type Attribute =
+export type Attribute = { readonly unknown?: Uint8Array } & (
   | { readonly kind: "float"; readonly value: number }
   | { readonly kind: "int"; readonly value: bigint }
   | { readonly kind: "string"; readonly value: Uint8Array }
@@ -34,7 +41,8 @@ export type Attribute =
   | { readonly kind: "ints"; readonly value: readonly bigint[] }
   | { readonly kind: "strings"; readonly value: readonly Uint8Array[] }
   /** An attribute of a kind that kofn does not read (sparse tensors, types, references): the whole message. */
-  | { readonly kind: "opaque"; readonly value: Uint8Array };
+  | { readonly kind: "opaque"; readonly value: Uint8Array }
+);
 
 export interface Node {
   /** Operator, such as "Conv". */
@@ -58,6 +66,8 @@ export interface Graph {
   initializers: Map<string, Tensor>;
   /** Types of inner values, where they are known. */
   valueTypes: Map<string, ValueType>;
+  /** What the file says about inner values besides tensor types; their `type` here is undefined. */
+  otherValues?: Map<string, ValueInfo>;
   unknown?: Uint8Array;
 }
 

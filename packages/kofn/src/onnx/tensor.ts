@@ -8,11 +8,13 @@ export class Tensor<T extends DataType = DataType> {
   readonly dims: readonly number[];
   /** The elements as raw_data has them. May lie at any offset of a larger buffer (a file that was read). */
   readonly bytes: Uint8Array;
+  /** Fields of the file's TensorProto that kofn does not read; among them the elements of a string tensor. */
+  readonly unknown?: Uint8Array;
 
   /**
    * @throws KofnError if `bytes` is not as long as `dims` and `dtype` demand.
    */
-  constructor(dtype: T, dims: readonly number[], bytes: Uint8Array) {
+  constructor(dtype: T, dims: readonly number[], bytes: Uint8Array, unknown?: Uint8Array) {
     const expected = byteLength(dtype, sizeOf(dims));
     if (bytes.byteLength !== expected) {
       throw new KofnError(
@@ -22,6 +24,7 @@ export class Tensor<T extends DataType = DataType> {
     this.dtype = dtype;
     this.dims = dims;
     this.bytes = bytes;
+    if (unknown !== undefined) this.unknown = unknown;
   }
 
   /** Number of elements. */
