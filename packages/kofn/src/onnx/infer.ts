@@ -1,11 +1,13 @@
 /** Shape and type inference over a whole graph. */
 
 import { InputError } from "../errors.js";
+import { isHostType } from "./dtype.js";
+import { evaluateNode } from "./evaluate/node.js";
 import { inferNode } from "./infer/node.js";
-import { constantOf, shapeRange } from "./infer/reshape.js";
+import { shapeRange } from "./infer/reshape.js";
 import { describeNode } from "./infer/support.js";
 import { type Dim, type Graph, type Model, type Node, OPSET, type ValueType } from "./model.js";
-import { type Tensor, tensorFrom } from "./tensor.js";
+import { sizeOf, type Tensor, tensorFrom } from "./tensor.js";
 
 export { inferNode } from "./infer/node.js";
 
@@ -26,10 +28,26 @@ function refine(inferred: ValueType, declared: ValueType | undefined): ValueType
   return { dtype: inferred.dtype, shape: inferred.shape.map((dim, axis) => dim ?? shape[axis]) };
 }
 
-function fold(node: Node, inputs: readonly (ValueType | undefined)[]): (Tensor | undefined)[] {
-  if (node.op === "Constant") return [constantOf(node)];
-  if (node.op === "Shape") return [shapeValue(node, inputs[0]?.shape)];
-  return [];
+/** Values with more elements than this are data, not shapes. */
+const FOLD_LIMIT = 1024;
+
+const isSmall = (size: number) => size <= FOLD_LIMIT;
+
+/** The values of a node's outputs, where they follow from small constants or from shapes. */
+function fold(
+  node: Node,
+  types: readonly (ValueType | undefined)[],
+  values: readonly (Tensor | undefined)[],
+  outputs: readonly ValueType[],
+): readonly (Tensor | undefined)[] {
+  if (node.op === "Shape") return [shapeValue(node, types[0]?.shape)];
+  const known = node.inputs.every((name, i) => name === "" || isSmall(values[i]?.size ?? Infinity));
+  const computable = [...types, ...outputs].every((type) => type === undefined || isHostType(type.dtype));
+  const small = outputs.every(({ shape }) => {
+    const dims = shape?.filter((dim) => typeof dim === "number");
+    return dims !== undefined && dims.length === shape?.length && isSmall(sizeOf(dims));
+  });
+  return known && computable && small ? evaluateNode(node, values) : [];
 }
 
 /**
@@ -65,7 +83,7 @@ export function inferGraph(subject: Model | Graph): Map<string, ValueType> {
     });
     const values = node.inputs.map((name) => constants.get(name));
     const outputs = inferNode(node, inputs, values);
-    const folded = fold(node, inputs);
+    const folded = fold(node, inputs, values, outputs);
     for (const [index, name] of node.outputs.entries()) {
       if (name === "") continue;
       types.set(name, refine(outputs[index], declared.get(name)));

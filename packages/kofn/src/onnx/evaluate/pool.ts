@@ -1,0 +1,138 @@
+/** Evaluation of pools and their gradients, from the definition. */
+
+import { fail } from "../infer/support.js";
+import { kernelShape, windowOf } from "../infer/window.js";
+import { getInt } from "../model.js";
+import { sizeOf, type Tensor } from "../tensor.js";
+import {
+  type EvaluateContext,
+  type EvaluateRule,
+  inputTensor,
+  numbersOf,
+  outputTensor,
+  type Scalars,
+  scalarsOf,
+  zeros,
+} from "./support.js";
+import { BEYOND, type Taps, tapsOf } from "./taps.js";
+
+function poolTaps({ node }: EvaluateContext, dims: readonly number[]): Taps {
+  const spatial = dims.slice(2);
+  return tapsOf(windowOf(node, spatial, kernelShape(node)), spatial);
+}
+
+/** Position of the first maximum of each window, within its plane; -1 for a window that sees padding alone. */
+function firstMaxima(x: Scalars, planes: number, { outputs, cells, inputs, at }: Taps): Int32Array {
+  const best = new Int32Array(planes * outputs).fill(-1);
+  for (let plane = 0; plane < planes; plane++) {
+    for (let output = 0; output < outputs; output++) {
+      let champion = -1;
+      for (let cell = 0; cell < cells; cell++) {
+        const tap = at[output * cells + cell];
+        if (tap < 0) continue;
+        if (champion < 0 || x[plane * inputs + tap] > x[plane * inputs + champion]) champion = tap;
+      }
+      best[plane * outputs + output] = champion;
+    }
+  }
+  return best;
+}
+
+function maxPool(context: EvaluateContext): Tensor[] {
+  const { node, outputs } = context;
+  if (getInt(node, "storage_order", 0) !== 0)
+    fail(node, "column-major indices (storage_order 1) are not supported");
+  const input = inputTensor(context, 0);
+  const x = scalarsOf(input);
+  const taps = poolTaps(context, input.dims);
+  const best = firstMaxima(x, sizeOf(input.dims.slice(0, 2)), taps);
+  const y = zeros(input.dtype, best.length);
+  const indices = new BigInt64Array(best.length);
+  for (let i = 0; i < best.length; i++) {
+    if (best[i] < 0) fail(node, "a window lies in the padding alone");
+    const at = Math.floor(i / taps.outputs) * taps.inputs + best[i];
+    y[i] = x[at];
+    indices[i] = BigInt(at);
+  }
+  const values = outputTensor(outputs[0], y);
+  return outputs.length === 1 ? [values] : [values, outputTensor(outputs[1], indices)];
+}
+
+function maxPoolGrad(context: EvaluateContext): Tensor {
+  const dy = numbersOf(inputTensor(context, 0));
+  const input = inputTensor(context, 1);
+  const taps = poolTaps(context, input.dims);
+  const best = firstMaxima(scalarsOf(input), sizeOf(input.dims.slice(0, 2)), taps);
+  const dx = new Float64Array(input.size);
+  for (let i = 0; i < best.length; i++) {
+    if (best[i] >= 0) dx[Math.floor(i / taps.outputs) * taps.inputs + best[i]] += dy[i];
+  }
+  return outputTensor(context.outputs[0], dx);
+}
+
+/** By how much each window's sum is divided. */
+function divisors({ node }: EvaluateContext, { outputs, cells, at }: Taps): Float64Array {
+  const least = getInt(node, "count_include_pad", 0) === 0 ? 0 : BEYOND + 1;
+  return Float64Array.from({ length: outputs }, (_, output) => {
+    let count = 0;
+    for (let cell = 0; cell < cells; cell++) if (at[output * cells + cell] >= least) count++;
+    return count;
+  });
+}
+
+function averagePool(context: EvaluateContext): Tensor {
+  const input = inputTensor(context, 0);
+  const x = numbersOf(input);
+  const taps = poolTaps(context, input.dims);
+  const divisor = divisors(context, taps);
+  const y = new Float64Array(sizeOf(input.dims.slice(0, 2)) * taps.outputs);
+  for (let i = 0; i < y.length; i++) {
+    const output = i % taps.outputs;
+    const plane = Math.floor(i / taps.outputs) * taps.inputs;
+    let sum = 0;
+    for (let cell = 0; cell < taps.cells; cell++) {
+      const tap = taps.at[output * taps.cells + cell];
+      if (tap >= 0) sum += x[plane + tap];
+    }
+    y[i] = sum / divisor[output];
+  }
+  return outputTensor(context.outputs[0], y);
+}
+
+function averagePoolGrad(context: EvaluateContext): Tensor {
+  const [type] = context.outputs;
+  const dy = numbersOf(inputTensor(context, 0));
+  const taps = poolTaps(context, type.dims);
+  const divisor = divisors(context, taps);
+  const dx = new Float64Array(sizeOf(type.dims));
+  for (let i = 0; i < dy.length; i++) {
+    const output = i % taps.outputs;
+    const plane = Math.floor(i / taps.outputs) * taps.inputs;
+    for (let cell = 0; cell < taps.cells; cell++) {
+      const tap = taps.at[output * taps.cells + cell];
+      if (tap >= 0) dx[plane + tap] += dy[i] / divisor[output];
+    }
+  }
+  return outputTensor(type, dx);
+}
+
+function globalAveragePool(context: EvaluateContext): Tensor {
+  const [type] = context.outputs;
+  const input = inputTensor(context, 0);
+  const x = numbersOf(input);
+  const positions = sizeOf(input.dims.slice(2));
+  const sums = new Float64Array(sizeOf(type.dims));
+  for (let i = 0; i < x.length; i++) sums[Math.floor(i / positions)] += x[i];
+  return outputTensor(
+    type,
+    sums.map((sum) => sum / positions),
+  );
+}
+
+export const pooling = {
+  AveragePool: (context) => [averagePool(context)],
+  AveragePoolGrad: (context) => [averagePoolGrad(context)],
+  GlobalAveragePool: (context) => [globalAveragePool(context)],
+  MaxPool: maxPool,
+  MaxPoolGrad: (context) => [maxPoolGrad(context)],
+} as const satisfies Record<string, EvaluateRule>;
