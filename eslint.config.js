@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/dist/", "**/node_modules/", "runs/", "coverage/"] },
+  { ignores: ["**/dist/", "**/node_modules/", "runs/", "coverage/", "packages/kofn/assembly/"] },
   {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

@@ -261,7 +261,6 @@ export function resolvePrune(
   spec: PruneSpec,
   keep?: Amount,
 ): PrunedLayer[] {
-  const entries = isMap(spec) ? [...spec] : Object.entries(spec);
   const chosen = new Map<string, { rule: PruneRule | "none"; where: string }>();
   if (keep !== undefined) {
     const where = `keep ${formatAmount(keep)}`;
@@ -275,7 +274,7 @@ export function resolvePrune(
       chosen.set(layer.name, { rule: { granularity: "weights", amount: keep }, where });
     }
   }
-  for (const [pattern, rule] of entries) {
+  for (const [pattern, rule] of entriesOf(spec)) {
     const where = `prune spec "${pattern}=${formatRule(rule)}"`;
     if (rule !== "none") checkRule(rule, where);
     const matched = layers.filter((layer) => matches(pattern, layer.name));
@@ -290,6 +289,11 @@ export function resolvePrune(
     pruned.push(resolveLayer(layer, choice.rule, choice.where, layer === layers.at(-1)));
   }
   return pruned;
+}
+
+/** The entries of a spec, in the order in which they apply. */
+export function entriesOf(spec: PruneSpec): (readonly [pattern: string, rule: PruneRule | "none"])[] {
+  return isMap(spec) ? [...spec] : Object.entries(spec);
 }
 
 function isMap(spec: PruneSpec): spec is ReadonlyMap<string, PruneRule | "none"> {

@@ -2,18 +2,11 @@
 
 import type { Dataset } from "../data/types.js";
 import type { Model } from "../onnx/model.js";
+import type { Tensor } from "../onnx/tensor.js";
 import type { Amount, Granularity, PruneSpec } from "../prune/types.js";
 
 export const PROVIDERS = ["cpu", "wasm", "webgpu", "cuda"] as const;
 export type Provider = (typeof PROVIDERS)[number];
-
-/** A value that changes over training. Progress runs from 0 (first step) to 1 (last step). */
-export type Schedule =
-  | { readonly kind: "constant"; readonly value: number }
-  | { readonly kind: "linear"; readonly from: number; readonly to: number }
-  | { readonly kind: "cosine"; readonly from: number; readonly to: number }
-  /** Multiplied by `factor` at each of the given progresses. */
-  | { readonly kind: "step"; readonly from: number; readonly at: readonly number[]; readonly factor: number };
 
 export interface AdamOptions {
   readonly kind: "adam";
@@ -83,8 +76,22 @@ export interface TrainOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** Called after each epoch. */
   readonly onEpoch?: (epoch: EpochMetrics) => void;
-  /** Stops the run after the current step. */
+  /** Called after each epoch but the last with all that a run needs to go on from there. */
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => Promise<void>;
+  /** Goes on from a checkpoint of a run with the same options. */
+  readonly resume?: Checkpoint;
+  /** Stops the run before its next step: `train` then throws the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/** A run between two epochs. Going on from it gives exactly the result of a run that was never interrupted. */
+export interface Checkpoint {
+  /** Parameters, optimizer states and logits ("current/NAME"), and those of the best epoch ("best/NAME"). */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** The epochs so far. */
+  readonly metrics: readonly EpochMetrics[];
+  /** How long the run took so far. */
+  readonly seconds: number;
 }
 
 export interface Progress {

@@ -1,0 +1,100 @@
+/** Loss and accuracy of a model on a split, as stock onnxruntime computes them. */
+
+import { fillBatch, sequentialOrder } from "../data/batches.js";
+import type { Dataset, Split } from "../data/types.js";
+import { Engine } from "../engine/session.js";
+import { InputError } from "../errors.js";
+import type { Model } from "../onnx/model.js";
+import { classifierInterface } from "./compile.js";
+import type { Evaluation, Provider } from "./types.js";
+
+export interface EvaluateOptions {
+  readonly provider?: Provider;
+  readonly threads?: number;
+  /** Images at a time, where the model leaves that open. Default 250. */
+  readonly batch?: number;
+}
+
+/**
+ * Mean cross-entropy and share of right answers (the largest logit, ties to the lower class) over a split.
+ *
+ * @param dataset gives the geometry of the split's images.
+ * @throws InputError if the model is no classifier, or one of images of another size or of fewer classes.
+ *
+ * @example
+ * const { accuracy } = await evaluateModel(model, data.test, data);
+ */
+export async function evaluateModel(
+  model: Model,
+  split: Split,
+  dataset: Dataset,
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  const engine = await Engine.open(options);
+  return evaluateOn(engine, model, split, dataset, options.batch);
+}
+
+/** {@link evaluateModel} on an engine that is already open. */
+export async function evaluateOn(
+  engine: Engine,
+  model: Model,
+  split: Split,
+  dataset: Dataset,
+  wantedBatch = 250,
+): Promise<Evaluation> {
+  const { input, output, dims } = checkInterface(model, dataset);
+  const fixed = model.graph.inputs.find(({ name }) => name === input)?.type?.shape?.[0];
+  const batch = typeof fixed === "number" ? fixed : Math.min(wantedBatch, split.count);
+  const session = await engine.session(model);
+  try {
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    const pixels = new Float32Array(batch * size);
+    const labels = new BigInt64Array(batch);
+    const images = engine.value("float32", [batch, ...dims], pixels);
+    const order = sequentialOrder(split.count);
+    let loss = 0;
+    let right = 0;
+    for (let start = 0; start < split.count; start += batch) {
+      const filled = fillBatch(split, dataset, order, start, pixels, labels);
+      const results = await session.run({ [input]: images }, { [output]: null });
+      const logits = results[output].data as Float32Array;
+      const classes = logits.length / batch;
+      if (classes < dataset.classes.length) {
+        throw new InputError(
+          `model "${model.graph.name}" has ${classes} classes, but data set ${dataset.name} has ${dataset.classes.length}`,
+        );
+      }
+      for (let i = 0; i < filled; i++) {
+        const label = Number(labels[i]);
+        const { best, logSum } = summarise(logits, i * classes, classes);
+        loss += logSum - logits[i * classes + label];
+        if (best === label) right++;
+      }
+    }
+    return { loss: loss / split.count, accuracy: right / split.count };
+  } finally {
+    await session.close();
+  }
+}
+
+function summarise(logits: Float32Array, start: number, classes: number): { best: number; logSum: number } {
+  let best = 0;
+  for (let c = 1; c < classes; c++) if (logits[start + c] > logits[start + best]) best = c;
+  const max = logits[start + best];
+  let sum = 0;
+  for (let c = 0; c < classes; c++) sum += Math.exp(logits[start + c] - max);
+  return { best, logSum: max + Math.log(sum) };
+}
+
+/** @throws InputError if the model's input does not fit the data set's images. */
+export function checkInterface(model: Model, dataset: Dataset): ReturnType<typeof classifierInterface> {
+  const found = classifierInterface(model.graph);
+  const expected = [dataset.channels, dataset.height, dataset.width];
+  if (found.dims.length !== 3 || found.dims.some((dim, i) => dim !== expected[i])) {
+    throw new InputError(
+      `model "${model.graph.name}" takes images of [${found.dims.join(", ")}], ` +
+        `but those of data set ${dataset.name} are [${expected.join(", ")}] (channels, height, width)`,
+    );
+  }
+  return found;
+}

@@ -1,0 +1,362 @@
+/** The folder that a training run leaves: checked before training, filled while it goes, read back afterwards. */
+
+import { randomBytes } from "node:crypto";
+import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { InputError, messageOf } from "../errors.js";
+import { saveModel, writeAtomically } from "../onnx/file.js";
+import type { Model } from "../onnx/model.js";
+import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
+import type { Tensor } from "../onnx/tensor.js";
+import { checkConfig, type Config } from "./config.js";
+import { type EpochMetrics, PROVIDERS, type Report } from "./types.js";
+
+/** The files of a run, each with what it holds. */
+export const RUN_FILES = {
+  /** The model with its masks applied. */
+  model: "model.onnx",
+  report: "report.json",
+  /** A uint8 tensor of 0 and 1 for each pruned weight, named after it. */
+  masks: "masks.safetensors",
+  /** A line of JSON per epoch. */
+  metrics: "metrics.jsonl",
+  config: "config.json",
+} as const;
+
+/** All that may lie in a run directory and is replaced with it. */
+const RUN_ENTRIES: ReadonlySet<string> = new Set([...Object.values(RUN_FILES), "checkpoint", "report.html"]);
+
+/** All that a finished run leaves. */
+export interface RunContents {
+  readonly model: Model;
+  readonly report: Report;
+  readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
+  readonly metrics: readonly EpochMetrics[];
+  readonly config: Config;
+}
+
+/** A finished run, read back. */
+export interface StoredRun extends Omit<RunContents, "model"> {
+  /** The run directory. */
+  readonly path: string;
+  /** The path of model.onnx. */
+  readonly modelPath: string;
+}
+
+export interface RunDirectoryOptions {
+  /** Replace the run that the folder holds. Other files in it stay. Default false. */
+  readonly overwrite?: boolean;
+}
+
+/**
+ * Makes sure that a run can be written to a folder, so that it does not fail after hours of training. Leaves no trace:
+ * the folder is made, and an old run in it replaced, when the first result is written.
+ *
+ * @throws InputError if the folder can't be made or written, holds a run already, or holds other things and no run.
+ * @example
+ * const directory = await prepareRunDirectory("runs/a");
+ * await directory.finish({ model, report, masks, metrics, config });
+ */
+export async function prepareRunDirectory(
+  path: string,
+  { overwrite = false }: RunDirectoryOptions = {},
+): Promise<RunDirectory> {
+  const folder = resolve(path);
+  const entries = await entriesOf(folder, path);
+  const holdsRun = isRun(entries);
+  if (holdsRun && !overwrite) {
+    const state = entries.includes(RUN_FILES.report) ? "a run" : "a run that was not finished";
+    throw new InputError(
+      `run directory "${path}": the folder holds ${state} already. Choose another folder, or replace the run (--overwrite; overwrite: true in the library).`,
+    );
+  }
+  if (entries.length > 0 && !holdsRun) {
+    const found = entries.slice(0, 3).join(", ") + (entries.length > 3 ? ", ..." : "");
+    throw new InputError(
+      `run directory "${path}": the folder is not empty and holds no run (found ${found}). Choose a new or an empty folder.`,
+    );
+  }
+  await checkWritable(folder, path);
+  return new RunDirectory(folder);
+}
+
+/** Names in a folder; none if it does not exist yet. */
+async function entriesOf(folder: string, path: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return [];
+    throw unusable(path, error);
+  }
+}
+
+/** Whether a folder holds a run, be it one that was killed while its first file was written. */
+function isRun(entries: readonly string[]): boolean {
+  if (entries.includes(RUN_FILES.config) && entries.includes(RUN_FILES.metrics)) return true;
+  return entries.length > 0 && entries.every(belongsToRun);
+}
+
+/** Whether a name is one of a run's, or of the temporary files from which they are renamed. */
+function belongsToRun(name: string): boolean {
+  const final = name.replace(/(\.\d+\.\d+)?\.tmp$/, "");
+  return RUN_ENTRIES.has(final) || /^\.kofn-[0-9a-f]{12}$/.test(final);
+}
+
+/** Makes the folder and a file in it, and removes what it made. */
+async function checkWritable(folder: string, path: string): Promise<void> {
+  const probe = join(folder, `.kofn-${randomBytes(6).toString("hex")}.tmp`);
+  let made: string | undefined;
+  try {
+    made = await mkdir(folder, { recursive: true });
+    await writeFile(probe, "");
+  } catch (error) {
+    throw unusable(path, error);
+  } finally {
+    await rm(probe, { force: true }).catch(() => undefined);
+    if (made !== undefined) await removeEmpty(folder, made);
+  }
+}
+
+/** Removes a folder and those around it, up to `top`, as far as nothing has come to lie in them. */
+async function removeEmpty(folder: string, top: string): Promise<void> {
+  try {
+    for (let at = folder; at.length >= top.length; at = dirname(at)) await rmdir(at);
+  } catch (error) {
+    if (codeOf(error) !== "ENOTEMPTY" && codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOTDIR: "the path, or a part of it, is a file and no folder",
+  EEXIST: "the path, or a part of it, is a file and no folder",
+  ENOENT: "a folder can't be made there",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENAMETOOLONG: "the name is too long",
+  ENOSPC: "the disk is full",
+};
+
+function unusable(path: string, error: unknown): InputError {
+  const reason = REASONS[codeOf(error) ?? ""] ?? messageOf(error);
+  return new InputError(`run directory "${path}": can't write there: ${reason}. Choose another folder.`, {
+    cause: error,
+  });
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** A folder that is ready for a run. Made by {@link prepareRunDirectory}. */
+export class RunDirectory {
+  /** The folder's absolute path. */
+  readonly path: string;
+  #begun = false;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Whether anything of the run has been written. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /**
+   * Appends an epoch to metrics.jsonl. The first call makes the folder, removes the run that it held, and writes config.json.
+   */
+  recordEpoch(metrics: EpochMetrics, config: Config): void {
+    if (!this.#begun) {
+      this.#begin();
+      writeFileSync(join(this.path, RUN_FILES.config), jsonDocument(config));
+    }
+    appendFileSync(join(this.path, RUN_FILES.metrics), jsonLine(metrics));
+  }
+
+  /**
+   * Writes all files of a finished run, each atomically, and report.json last.
+   *
+   * @throws KofnError if a file can't be written.
+   */
+  async finish({ model, report, masks, metrics, config }: RunContents): Promise<void> {
+    if (!this.#begun) this.#begin();
+    await this.#write("config", jsonDocument(config));
+    await this.#write("metrics", metrics.map(jsonLine).join(""));
+    await this.#write("masks", encodeSafetensors(masks));
+    await saveModel(model, join(this.path, RUN_FILES.model));
+    await this.#write("report", jsonDocument(report));
+  }
+
+  #begin(): void {
+    mkdirSync(this.path, { recursive: true });
+    for (const name of readdirSync(this.path).filter(belongsToRun)) {
+      rmSync(join(this.path, name), { recursive: true, force: true });
+    }
+    this.#begun = true;
+  }
+
+  #write(file: keyof typeof RUN_FILES, content: string | Uint8Array): Promise<void> {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    return writeAtomically(join(this.path, RUN_FILES[file]), [bytes]);
+  }
+}
+
+function jsonDocument(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
+function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}
+
+/** Whether a path is a folder (which a model file is not). */
+export async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+/**
+ * Reads a finished run; the model stays in its file.
+ *
+ * @throws InputError if the folder holds no run, or one that was not finished, or a file of it is damaged.
+ * @example
+ * const { report, masks } = await readRun("runs/a");
+ */
+export async function readRun(path: string): Promise<StoredRun> {
+  const entries = await readdir(path).catch((error: unknown) => {
+    const reason = codeOf(error) === "ENOENT" ? "there is no such folder" : messageOf(error);
+    throw new InputError(`run directory "${path}": can't read it: ${reason}.`, { cause: error });
+  });
+  const missing = Object.values(RUN_FILES).filter((name) => !entries.includes(name));
+  if (missing.length > 0) {
+    const state = isRun(entries)
+      ? "the run in it was not finished"
+      : "expected a folder that kofn train has written";
+    throw new InputError(`run directory "${path}": ${state}. Missing: ${missing.join(", ")}.`);
+  }
+  const file = (name: keyof typeof RUN_FILES): string => join(path, RUN_FILES[name]);
+  const config = checkConfig(await readJson(file("config")));
+  if ("problem" in config) {
+    const { path: at, message } = config.problem;
+    throw new InputError(`${file("config")}: ${at.map(String).join(".")}: ${message}.`);
+  }
+  const report = checked(REPORT, await readJson(file("report")), file("report"));
+  const lines = (await readText(file("metrics"))).split("\n").filter((line) => line !== "");
+  const metrics = lines.map((line, i) => {
+    const where = `${file("metrics")}:${i + 1}`;
+    return checked(METRICS, parseJson(line, where), where);
+  });
+  return {
+    path,
+    modelPath: file("model"),
+    report,
+    config: config.config,
+    metrics,
+    masks: masksIn(decodeSafetensors(await readBytes(file("masks")), file("masks")), file("masks")),
+  };
+}
+
+function masksIn(tensors: ReadonlyMap<string, Tensor>, source: string): Map<string, Tensor<"uint8">> {
+  const masks = new Map<string, Tensor<"uint8">>();
+  for (const [name, mask] of tensors) {
+    if (mask.dtype !== "uint8") {
+      throw new InputError(
+        `${source}: expected masks of type uint8, but that of "${name}" is ${mask.dtype}.`,
+      );
+    }
+    masks.set(name, mask as Tensor<"uint8">);
+  }
+  return masks;
+}
+
+async function readJson(path: string): Promise<unknown> {
+  return parseJson(await readText(path), path);
+}
+
+async function readText(path: string): Promise<string> {
+  return new TextDecoder().decode(await readBytes(path));
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new InputError(`${path}: can't read the file: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new InputError(`${where}: expected JSON, but it is damaged: ${messageOf(error)}.`, {
+      cause: error,
+    });
+  }
+}
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new InputError(`${where}: ${issue.path.map(String).join(".")}: ${issue.message}.`);
+}
+
+const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
+
+const REPORT: z.ZodType<Report> = z.looseObject({
+  kofn: z.string(),
+  model: z.string(),
+  seed: z.number(),
+  provider: z.enum(PROVIDERS),
+  data: z.looseObject({ name: z.string(), train: z.number(), validation: z.number(), test: z.number() }),
+  result: z.looseObject({ validation: EVALUATION, test: EVALUATION }),
+  totals: z.looseObject({
+    weights: z.number(),
+    kept: z.number(),
+    compression: z.number(),
+    macs: z.number(),
+    macsKept: z.number(),
+    bytesDense: z.number(),
+    bytesPacked: z.number(),
+    bytesLimit: z.number(),
+  }),
+  layers: z.array(
+    z.looseObject({
+      name: z.string(),
+      weight: z.string(),
+      granularity: z.enum(["weights", "kernels", "maps"]),
+      per: z.literal("kernel").exactOptional(),
+      share: z.number().exactOptional(),
+      groups: z.number(),
+      n: z.number(),
+      k: z.number(),
+      weights: z.number(),
+      kept: z.number(),
+      confidence: z.number(),
+      diversity: z.number(),
+    }),
+  ),
+  training: z.looseObject({
+    epochs: z.number(),
+    steps: z.number(),
+    seconds: z.number(),
+    samplesPerSecond: z.number(),
+  }),
+});
+
+const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
+  epoch: z.number(),
+  step: z.number(),
+  train: EVALUATION,
+  validation: EVALUATION,
+  learningRate: z.number(),
+  tau: z.number(),
+  beta: z.number(),
+  samplesPerSecond: z.number(),
+  seconds: z.number(),
+  k: z.record(z.string(), z.number()),
+  best: z.boolean(),
+});

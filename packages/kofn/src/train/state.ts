@@ -1,0 +1,135 @@
+/** The tensors that a training run changes from step to step: parameters, optimizer states, mask logits. */
+
+import type { Engine, Value } from "../engine/session.js";
+import { InputError } from "../errors.js";
+import type { Model } from "../onnx/model.js";
+import { type Tensor, tensor } from "../onnx/tensor.js";
+import { unitsOfMagnitude } from "../prune/groups.js";
+import type { PrunedLayer } from "../prune/types.js";
+import { Random } from "../random.js";
+import { logitsName, type StepTensor, trainable } from "./compile.js";
+import type { SamplerOptions } from "./types.js";
+
+const LOGIT_DEVIATION = 0.5;
+
+/**
+ * Two buffers for each tensor: a step reads one and writes the other, and the next step the other way round, so that
+ * nothing is allocated while training.
+ */
+export class State {
+  readonly #tensors: readonly StepTensor[];
+  readonly #buffers: ReadonlyMap<string, readonly [Float32Array, Float32Array]>;
+  readonly #values: ReadonlyMap<string, readonly [Value, Value]>;
+  /** Which of the two buffers holds the current values. */
+  #current: 0 | 1 = 0;
+
+  constructor(engine: Engine, tensors: readonly StepTensor[], initial: ReadonlyMap<string, Float32Array>) {
+    this.#tensors = tensors;
+    this.#buffers = new Map(
+      tensors.map(({ name, dims }) => {
+        const size = dims.reduce((product, dim) => product * dim, 1);
+        return [name, [initial.get(name)?.slice() ?? new Float32Array(size), new Float32Array(size)]];
+      }),
+    );
+    this.#values = new Map(
+      tensors.map(({ name, dims }) => {
+        const [a, b] = this.#both(name);
+        return [name, [engine.value("float32", dims, a), engine.value("float32", dims, b)]];
+      }),
+    );
+  }
+
+  /** What a step reads and writes now, by the names of its inputs and outputs. */
+  bindings(): { feeds: Record<string, Value>; results: Record<string, Value> }[] {
+    return ([0, 1] as const).map((current) => {
+      const feeds: Record<string, Value> = {};
+      const results: Record<string, Value> = {};
+      for (const { name, updated } of this.#tensors) {
+        const values = this.#values.get(name) as readonly [Value, Value];
+        feeds[name] = values[current];
+        results[updated] = values[1 - current];
+      }
+      return { feeds, results };
+    });
+  }
+
+  get current(): 0 | 1 {
+    return this.#current;
+  }
+
+  /** After a step: what it wrote is current now. */
+  swap(): void {
+    this.#current = this.#current === 0 ? 1 : 0;
+  }
+
+  /** The current values of a tensor; they change with the next step but one. */
+  get(name: string): Float32Array {
+    return this.#both(name)[this.#current];
+  }
+
+  /** A copy of all current values. */
+  snapshot(): Map<string, Tensor> {
+    return new Map(
+      this.#tensors.map(({ name, dims }) => [name, tensor("float32", dims, this.get(name).slice())]),
+    );
+  }
+
+  /** @throws InputError if the snapshot is not of the same tensors. */
+  restore(snapshot: ReadonlyMap<string, Tensor>): void {
+    for (const { name, dims } of this.#tensors) {
+      const saved = snapshot.get(name);
+      if (saved?.dtype !== "float32" || saved.dims.join() !== dims.join()) {
+        throw new InputError(
+          `the checkpoint does not fit the run: it should hold "${name}" as float32 [${dims.join(", ")}], ` +
+            (saved === undefined ? "but has none" : `but holds ${saved.dtype} [${saved.dims.join(", ")}]`),
+        );
+      }
+      this.get(name).set((saved as Tensor<"float32">).array());
+    }
+  }
+
+  #both(name: string): readonly [Float32Array, Float32Array] {
+    const buffers = this.#buffers.get(name);
+    if (buffers === undefined) throw new TypeError(`there is no tensor "${name}" in the run's state`);
+    return buffers;
+  }
+}
+
+/** The values that training begins with: the model's parameters, and logits drawn at random or from magnitudes. */
+export function initialValues(
+  model: Model,
+  layers: readonly PrunedLayer[],
+  init: NonNullable<SamplerOptions["init"]>,
+  seed: number,
+): Map<string, Float32Array> {
+  const initial = new Map<string, Float32Array>();
+  const parameter = (name: string): Float32Array =>
+    (model.graph.initializers.get(name) as Tensor<"float32">).array();
+  for (const name of trainable(model.graph)) initial.set(name, parameter(name));
+  for (const layer of layers) {
+    const logits =
+      init === "normal"
+        ? normalLogits(layer, seed)
+        : standardised(unitsOfMagnitude(layer, parameter(layer.weight)));
+    initial.set(logitsName(layer.weight), logits);
+  }
+  return initial;
+}
+
+function normalLogits(layer: PrunedLayer, seed: number): Float32Array {
+  const random = new Random(seed, logitsName(layer.weight));
+  const logits = new Float32Array(layer.groups * layer.n);
+  for (let i = 0; i < logits.length; i++) logits[i] = LOGIT_DEVIATION * random.normal();
+  return logits;
+}
+
+/** Shifts and scales to mean 0 and the deviation of freshly drawn logits, which keeps the order. */
+function standardised(values: Float32Array): Float32Array {
+  let sum = 0;
+  for (const value of values) sum += value;
+  const mean = sum / values.length;
+  let squares = 0;
+  for (const value of values) squares += (value - mean) ** 2;
+  const deviation = Math.sqrt(squares / values.length) || 1;
+  return values.map((value) => ((value - mean) / deviation) * LOGIT_DEVIATION);
+}

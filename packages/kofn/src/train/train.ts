@@ -1,0 +1,213 @@
+/** Trains and prunes a model: the library's main function. */
+
+import type { Split } from "../data/types.js";
+import { InputError } from "../errors.js";
+import type { Tensor } from "../onnx/tensor.js";
+import { tensor } from "../onnx/tensor.js";
+import { maskedModel } from "../prune/apply.js";
+import { prunableLayers } from "../prune/layers.js";
+import { resolvePrune } from "../prune/spec.js";
+import { logitsName } from "./compile.js";
+import { checkInterface, evaluateOn } from "./evaluate.js";
+import { reportOf } from "./report.js";
+import { Run } from "./run.js";
+import { type EpochTotals, Trainer, withDefaults } from "./trainer.js";
+import type { Checkpoint, EpochMetrics, TrainOptions } from "./types.js";
+
+/** The state at the best epoch so far: parameters and logits by name. */
+type Best = ReadonlyMap<string, Tensor>;
+
+/**
+ * Trains a classifier while learning which weights to keep, exactly k of n in every group, by Dynamic Probabilistic
+ * Pruning (Gonzalez-Carabarin et al., arXiv 2105.12686).
+ *
+ * After each epoch the deterministic mask (the k largest logits of each group) is evaluated on the validation split;
+ * the best epoch with every k at its target is kept, and evaluated on the test split once, at the end.
+ *
+ * @throws InputError if an option, the model or the data does not fit.
+ * @throws KofnError if training diverges or onnxruntime fails; the signal's reason if it is aborted.
+ *
+ * @example
+ * const run = await train({
+ *   model: zoo.lenet300100(),
+ *   data: datasets.glyphs(),
+ *   prune: { fc1: weights({ k: 40 }), fc2: weights({ k: 30 }) },
+ *   epochs: 5,
+ * });
+ * console.log(run.report.result.test.accuracy, run.report.totals.compression); // 0.97..., 16.6...
+ * await run.save("runs/a");
+ */
+export async function train(options: TrainOptions): Promise<Run> {
+  const { model, data, provider = "cpu" } = options;
+  const settings = withDefaults(options);
+  checkInterface(model, data);
+  const layers = resolvePrune(prunableLayers(model.graph), options.prune ?? {}, options.keep);
+  const count = sampleCount(data.train, options.limit);
+  const trainer = await Trainer.create(model, data, count, layers, settings, provider);
+  try {
+    const metrics: EpochMetrics[] = [];
+    let best: Best | undefined;
+    let seconds = 0;
+    if (options.resume !== undefined) {
+      ({ best, seconds } = restore(trainer, options.resume));
+      metrics.push(...options.resume.metrics);
+    }
+    let bestEpoch = metrics.findLast((line) => line.best);
+    const begin = performance.now() - seconds * 1000;
+    const elapsed = (): number => (performance.now() - begin) / 1000;
+    const stepsBefore = metrics.length * trainer.stepsPerEpoch;
+
+    for (let epoch = metrics.length + 1; epoch <= settings.epochs; epoch++) {
+      const epochBegin = performance.now();
+      const totals = await trainer.epoch(
+        epoch,
+        ({ stepInEpoch, loss, learningRate, tau }) => {
+          const step = (epoch - 1) * trainer.stepsPerEpoch + stepInEpoch;
+          const stepsPerSecond = (step - stepsBefore) / (elapsed() - seconds);
+          options.onProgress?.({
+            epoch,
+            epochs: settings.epochs,
+            step,
+            steps: trainer.steps,
+            loss,
+            learningRate,
+            tau,
+            samplesPerSecond: (stepInEpoch * settings.batch * 1000) / (performance.now() - epochBegin),
+            remainingSeconds: (trainer.steps - step) / stepsPerSecond,
+            ...(metrics.length > 0 ? { validationAccuracy: metrics[metrics.length - 1].validation.accuracy } : {}),
+          });
+        },
+        options.signal,
+      );
+      const candidate = maskedModel(model, trainer.parameters(), trainer.masks());
+      const validation = await evaluateOn(trainer.engine, candidate, data.validation, data);
+      const improved =
+        trainer.atTarget &&
+        (bestEpoch === undefined ||
+          validation.accuracy > bestEpoch.validation.accuracy ||
+          (validation.accuracy === bestEpoch.validation.accuracy && validation.loss < bestEpoch.validation.loss));
+      const line = epochMetrics(trainer, epoch, totals, validation, elapsed(), improved);
+      metrics.push(line);
+      if (improved) {
+        bestEpoch = line;
+        best = bestState(trainer);
+      }
+      options.onEpoch?.(line);
+      if (options.onCheckpoint !== undefined && epoch < settings.epochs) {
+        await options.onCheckpoint(checkpoint(trainer, best, metrics, elapsed()));
+      }
+    }
+    if (best === undefined || bestEpoch === undefined) {
+      throw new InputError(
+        `k was still above its target in the last epoch; let it shrink over less of training (sampler.shrink, --shrink)`,
+      );
+    }
+
+    restoreBest(trainer, best);
+    const masks = trainer.masks();
+    const final = maskedModel(model, trainer.parameters(), masks);
+    const test = await evaluateOn(trainer.engine, final, data.test, data);
+    const report = reportOf({
+      model: final,
+      masks,
+      logits: layers.map(({ weight }) => trainer.state.get(logitsName(weight))),
+      beta: settings.sampler.beta[1],
+      seed: settings.seed,
+      provider,
+      data: {
+        name: data.name,
+        train: count,
+        validation: data.validation.count,
+        test: data.test.count,
+      },
+      result: { validation: bestEpoch.validation, test },
+      training: {
+        epochs: settings.epochs,
+        steps: trainer.steps,
+        seconds: elapsed(),
+        samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
+      },
+    });
+    const maskTensors = masks.map(
+      ({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)] as const,
+    );
+    return new Run(report, final, new Map(maskTensors), metrics, options);
+  } finally {
+    await trainer.close();
+  }
+}
+
+function sampleCount(split: Split, limit: number | undefined): number {
+  if (limit === undefined) return split.count;
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new InputError(`limit must be a whole number of at least 1, got ${limit}`);
+  }
+  return Math.min(limit, split.count);
+}
+
+function epochMetrics(
+  trainer: Trainer,
+  epoch: number,
+  totals: EpochTotals,
+  validation: EpochMetrics["validation"],
+  seconds: number,
+  best: boolean,
+): EpochMetrics {
+  return {
+    epoch,
+    step: epoch * trainer.stepsPerEpoch,
+    train: { loss: totals.loss, accuracy: totals.accuracy },
+    validation,
+    learningRate: totals.learningRate,
+    tau: totals.tau,
+    beta: totals.beta,
+    samplesPerSecond: (trainer.stepsPerEpoch * trainer.settings.batch) / totals.seconds,
+    seconds,
+    k: Object.fromEntries(trainer.layers.map(({ name }, i) => [name, totals.k[i]])),
+    best,
+  };
+}
+
+function bestState(trainer: Trainer): Best {
+  const wanted = new Set([
+    ...trainer.parameters().keys(),
+    ...trainer.layers.map(({ weight }) => logitsName(weight)),
+  ]);
+  return new Map([...trainer.state.snapshot()].filter(([name]) => wanted.has(name)));
+}
+
+function restoreBest(trainer: Trainer, best: Best): void {
+  trainer.state.restore(new Map([...trainer.state.snapshot(), ...best]));
+}
+
+const CURRENT = "current/";
+const BEST = "best/";
+
+function checkpoint(
+  trainer: Trainer,
+  best: Best | undefined,
+  metrics: readonly EpochMetrics[],
+  seconds: number,
+): Checkpoint {
+  const tensors = new Map<string, Tensor>();
+  for (const [name, value] of trainer.state.snapshot()) tensors.set(CURRENT + name, value);
+  for (const [name, value] of best ?? []) tensors.set(BEST + name, value);
+  return { tensors, metrics: [...metrics], seconds };
+}
+
+function restore(trainer: Trainer, { tensors, seconds }: Checkpoint): { best: Best | undefined; seconds: number } {
+  const under = (prefix: string): Map<string, Tensor> =>
+    new Map(
+      [...tensors]
+        .filter(([name]) => name.startsWith(prefix))
+        .map(([name, value]) => [name.slice(prefix.length), value]),
+    );
+  trainer.state.restore(under(CURRENT));
+  const best = under(BEST);
+  return { best: best.size > 0 ? best : undefined, seconds };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+

@@ -1,0 +1,303 @@
+/** Runs training steps: feeds batches, noise and schedules to the compiled step, and recompiles it when a layer's k changes. */
+
+import { availableParallelism } from "node:os";
+import { epochOrder, fillBatch, stepsPerEpoch } from "../data/batches.js";
+import type { Dataset } from "../data/types.js";
+import { Engine, type Session, type Value } from "../engine/session.js";
+import { InputError, KofnError } from "../errors.js";
+import type { Model } from "../onnx/model.js";
+import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
+import { type LayerMask, maskOfLogits } from "../prune/apply.js";
+import { GumbelNoise } from "../prune/noise.js";
+import type { PrunedLayer } from "../prune/types.js";
+import { compileStep, logitsName, type Step, trainable } from "./compile.js";
+import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
+import { initialValues, State } from "./state.js";
+import type { OptimizerOptions, SamplerOptions, TrainOptions } from "./types.js";
+
+/** While k shrinks, it changes so many times: each change compiles the step anew. */
+const SHRINK_STAGES = 20;
+const WINDOW_MS = 100;
+
+/** The options of a run with every default filled in. */
+export interface Settings {
+  readonly epochs: number;
+  readonly batch: number;
+  readonly optimizer: OptimizerOptions;
+  readonly schedule: NonNullable<TrainOptions["schedule"]>;
+  readonly warmup: number;
+  readonly sampler: Required<SamplerOptions>;
+  readonly seed: number;
+  readonly threads: number;
+}
+
+/** @throws InputError if a setting is out of range. */
+export function withDefaults(options: TrainOptions): Settings {
+  const settings: Settings = {
+    epochs: options.epochs ?? 20,
+    batch: options.batch ?? 64,
+    optimizer: options.optimizer ?? { kind: "adam", lr: 1e-3 },
+    schedule: options.schedule ?? "cosine",
+    warmup: options.warmup ?? 0,
+    sampler: {
+      tau: [5, 0.5],
+      beta: [0.1, 0.1],
+      entropy: 0,
+      init: "normal",
+      optimizer: { kind: "adam", lr: 0.03 },
+      shrink: [0, 0],
+      ...options.sampler,
+    },
+    seed: options.seed ?? 1,
+    threads: options.threads ?? availableParallelism(),
+  };
+  const { sampler } = settings;
+  checkCount("epochs", settings.epochs, 1);
+  checkCount("batch", settings.batch, 1);
+  checkCount("seed", settings.seed, 0);
+  checkCount("threads", settings.threads, 1);
+  checkSpan("shrink", sampler.shrink);
+  checkRange("warmup", settings.warmup, settings.warmup >= 0 && settings.warmup < 1, "at least 0 and below 1");
+  for (const tau of sampler.tau) checkRange("tau", tau, tau >= 0.01, "at least 0.01");
+  for (const beta of sampler.beta) checkRange("beta", beta, beta >= 0, "at least 0");
+  checkRange("entropy", sampler.entropy, sampler.entropy >= 0, "at least 0");
+  return settings;
+}
+
+function checkCount(name: string, value: number, least: number): void {
+  checkRange(name, value, Number.isSafeInteger(value) && value >= least, `a whole number of at least ${least}`);
+}
+
+function checkRange(name: string, value: number, holds: boolean, expected: string): void {
+  if (!holds || !Number.isFinite(value)) throw new InputError(`${name} must be ${expected}, got ${value}`);
+}
+
+/** What one epoch of training steps gave. */
+export interface EpochTotals {
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly learningRate: number;
+  readonly tau: number;
+  readonly beta: number;
+  readonly seconds: number;
+  readonly k: readonly number[];
+}
+
+/** Called after steps, a few times a second. */
+export type OnSteps = (progress: {
+  readonly stepInEpoch: number;
+  readonly loss: number;
+  readonly learningRate: number;
+  readonly tau: number;
+}) => void;
+
+export class Trainer {
+  readonly settings: Settings;
+  readonly layers: readonly PrunedLayer[];
+  readonly stepsPerEpoch: number;
+  readonly state: State;
+  readonly engine: Engine;
+
+  readonly #model: Model;
+  readonly #data: Dataset;
+  readonly #count: number;
+  readonly #weights: Optimizer;
+  readonly #logits: Optimizer;
+  readonly #noise: readonly GumbelNoise[];
+  readonly #pixels: Float32Array;
+  readonly #labels: BigInt64Array;
+  readonly #scalars: ReadonlyMap<string, Float32Array>;
+  readonly #loss = new Float32Array(1);
+  readonly #correct = new Float32Array(1);
+  #bindings: { feeds: Record<string, Value>; results: Record<string, Value> }[] = [];
+  #session: Session | undefined;
+  #k: readonly number[] = [];
+
+  private constructor(
+    engine: Engine,
+    model: Model,
+    data: Dataset,
+    count: number,
+    layers: readonly PrunedLayer[],
+    settings: Settings,
+  ) {
+    this.engine = engine;
+    this.settings = settings;
+    this.layers = layers;
+    this.#model = model;
+    this.#data = data;
+    this.#count = count;
+    this.stepsPerEpoch = stepsPerEpoch(count, settings.batch);
+    this.#weights = optimizerOf(settings.optimizer);
+    this.#logits = optimizerOf(settings.sampler.optimizer);
+    const { init } = settings.sampler;
+    this.#noise = layers.map(
+      ({ weight, groups, n }) => new GumbelNoise(groups * n, settings.seed, weight),
+    );
+    const step = this.#compile(this.#kAt(0));
+    this.state = new State(engine, step.tensors, initialValues(model, layers, init, settings.seed));
+    this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
+    this.#labels = new BigInt64Array(settings.batch);
+    this.#scalars = new Map(step.scalars.map((name) => [name, new Float32Array(1)]));
+  }
+
+  /**
+   * @param count train on the first so many samples.
+   * @throws InputError if a setting is wrong, or the model can't be trained on the data.
+   */
+  static async create(
+    model: Model,
+    data: Dataset,
+    count: number,
+    layers: readonly PrunedLayer[],
+    settings: Settings,
+    provider: TrainOptions["provider"],
+  ): Promise<Trainer> {
+    const engine = await Engine.open({ provider: provider ?? "cpu", threads: settings.threads });
+    if (stepsPerEpoch(count, settings.batch) === 0) {
+      throw new InputError(
+        `a batch of ${settings.batch} is more than the ${count} training samples; choose a smaller batch`,
+      );
+    }
+    return new Trainer(engine, model, data, count, layers, settings);
+  }
+
+  /** Steps of the whole run. */
+  get steps(): number {
+    return this.settings.epochs * this.stepsPerEpoch;
+  }
+
+  /** Whether every layer's k is at its target. */
+  get atTarget(): boolean {
+    return this.layers.every(({ k }, i) => this.#k[i] === k);
+  }
+
+  /** Current values of the model's parameters. */
+  parameters(): Map<string, Float32Array> {
+    return new Map(trainable(this.#model.graph).map((name) => [name, this.state.get(name)]));
+  }
+
+  /** The deterministic masks of the current logits. */
+  masks(): LayerMask[] {
+    return this.layers.map((layer, i) =>
+      maskOfLogits(layer, this.state.get(logitsName(layer.weight)), this.#k[i]),
+    );
+  }
+
+  /**
+   * Trains for one epoch, counted from 1.
+   *
+   * @throws KofnError if the loss is no longer a number; the signal's reason if it is aborted.
+   */
+  async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
+    const { batch, seed, sampler, optimizer, schedule, warmup } = this.settings;
+    const order = epochOrder(this.#count, seed, epoch);
+    const begin = performance.now();
+    let reported = begin;
+    let loss = 0;
+    let correct = 0;
+    let [factor, tau, beta] = [0, 0, 0];
+    for (let i = 0; i < this.stepsPerEpoch; i++) {
+      signal?.throwIfAborted();
+      const step = (epoch - 1) * this.stepsPerEpoch + i;
+      const progress = this.steps > 1 ? step / (this.steps - 1) : 1;
+      factor = learningRateFactor(schedule, warmup, progress);
+      tau = linear(sampler.tau, progress);
+      beta = linear(sampler.beta, progress);
+      await this.#useK(this.#kAt(progress));
+      this.#setScalar("tau", tau);
+      this.#setScalars("weights", this.#weights.scalars(step + 1, optimizer.lr * factor));
+      this.#setScalars("logits", this.#logits.scalars(step + 1, sampler.optimizer.lr * factor));
+      for (const noise of this.#noise) noise.fill(step, beta);
+      fillBatch(this.#data.train, this.#data, order, i * batch, this.#pixels, this.#labels);
+      await this.#run();
+      if (!Number.isFinite(this.#loss[0])) {
+        throw new KofnError(
+          `training diverged: the loss is ${this.#loss[0]} at step ${step + 1} of ${this.steps} (epoch ${epoch}); ` +
+            `lower the learning rate, or raise tau's end`,
+        );
+      }
+      loss += this.#loss[0];
+      correct += this.#correct[0];
+      const now = performance.now();
+      if (onSteps !== undefined && now - reported > WINDOW_MS) {
+        reported = now;
+        onSteps({ stepInEpoch: i + 1, loss: loss / (i + 1), learningRate: optimizer.lr * factor, tau });
+      }
+    }
+    return {
+      loss: loss / this.stepsPerEpoch,
+      accuracy: correct / (this.stepsPerEpoch * batch),
+      learningRate: optimizer.lr * factor,
+      tau,
+      beta,
+      seconds: (performance.now() - begin) / 1000,
+      k: this.#k,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#session?.close();
+    this.#session = undefined;
+  }
+
+  async #run(): Promise<void> {
+    const { feeds, results } = this.#bindings[this.state.current];
+    await (this.#session as Session).run(feeds, results);
+    this.state.swap();
+  }
+
+  #setScalars(prefix: string, values: Readonly<Record<string, number>>): void {
+    for (const name of Object.keys(values)) this.#setScalar(`${prefix}/${name}`, values[name]);
+  }
+
+  #setScalar(name: string, value: number): void {
+    const scalar = this.#scalars.get(name);
+    if (scalar !== undefined) scalar[0] = value;
+  }
+
+  /** k of each layer at a progress; while it shrinks it stays for a stage. */
+  #kAt(progress: number): number[] {
+    const { shrink } = this.settings.sampler;
+    const [from, to] = shrink;
+    const stage = (to - from) / SHRINK_STAGES;
+    const held = progress > from && progress < to ? from + Math.floor((progress - from) / stage) * stage : progress;
+    return this.layers.map(({ n, k }) => kAt(n, k, shrink, held));
+  }
+
+  #compile(k: readonly number[]): Step {
+    return compileStep(this.#model, {
+      batch: this.settings.batch,
+      layers: this.layers,
+      k,
+      weights: this.#weights,
+      logits: this.#logits,
+      entropy: this.settings.sampler.entropy,
+    });
+  }
+
+  async #useK(k: readonly number[]): Promise<void> {
+    if (this.#session !== undefined && k.every((value, i) => value === this.#k[i])) return;
+    await this.#session?.close();
+    this.#k = k;
+    const step = this.#compile(k);
+    this.#session = await this.engine.session(step.model);
+    const { engine } = this;
+    const shared: Record<string, Value> = {
+      [step.images.name]: engine.value("float32", step.images.dims, this.#pixels),
+      [step.labels.name]: engine.value("int64", step.labels.dims, this.#labels),
+    };
+    step.noise.forEach(({ name, dims }, i) => {
+      shared[name] = engine.value("float32", dims, this.#noise[i].values);
+    });
+    for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
+    const results = {
+      loss: engine.value("float32", [], this.#loss),
+      correct: engine.value("float32", [], this.#correct),
+    };
+    this.#bindings = this.state.bindings().map((own) => ({
+      feeds: { ...own.feeds, ...shared },
+      results: { ...own.results, ...results },
+    }));
+  }
+}
