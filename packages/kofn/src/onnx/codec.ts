@@ -202,6 +202,8 @@ function decodeGraph(reader: Reader, readExternal: ExternalReader | undefined): 
         reader.keep();
     }
   }
+  const stated = statedTypes({ inputs, outputs, initializers });
+  for (const [name, type] of valueTypes) if (sameType(type, stated.get(name))) valueTypes.delete(name);
   return {
     name,
     inputs,
@@ -212,6 +214,26 @@ function decodeGraph(reader: Reader, readExternal: ExternalReader | undefined): 
     ...(otherValues.size > 0 ? { otherValues } : {}),
     ...unknownOf(reader),
   };
+}
+
+/** The types that a graph states elsewhere than in value_info, which need not repeat them. */
+function statedTypes(graph: Pick<Graph, "inputs" | "outputs" | "initializers">): Map<string, ValueType> {
+  const types = new Map<string, ValueType>();
+  for (const [name, { dtype, dims }] of graph.initializers) types.set(name, { dtype, shape: dims });
+  for (const { name, type } of [...graph.inputs, ...graph.outputs])
+    if (type !== undefined) types.set(name, type);
+  return types;
+}
+
+/** Whether two types say the same, so that one of them can go. */
+function sameType(type: ValueType, other: ValueType | undefined): boolean {
+  return (
+    other !== undefined &&
+    type.encoded === undefined &&
+    type.dtype === other.dtype &&
+    type.shape?.length === other.shape?.length &&
+    (type.shape ?? []).every((dim, axis) => dim === other.shape?.[axis])
+  );
 }
 
 function decodeNode(reader: Reader, readExternal: ExternalReader | undefined): Node {
@@ -733,7 +755,9 @@ function encodeGraph(writer: Writer, graph: Graph): void {
   }
   for (const input of graph.inputs) encodeValueInfo(writer, GRAPH.input, input);
   for (const output of graph.outputs) encodeValueInfo(writer, GRAPH.output, output);
+  const stated = statedTypes(graph);
   for (const [name, type] of graph.valueTypes) {
+    if (sameType(type, stated.get(name))) continue;
     encodeValueInfo(writer, GRAPH.value_info, { ...graph.otherValues?.get(name), name, type });
   }
   for (const [name, info] of graph.otherValues ?? []) {
@@ -846,11 +870,6 @@ function encodeType(writer: Writer, type: ValueType): void {
 }
 
 /** Whether an encoded type says what `type` says, which may have been copied from it with another shape. */
-function agrees(encoded: Uint8Array, type: ValueType): boolean {
-  const other = decodeType(Reader.of(encoded, "a type", TYPE));
-  return (
-    other?.dtype === type.dtype &&
-    other.shape?.length === type.shape?.length &&
-    (other.shape ?? []).every((dim, axis) => dim === type.shape?.[axis])
-  );
+function agrees(encoded: Uint8Array, { dtype, shape }: ValueType): boolean {
+  return sameType({ dtype, shape }, decodeType(Reader.of(encoded, "a type", TYPE)));
 }

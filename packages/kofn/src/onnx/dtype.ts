@@ -33,6 +33,9 @@ export const DATA_TYPES = {
   uint4: { code: 21, bits: 4, ort: "uint4" },
   int4: { code: 22, bits: 4, ort: "int4" },
   float4e2m1: { code: 23, bits: 4 },
+  float8e8m0: { code: 24, bits: 8 },
+  uint2: { code: 25, bits: 2 },
+  int2: { code: 26, bits: 2 },
 } as const satisfies Record<string, DataTypeInfo>;
 
 export type DataType = keyof typeof DATA_TYPES;
