@@ -78,12 +78,13 @@ export async function readIdx(path: string, rank: number, remedy = ""): Promise<
 /** The magic number is two zero bytes, the element type, the number of dimensions. */
 function checkMagic(magic: Uint8Array, rank: number, fail: (what: string) => InputError): void {
   const hex = [...magic].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const expected = `expected an IDX file of unsigned bytes with ${rank} dimension${rank === 1 ? "" : "s"} (magic number 0000080${rank})`;
+  const dimensions = (count: number): string => `${count} dimension${count === 1 ? "" : "s"}`;
+  const expected = `expected an IDX file of unsigned bytes with ${dimensions(rank)} (magic number 0000080${rank})`;
   if (magic.length < 4 || magic[0] !== 0 || magic[1] !== 0 || !(magic[2] in TYPES)) {
     throw fail(`${expected}, found ${magic.length === 0 ? "an empty file" : `the bytes ${hex}`}`);
   }
   if (magic[2] !== UNSIGNED_BYTE || magic[3] !== rank) {
-    throw fail(`${expected}, found ${TYPES[magic[2]]} with ${magic[3]} dimensions (${hex})`);
+    throw fail(`${expected}, found ${TYPES[magic[2]]} with ${dimensions(magic[3])} (${hex})`);
   }
 }
 

@@ -127,8 +127,8 @@ describe.each([
       "expected the header of a tar member",
     );
     expect(await inArchive(archive(layout, files.slice(0, -1)))).toContain(`none of ${layout.test}`);
-    const bomb = tarBytes([["zeros", new Uint8Array(1 << 25)]]);
-    expect(await inArchive(gzipSync(bomb, { level: 1 }))).toContain("among its first");
+    const bomb = archive(layout, [["zeros", new Uint8Array(1 << 25)], ...files]);
+    expect(await inArchive(bomb)).toContain("among its first 16777216 other bytes");
     const flipped = Uint8Array.from(whole);
     flipped[whole.length >> 1] ^= 0x55;
     expect(await inArchive(flipped)).toMatch(/damaged|cut off|header of a tar member|labels from 0/);

@@ -314,6 +314,18 @@ describe("transfer", () => {
     expect(silent).toContain("nothing arrived for 0.06 seconds");
   });
 
+  test("waits for a connection that is slow but not dead", async () => {
+    handler = (_, response) => {
+      response.writeHead(200, { "content-length": body.length });
+      for (let i = 0; i < 8; i++)
+        setTimeout(() => response.write(body.subarray(i * 50_000, (i + 1) * 50_000)), i * 60);
+    };
+    const target = newTarget();
+    await download(target, file, { patience: { ...quick, stallMs: 300 } });
+    expectArrived(target);
+    expect(requests.length).toBe(1);
+  });
+
   test("says that nobody answers", async () => {
     const closed = createServer();
     await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
