@@ -193,7 +193,7 @@ function decodeGraph(reader: Reader, readExternal: ExternalReader | undefined): 
       case GRAPH.value_info: {
         const info = decodeValueInfo(reader.message(VALUE_INFO));
         if (info.type !== undefined) valueTypes.set(info.name, info.type);
-        if (info.otherType !== undefined || info.unknown !== undefined) {
+        if (info.type === undefined || info.unknown !== undefined) {
           otherValues.set(info.name, { ...info, type: undefined });
         }
         break;
@@ -756,14 +756,12 @@ function encodeGraph(writer: Writer, graph: Graph): void {
   for (const input of graph.inputs) encodeValueInfo(writer, GRAPH.input, input);
   for (const output of graph.outputs) encodeValueInfo(writer, GRAPH.output, output);
   const stated = statedTypes(graph);
-  for (const [name, type] of graph.valueTypes) {
-    if (sameType(type, stated.get(name))) continue;
+  const inner = new Map([...graph.valueTypes].filter(([name, type]) => !sameType(type, stated.get(name))));
+  for (const [name, type] of inner) {
     encodeValueInfo(writer, GRAPH.value_info, { ...graph.otherValues?.get(name), name, type });
   }
   for (const [name, info] of graph.otherValues ?? []) {
-    if (info.otherType !== undefined && !graph.valueTypes.has(name)) {
-      encodeValueInfo(writer, GRAPH.value_info, info);
-    }
+    if (!inner.has(name)) encodeValueInfo(writer, GRAPH.value_info, info);
   }
   writeUnknown(writer, graph);
 }

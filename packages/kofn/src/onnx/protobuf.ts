@@ -25,7 +25,7 @@ const MAX_DEPTH = 100;
  * What the decoded messages may take in memory, without the weights. A few bytes of a file can demand some hundred
  * bytes of memory, so a limit keeps a hostile file from exhausting it; real models stay far below.
  */
-const MEMORY_BUDGET = 2 ** 30;
+const MEMORY_BUDGET = 2 ** 29;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -291,15 +291,9 @@ function sort({ nodes }: Graph): { order: Node[]; cycle?: Node[] } {
       const source = makers.get(top.sources[top.next++]);
       if (source === undefined || state.get(source) === "done") continue;
       if (state.get(source) === "open") {
-        const start = path.findIndex(({ node }) => node === source);
         // The path leads from users to makers; a cycle reads better the way data flows.
-        return {
-          order,
-          cycle: path
-            .slice(start)
-            .map(({ node }) => node)
-            .reverse(),
-        };
+        const [first, ...rest] = path.slice(path.findIndex(({ node }) => node === source));
+        return { order, cycle: [first, ...rest.reverse()].map(({ node }) => node) };
       }
       state.set(source, "open");
       path.push({ node: source, sources: readBy(source), next: 0 });
