@@ -78,7 +78,10 @@ export const configSchema = z.strictObject({
   momentum: below1().exactOptional(),
   "logit-lr": positive().exactOptional(),
   "logit-optimizer": optimizerSchema.exactOptional(),
-  tau: pair("A:B, two temperatures above 0", (from, to) => from > 0 && to > 0).exactOptional(),
+  tau: pair(
+    "A:B, two temperatures of at least 0.01",
+    (from, to) => from >= 0.01 && to >= 0.01,
+  ).exactOptional(),
   beta: pair(
     "A or A:B, noise scales of at least 0",
     (from, to) => from >= 0 && to >= 0,

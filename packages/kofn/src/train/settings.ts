@@ -4,34 +4,40 @@ import { InputError } from "../errors.js";
 import { entriesOf, formatAmount, formatRule, parseAmount, parsePrune } from "../prune/spec.js";
 import type { PruneRule } from "../prune/types.js";
 import type { Config } from "./config.js";
+import { withDefaults } from "./trainer.js";
 import type { OptimizerOptions, TrainOptions } from "./types.js";
 
-/** The part of {@link TrainOptions} that is plain settings. */
-export type Settings = Omit<TrainOptions, "model" | "data" | "onProgress" | "onEpoch" | "signal">;
+/** The options of `train` without what is no plain data. */
+export type PlainOptions = Omit<
+  TrainOptions,
+  "model" | "data" | "onProgress" | "onEpoch" | "onCheckpoint" | "resume" | "signal"
+>;
 
+/** Learning rates for configs that name an optimizer, but no rate. */
 const DEFAULT_RATE = { adam: 0.001, sgd: 0.05 } as const;
-const DEFAULT_LOGIT_RATE = 0.03;
 
 /**
  * The trainer's options for a config.
  *
  * @throws InputError for a prune spec or an amount that can't be read, or settings that contradict each other.
  */
-export function settingsOf(config: Config): Settings {
+export function optionsOf(config: Config): PlainOptions {
   const prune = new Map<string, PruneRule | "none">();
   for (const spec of config.prune ?? []) {
     const { pattern, rule } = parsePrune(spec);
     prune.delete(pattern);
     prune.set(pattern, rule);
   }
-  const { tau, beta, entropy, init, shrink } = config;
+  const { tau, beta, entropy, init, shrink, "logit-lr": logitRate } = config;
+  const logits =
+    config["logit-optimizer"] ?? (logitRate === undefined ? undefined : { kind: "adam", lr: logitRate });
   const { epochs, batch, schedule, warmup, seed, threads, provider, limit } = config;
   return {
     prune,
     optimizer: optimizerOf(config),
     ...(config.keep === undefined ? {} : { keep: parseAmount(config.keep, `keep "${config.keep}"`) }),
     sampler: {
-      optimizer: config["logit-optimizer"] ?? { kind: "adam", lr: config["logit-lr"] ?? DEFAULT_LOGIT_RATE },
+      ...(logits === undefined ? {} : { optimizer: logits }),
       ...defined({ tau, beta, entropy, init, shrink }),
     },
     ...defined({ epochs, batch, schedule, warmup, seed, threads, provider, limit }),
@@ -51,34 +57,30 @@ function optimizerOf(config: Config): OptimizerOptions {
   return { ...base, ...shared };
 }
 
-/** A config that says all of the settings, defaults included: what config.json holds. `settingsOf` reads it back. */
-export function configOf(settings: Settings): Config {
-  const {
-    keep,
-    limit,
-    threads,
-    sampler = {},
-    optimizer = { kind: "adam", lr: DEFAULT_RATE.adam },
-  } = settings;
-  const logits = sampler.optimizer ?? { kind: "adam", lr: DEFAULT_LOGIT_RATE };
+/** A config that says all of the options, defaults included: what config.json holds. `optionsOf` reads it back. */
+export function configOf(options: PlainOptions): Config {
+  const { keep, limit, provider = "cpu" } = options;
+  const { sampler, optimizer, epochs, batch, schedule, warmup, seed, threads } = withDefaults(options);
+  const { tau, beta, entropy, init, shrink, optimizer: logits } = sampler;
   const plainLogits = isPlainAdam(logits) && logits.weightDecay === undefined;
   return {
-    prune: entriesOf(settings.prune ?? {}).map(([pattern, rule]) => `${pattern}=${formatRule(rule)}`),
+    prune: entriesOf(options.prune ?? {}).map(([pattern, rule]) => `${pattern}=${formatRule(rule)}`),
     ...(keep === undefined ? {} : { keep: formatAmount(keep) }),
-    epochs: settings.epochs ?? 20,
-    batch: settings.batch ?? 64,
+    epochs,
+    batch,
     ...optimizerConfig(optimizer),
-    schedule: settings.schedule ?? "cosine",
-    warmup: settings.warmup ?? 0,
+    schedule,
+    warmup,
     ...(plainLogits ? { "logit-lr": logits.lr } : { "logit-optimizer": logits }),
-    tau: sampler.tau ?? [5, 0.5],
-    beta: sampler.beta ?? [0.1, 0.1],
-    entropy: sampler.entropy ?? 0,
-    init: sampler.init ?? "normal",
-    shrink: sampler.shrink ?? [0, 0],
-    seed: settings.seed ?? 1,
-    provider: settings.provider ?? "cpu",
-    ...defined({ threads, limit }),
+    tau,
+    beta,
+    entropy,
+    init,
+    shrink,
+    seed,
+    threads,
+    provider,
+    ...defined({ limit }),
   };
 }
 

@@ -32,7 +32,7 @@ export interface Settings {
 }
 
 /** @throws InputError if a setting is out of range. */
-export function withDefaults(options: TrainOptions): Settings {
+export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Settings {
   const settings: Settings = {
     epochs: options.epochs ?? 20,
     batch: options.batch ?? 64,

@@ -1,0 +1,82 @@
+/** `kofn eval`: measures a model of a run directory, or of an ONNX file, on a split of a data set. */
+
+import type { Command } from "commander";
+import { loadDataset } from "../data/registry.js";
+import { InputError } from "../errors.js";
+import { loadModel } from "../onnx/file.js";
+import type { Config } from "../train/config.js";
+import { evaluateModel } from "../train/evaluate.js";
+import { isFolder, readRun } from "../train/run-directory.js";
+import { checkProvider, configOfOptions } from "./options.js";
+import { evaluation } from "./summary.js";
+import { print, printJson, whole } from "./terminal.js";
+
+const SPLITS = ["test", "validation", "train"] as const;
+
+const EXAMPLES = `
+Examples:
+  kofn eval runs/a
+  kofn eval runs/a --split validation
+  kofn eval model.onnx --data mnist --data-dir data/mnist --json`;
+
+export function addEvalCommand(program: Command): void {
+  program
+    .command("eval")
+    .summary("measure a model on a data set")
+    .description("Prints loss, accuracy and error of a model, as stock onnxruntime computes it.")
+    .argument("<path>", "run directory, or .onnx file")
+    .option("--data <name>", "data set (default: the run's own)")
+    .option("--data-dir <dir>", "folder with the data set's files (default: the run's own)")
+    .option("--split <name>", `${SPLITS.join(", ")} (default: test)`)
+    .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
+    .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")
+    .option("--json", "print the result as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(async (path: string, flags: EvalFlags, command: Command) => {
+      await evalCommand(path, flags, configOfOptions(command));
+    });
+}
+
+interface EvalFlags {
+  readonly split?: string;
+  readonly json?: true;
+}
+
+async function evalCommand(path: string, flags: EvalFlags, given: Config): Promise<void> {
+  const { split: wanted = "test" } = flags;
+  const name = SPLITS.find((known) => known === wanted);
+  if (name === undefined) {
+    throw new InputError(`--split: expected ${SPLITS.join(", ")}, got "${wanted}".`);
+  }
+  const { provider, threads } = given;
+  checkProvider(provider);
+  const run = (await isFolder(path)) ? await readRun(path) : undefined;
+  const model = await loadModel(run?.modelPath ?? path);
+  const source = given.data === undefined && run !== undefined ? { ...run.config, ...given } : given;
+  if (source.data === undefined) {
+    throw new InputError(
+      `kofn eval ${path}: a model file does not say what it is for; name a data set with --data.`,
+    );
+  }
+  const dir = source["data-dir"];
+  const data = await loadDataset(source.data, dir === undefined ? {} : { dir });
+  const split = data[name];
+  const result = await evaluateModel(model, split, data, {
+    ...(provider === undefined ? {} : { provider }),
+    ...(threads === undefined ? {} : { threads }),
+  });
+  if (flags.json === true) {
+    const { loss, accuracy } = result;
+    printJson({
+      path,
+      data: data.name,
+      split: name,
+      samples: split.count,
+      loss,
+      accuracy,
+      error: 1 - accuracy,
+    });
+  } else {
+    print(`${data.name}, ${name} split, ${whole(split.count)} samples: ${evaluation(result)}`);
+  }
+}

@@ -1,0 +1,236 @@
+/** `kofn inspect`: shows a model's inputs, outputs and layers, and the masks of a run. */
+
+import type { Command } from "commander";
+import { InputError, messageOf } from "../errors.js";
+import { countMacs, type Macs } from "../metrics/macs.js";
+import { sizesOf } from "../metrics/size.js";
+import { loadModel } from "../onnx/file.js";
+import type { Graph, ValueInfo } from "../onnx/model.js";
+import { sizeOf, type Tensor } from "../onnx/tensor.js";
+import { countPerGroup, keptWeights } from "../prune/groups.js";
+import { prunableLayers } from "../prune/layers.js";
+import type { Granularity, PrunableLayer, PrunedLayer } from "../prune/types.js";
+import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
+import { evaluation, granularityOf, kOfN } from "./summary.js";
+import { bytes, percent, print, printJson, table, whole } from "./terminal.js";
+
+const EXAMPLES = `
+Examples:
+  kofn inspect runs/a
+  kofn inspect model.onnx
+  kofn inspect runs/a --json`;
+
+export function addInspectCommand(program: Command): void {
+  program
+    .command("inspect")
+    .summary("show a model's layers and masks")
+    .description(
+      "Shows a model's inputs, outputs and layers: shapes, multiply-accumulates, zeros, and how each layer can be pruned; of a run directory also the masks.",
+    )
+    .argument("<path>", "run directory, or .onnx file")
+    .option("--json", "print it as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(inspectCommand);
+}
+
+interface MaskCounts extends Pick<PrunedLayer, "granularity" | "per" | "share" | "groups" | "n" | "k"> {
+  /** The smallest and the largest number of units that a group's mask keeps. */
+  readonly keptPerGroup: readonly [smallest: number, largest: number];
+}
+
+interface LayerView {
+  readonly name: string;
+  readonly weight: string;
+  readonly dims: readonly number[];
+  readonly macs?: number;
+  readonly zeros: number;
+  readonly granularities: readonly Granularity[];
+  readonly mask?: MaskCounts;
+}
+
+async function inspectCommand(path: string, { json }: { readonly json?: true }): Promise<void> {
+  const run = (await isFolder(path)) ? await readRun(path) : undefined;
+  const { graph } = await loadModel(run?.modelPath ?? path);
+  const layers = prunableLayers(graph);
+  const pruned = run === undefined ? [] : prunedLayers(run, layers);
+  const macs = macsOf(graph, pruned);
+  const views = layers.map((layer, i) => {
+    const granularities = granularitiesOf(layer, i === layers.length - 1);
+    const rule = pruned.find(({ weight }) => weight === layer.weight);
+    const count = "layers" in macs ? { macs: macs.layers[i].macs } : {};
+    return {
+      name: layer.name,
+      weight: layer.weight,
+      dims: layer.dims,
+      ...count,
+      zeros: zerosIn(graph.initializers.get(layer.weight)),
+      granularities,
+      ...(run === undefined || rule === undefined ? {} : { mask: countMask(run, rule) }),
+    };
+  });
+  const parameters = [...graph.initializers.values()].reduce((sum, { size }) => sum + size, 0);
+  const sizes = sizesOf(graph, pruned);
+  const total = "layers" in macs ? { macs: macs.macs, macsKept: macs.macsKept } : {};
+  const values = {
+    inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)),
+    outputs: graph.outputs,
+  };
+  if (json === true) {
+    const named = (list: readonly ValueInfo[]): unknown => list.map(({ name, type }) => ({ name, ...type }));
+    printJson({
+      path,
+      model: graph.name,
+      inputs: named(values.inputs),
+      outputs: named(values.outputs),
+      parameters,
+      ...total,
+      ...sizes,
+      layers: views,
+      ...(run === undefined ? {} : { result: run.report.result }),
+    });
+    return;
+  }
+  print(`model    ${graph.name} (${graph.nodes.length} nodes)`);
+  for (const value of values.inputs) print(`input    ${describe(value)}`);
+  for (const value of values.outputs) print(`output   ${describe(value)}`);
+  const packed =
+    pruned.length === 0 ? "" : `, ${bytes(sizes.bytesPacked)} packed (limit ${bytes(sizes.bytesLimit)})`;
+  print(`params   ${whole(parameters)}, ${bytes(sizes.bytesDense)} dense${packed}`);
+  if ("layers" in macs) {
+    const kept = pruned.length === 0 ? "" : `, ${whole(macs.macsKept)} with kept weights alone`;
+    print(`MACs     ${whole(macs.macs)} per sample${kept}`);
+  } else {
+    print(`MACs     not known: ${macs.reason}`);
+  }
+  print();
+  for (const line of layerTable(views)) print(line);
+  if (run === undefined) return;
+  print();
+  for (const line of maskTable(views)) print(line);
+  print();
+  print(`test     ${evaluation(run.report.result.test)} (${run.report.data.name})`);
+}
+
+/** Multiply-accumulates, or why they can't be counted. */
+function macsOf(graph: Graph, pruned: readonly PrunedLayer[]): Macs | { readonly reason: string } {
+  try {
+    return countMacs(graph, pruned);
+  } catch (error) {
+    if (error instanceof InputError) return { reason: error.message };
+    throw error;
+  }
+}
+
+/** The report's layers, as layers of the model. */
+function prunedLayers({ report, path }: StoredRun, layers: readonly PrunableLayer[]): PrunedLayer[] {
+  return report.layers.map(({ weight, granularity, per, share = 1, groups, n, k }) => {
+    const layer = layers.find((candidate) => candidate.weight === weight);
+    if (layer === undefined) {
+      throw new InputError(
+        `run directory "${path}": report.json has a layer with the weight "${weight}", which model.onnx has not. The files are not of one run.`,
+      );
+    }
+    const rule = { ...layer, granularity, ...(per === undefined ? {} : { per }), share, groups, n, k };
+    if (keptWeights({ ...rule, k: n }) !== sizeOf(layer.dims)) {
+      throw new InputError(
+        `run directory "${path}": in report.json, ${groups} groups of ${n} do not make up the weight "${weight}" of [${layer.dims.join(", ")}].`,
+      );
+    }
+    return rule;
+  });
+}
+
+function countMask({ masks, path }: StoredRun, layer: PrunedLayer): MaskCounts {
+  const mask = masks.get(layer.weight);
+  if (mask?.dims.join() !== layer.dims.join()) {
+    const found = mask === undefined ? "none" : `one of [${mask.dims.join(", ")}]`;
+    throw new InputError(
+      `run directory "${path}": expected a mask of [${layer.dims.join(", ")}] for "${layer.weight}" in masks.safetensors, found ${found}.`,
+    );
+  }
+  let [smallest, largest] = [Infinity, 0];
+  for (const count of countsOf(layer, mask, path)) {
+    smallest = Math.min(smallest, count);
+    largest = Math.max(largest, count);
+  }
+  const { granularity, per, share, groups, n, k } = layer;
+  return {
+    granularity,
+    ...(per === undefined ? {} : { per }),
+    share,
+    groups,
+    n,
+    k,
+    keptPerGroup: [smallest, largest],
+  };
+}
+
+function countsOf(layer: PrunedLayer, mask: Tensor<"uint8">, path: string): Uint32Array {
+  try {
+    return countPerGroup(layer, mask.array());
+  } catch (error) {
+    throw new InputError(`run directory "${path}": masks.safetensors: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function granularitiesOf(layer: PrunableLayer, last: boolean): Granularity[] {
+  return [
+    "weights",
+    ...(layer.dims.length > 2 ? ["kernels" as const] : []),
+    ...(last ? [] : ["maps" as const]),
+  ];
+}
+
+/** Values of a weight that are exactly 0. */
+function zerosIn(weight: Tensor | undefined): number {
+  if (weight?.dtype !== "float32") return 0;
+  let zeros = 0;
+  for (const value of (weight as Tensor<"float32">).array()) if (value === 0) zeros++;
+  return zeros;
+}
+
+function describe({ name, type }: ValueInfo): string {
+  const shape = type?.shape?.map((dim) => dim ?? "?").join(", ");
+  return `${name}: ${type === undefined ? "no tensor" : `${type.dtype} ${shape === undefined ? "of unknown shape" : `[${shape}]`}`}`;
+}
+
+function layerTable(layers: readonly LayerView[]): string[] {
+  const rows = layers.map(({ name, dims, macs, zeros, granularities }) => {
+    const size = sizeOf(dims);
+    const share = `${whole(zeros)} (${percent(zeros / size)})`;
+    return [
+      name,
+      `[${dims.join(", ")}]`,
+      whole(size),
+      macs === undefined ? "?" : whole(macs),
+      share,
+      granularities.join(", "),
+    ];
+  });
+  const columns = [
+    { title: "layer" },
+    { title: "weight" },
+    { title: "weights", align: "right" as const },
+    { title: "MACs", align: "right" as const },
+    { title: "zeros", align: "right" as const },
+    { title: "prunable by" },
+  ];
+  return table(columns, rows);
+}
+
+function maskTable(layers: readonly LayerView[]): string[] {
+  const rows = layers.flatMap(({ name, mask }) => {
+    if (mask === undefined) return [];
+    const [smallest, largest] = mask.keptPerGroup;
+    const kept = smallest === largest ? whole(smallest) : `${whole(smallest)} to ${whole(largest)}`;
+    return [[name, granularityOf(mask), whole(mask.groups), kOfN(mask), kept]];
+  });
+  const columns = [
+    { title: "mask" },
+    { title: "granularity" },
+    { title: "groups", align: "right" as const },
+    { title: "k of n", align: "right" as const },
+    { title: "counted per group", align: "right" as const },
+  ];
+  return rows.length === 0 ? ["no layer is pruned"] : table(columns, rows);
+}

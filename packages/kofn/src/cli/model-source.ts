@@ -1,0 +1,29 @@
+/** Where a model comes from: the zoo by name, or an ONNX file by path. */
+
+import { stat } from "node:fs/promises";
+import { InputError } from "../errors.js";
+import { ZOO } from "../models/zoo.js";
+import { loadModel } from "../onnx/file.js";
+import type { Model } from "../onnx/model.js";
+import { suggestion } from "./suggest.js";
+
+/** A model, once it is known how many classes there are. The model of a file has the classes that it has. */
+export type ModelSource = (classes?: number) => Model;
+
+/**
+ * @param name a name of the zoo, or the path of an .onnx file.
+ * @throws InputError if it is neither, or the file is no ONNX model.
+ */
+export async function modelSource(name: string, seed: number): Promise<ModelSource> {
+  const [, build] = Object.entries(ZOO).find(([known]) => known === name) ?? [];
+  if (build !== undefined) return (classes) => build({ seed, ...(classes === undefined ? {} : { classes }) });
+  const isFile = (await stat(name).catch(() => undefined)) !== undefined;
+  if (!isFile && !/[./\\]/.test(name)) {
+    const zoo = Object.keys(ZOO);
+    throw new InputError(
+      `model "${name}": no model of the zoo has this name, and there is no such file.${suggestion(name, zoo)} Models: ${zoo.join(", ")}, or the path of an .onnx file.`,
+    );
+  }
+  const model = await loadModel(name);
+  return () => model;
+}

@@ -1,0 +1,82 @@
+/** Shows how training goes: a live line on a terminal, a plain line per epoch elsewhere; both on stderr. */
+
+import { createLogUpdate } from "log-update";
+import type { EpochMetrics, Progress } from "../train/types.js";
+import { clock, note, percent, styled, whole } from "./terminal.js";
+
+const BAR_CELLS = 24;
+const REDRAW_MS = 100;
+
+/** The parts of {@link TrainOptions} that report, and `stop`, which takes the live line away. */
+export interface ProgressDisplay {
+  onProgress(progress: Progress): void;
+  onEpoch(metrics: EpochMetrics): void;
+  stop(): void;
+}
+
+/** @param epochs how many epochs the run has. */
+export function progressDisplay(epochs: number): ProgressDisplay {
+  if (!process.stderr.isTTY) {
+    return {
+      onProgress: () => undefined,
+      onEpoch: (metrics) => {
+        note(epochLine(metrics, epochs));
+      },
+      stop: () => undefined,
+    };
+  }
+  const live = createLogUpdate(process.stderr);
+  let drawn = -Infinity;
+  return {
+    onProgress(progress) {
+      const now = performance.now();
+      if (now - drawn < REDRAW_MS) return;
+      drawn = now;
+      live(liveLine(progress));
+    },
+    onEpoch(metrics) {
+      live.clear();
+      const line = epochLine(metrics, epochs);
+      note(metrics.best ? line : styled("dim", line, process.stderr));
+    },
+    stop() {
+      live.clear();
+      live.done();
+    },
+  };
+}
+
+/** "epoch  3/20 [######------] 45 %  loss 0.0312  val 98.12 %  tau 2.31  45,012 samples/s  1:23 left" */
+export function liveLine(progress: Progress): string {
+  const { epoch, epochs, step, steps, loss, tau, samplesPerSecond, remainingSeconds } = progress;
+  const done = step / steps;
+  const cells = Math.round(BAR_CELLS * done);
+  const bar = styled("cyan", "█".repeat(cells), process.stderr) + "░".repeat(BAR_CELLS - cells);
+  return [
+    `epoch ${epochNumber(epoch, epochs)} ${bar} ${`${Math.floor(100 * done)}`.padStart(3)} %`,
+    `loss ${loss.toFixed(4)}`,
+    ...(progress.validationAccuracy === undefined ? [] : [`val ${percent(progress.validationAccuracy)}`]),
+    `tau ${tau.toFixed(2)}`,
+    `${whole(samplesPerSecond)} samples/s`,
+    `${clock(remainingSeconds)} left`,
+  ].join("  ");
+}
+
+/** "epoch  3/20  loss 0.0312  val loss 0.0610  val 98.12 %  tau 2.31  45,012 samples/s  0:31  best" */
+export function epochLine(metrics: EpochMetrics, epochs: number): string {
+  const { epoch, train, validation, tau, samplesPerSecond, seconds, best } = metrics;
+  return [
+    `epoch ${epochNumber(epoch, epochs)}`,
+    `loss ${train.loss.toFixed(4)}`,
+    `val loss ${validation.loss.toFixed(4)}`,
+    `val ${percent(validation.accuracy)}`,
+    `tau ${tau.toFixed(2)}`,
+    `${whole(samplesPerSecond)} samples/s`,
+    clock(seconds),
+    ...(best ? ["best"] : []),
+  ].join("  ");
+}
+
+function epochNumber(epoch: number, epochs: number): string {
+  return `${String(epoch).padStart(String(epochs).length)}/${epochs}`;
+}

@@ -1,0 +1,70 @@
+/** A run's report as text: a table of the layers, totals, and what the test split says. */
+
+import type { Model } from "../onnx/model.js";
+import { sizeOf } from "../onnx/tensor.js";
+import { prunableLayers } from "../prune/layers.js";
+import type { Evaluation, LayerReport, Report } from "../train/types.js";
+import { bytes, percent, styled, table, whole } from "./terminal.js";
+
+/** @param model gives the layers that were left dense. */
+export function summary(report: Report, model: Model): string[] {
+  const { totals, result } = report;
+  const rows = prunableLayers(model.graph).map(({ name, dims }) => {
+    const layer = report.layers.find((pruned) => pruned.name === name);
+    const size = sizeOf(dims);
+    if (layer === undefined) return [name, "dense", "", "", whole(size), whole(size), "1.0x"];
+    const ratio = times(layer.weights / layer.kept);
+    return [
+      name,
+      granularityOf(layer),
+      whole(layer.groups),
+      kOfN(layer),
+      whole(layer.kept),
+      whole(size),
+      ratio,
+    ];
+  });
+  const total = ["total", "", "", "", whole(totals.kept), whole(totals.weights), times(totals.compression)];
+  return [
+    "",
+    ...table(
+      [
+        { title: "layer" },
+        { title: "granularity" },
+        { title: "groups", align: "right" },
+        { title: "k of n", align: "right" },
+        { title: "kept", align: "right" },
+        { title: "weights", align: "right" },
+        { title: "compression", align: "right" },
+      ],
+      [...rows, total],
+    ),
+    "",
+    `parameters  ${bytes(totals.bytesDense)} dense, ${bytes(totals.bytesPacked)} packed (limit ${bytes(totals.bytesLimit)})`,
+    `MACs        ${whole(totals.macs)} dense, ${whole(totals.macsKept)} with kept weights alone`,
+    `validation  ${evaluation(result.validation)}`,
+    styled("bold", `test        ${evaluation(result.test)}`),
+  ];
+}
+
+/** "weights per kernel, share 4" */
+export function granularityOf({
+  granularity,
+  per,
+  share = 1,
+}: Pick<LayerReport, "granularity" | "per" | "share">): string {
+  return `${granularity}${per === undefined ? "" : " per kernel"}${share === 1 ? "" : `, share ${share}`}`;
+}
+
+export function kOfN({ k, n }: Pick<LayerReport, "k" | "n">): string {
+  return `${whole(k)} of ${whole(n)}`;
+}
+
+/** "accuracy 98.20 %  error 1.80 %  loss 0.0612" */
+export function evaluation({ loss, accuracy }: Evaluation): string {
+  return `accuracy ${percent(accuracy)}  error ${percent(1 - accuracy)}  loss ${loss.toFixed(4)}`;
+}
+
+function times(ratio: number): string {
+  return `${ratio.toFixed(1)}x`;
+}

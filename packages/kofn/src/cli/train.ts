@@ -1,0 +1,167 @@
+/** `kofn train`: trains and prunes a model, and leaves a run directory. */
+
+import { access } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { basename, join, resolve } from "node:path";
+import type { Command } from "commander";
+import { loadDataset } from "../data/registry.js";
+import { InputError } from "../errors.js";
+import { prunableLayers } from "../prune/layers.js";
+import { resolvePrune } from "../prune/spec.js";
+import { ZOO } from "../models/zoo.js";
+import type { Config } from "../train/config.js";
+import { prepareRunDirectory, type RunDirectory } from "../train/run-directory.js";
+import { configOf, optionsOf } from "../train/settings.js";
+import { train } from "../train/train.js";
+import { readConfigFile } from "./config-file.js";
+import { interruptible } from "./interrupt.js";
+import { modelSource } from "./model-source.js";
+import { checkProvider, collect, configOfOptions } from "./options.js";
+import { progressDisplay } from "./progress.js";
+import { summary } from "./summary.js";
+import { note, print, printJson } from "./terminal.js";
+
+const EXAMPLES = `
+SPEC: LAYER=GRANULARITY:AMOUNT[,OPTION:VALUE...] or LAYER=none; the later spec wins.
+  LAYER        name of a layer (see kofn inspect), * stands for any text, ? for one character
+  GRANULARITY  weights (of each output channel), kernels (of each output channel), maps (output channels)
+  AMOUNT       40 (that many), 5% (of the group), 2:4 (2 of every 4 consecutive weights)
+  OPTION       per:kernel (weights of each 2-D kernel), share:4 (so many output channels use one mask)
+
+Examples:
+  kofn train lenet-300-100 --data glyphs --prune fc1=weights:40 --prune fc2=weights:30 --epochs 8
+  kofn train lenet-5 --data mnist --prune "conv*=kernels:25%" --prune fc1=weights:32 --out runs/a
+  kofn train lenet-5 --data mnist --keep 5% --prune conv1=none --seed 2
+  kofn train lenet-300-100 --data mnist --prune "*=weights:2:4" --json > report.json
+  kofn train net.onnx --data mnist --prune "fc1=weights:10%,share:4"
+  kofn train --config runs/a/config.json --out runs/b`;
+
+export function addTrainCommand(program: Command): void {
+  program
+    .command("train")
+    .summary("train and prune a model")
+    .description(
+      "Trains a model while it learns which weights to keep, exactly k of n, and writes a run directory.",
+    )
+    .argument("[model]", `model of the zoo (${Object.keys(ZOO).join(", ")}) or path of an .onnx file`)
+    .option("--data <name>", "data set (see kofn data list) (default: glyphs)")
+    .option("--data-dir <dir>", "folder with the data set's files")
+    .option("--prune <spec>", "what to prune; can be given several times", collect)
+    .option("--keep <amount>", "keep so many weights of every output channel, in all layers but the last")
+    .option("--epochs <n>", "passes over the training data (default: 20)")
+    .option("--batch <n>", "samples per step (default: 64)")
+    .option("--limit <n>", "train on the first n samples only")
+    .option("--optimizer <name>", "adam or sgd (default: adam)")
+    .option("--lr <x>", "learning rate (default: 0.001 for adam, 0.05 for sgd)")
+    .option("--momentum <x>", "momentum, for sgd (default: 0)")
+    .option("--weight-decay <x>", "decoupled weight decay (default: 0)")
+    .option("--schedule <name>", "of the learning rate: constant, cosine, linear, step (default: cosine)")
+    .option("--warmup <x>", "share of training over which the learning rate rises (default: 0)")
+    .option("--logit-lr <x>", "learning rate of the mask logits (default: 0.03)")
+    .option("--tau <a:b>", "temperature of the relaxed masks, from first to last step (default: 5:0.5)")
+    .option("--beta <a[:b]>", "scale of the Gumbel noise, from first to last step (default: 0.1)")
+    .option("--entropy <x>", "weight of the entropy regulariser (default: 0)")
+    .option("--init <how>", "mask logits: normal, or from the weights' magnitude (default: normal)")
+    .option("--shrink <a:b>", "share of training over which k falls from n to its target (default: 0:0)")
+    .option("--seed <n>", "fixes all that is random (default: 1)")
+    .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
+    .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")
+    .option("--config <file>", "YAML or JSON file with these options as keys; the command line wins")
+    .option("--out <dir>", "run directory (default: a new one in runs/)")
+    .option("--overwrite", "replace the run that the directory holds")
+    .option("--json", "print the report as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(async (model: string | undefined, flags: TrainFlags, command: Command) => {
+      await trainCommand(model, flags, configOfOptions(command));
+    });
+}
+
+interface TrainFlags {
+  readonly config?: string;
+  readonly overwrite?: true;
+  readonly json?: true;
+}
+
+async function trainCommand(model: string | undefined, flags: TrainFlags, given: Config): Promise<void> {
+  const file = flags.config === undefined ? {} : await readConfigFile(flags.config);
+  const {
+    model: name,
+    data: dataName = "glyphs",
+    ...config
+  }: Config = {
+    ...file,
+    ...given,
+    ...(model === undefined ? {} : { model }),
+    prune: [...(file.prune ?? []), ...(given.prune ?? [])],
+  };
+  if (name === undefined) {
+    throw new InputError(
+      `kofn train: which model? Name one of the zoo (${Object.keys(ZOO).join(", ")}) or the path of an .onnx file.`,
+    );
+  }
+  checkProvider(config.provider);
+  const options = { ...optionsOf(config), threads: config.threads ?? availableParallelism() };
+  const source = await modelSource(name, options.seed ?? 1);
+  resolvePrune(prunableLayers(source().graph), options.prune ?? {}, options.keep);
+  const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));
+  const directory = await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false });
+
+  const dir = config["data-dir"];
+  const data = await loadDataset(dataName, dir === undefined ? {} : { dir });
+  const stored: Config = {
+    model: name in ZOO ? name : resolve(name),
+    data: dataName,
+    ...(dir === undefined ? {} : { "data-dir": resolve(dir) }),
+    ...configOf(options),
+  };
+  const { epochs = 0 } = stored;
+  note(
+    `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
+  );
+  const display = progressDisplay(epochs);
+  const run = await interruptible(
+    (signal) =>
+      train({
+        ...options,
+        model: source(data.classes.length),
+        data,
+        signal,
+        onProgress: (progress) => {
+          display.onProgress(progress);
+        },
+        onEpoch: (metrics) => {
+          display.onEpoch(metrics);
+          directory.recordEpoch(metrics, stored);
+        },
+      }),
+    () => remains(directory, out),
+  ).finally(() => {
+    display.stop();
+  });
+  const { report, masks, metrics } = run;
+  await directory.finish({ model: run.model, report, masks, metrics, config: stored });
+  if (flags.json === true) printJson(report);
+  else for (const line of summary(report, run.model)) print(line);
+  const write = flags.json === true ? note : print;
+  write(`\nThe result is in ${out}. To go on:`);
+  write(`  kofn eval ${out}      measures ${join(out, "model.onnx")} on the test split`);
+  write(`  kofn inspect ${out}   shows its layers and masks`);
+}
+
+function remains(directory: RunDirectory, out: string): string {
+  return directory.begun
+    ? `the metrics of the finished epochs are in ${out}; the run has no model.`
+    : "nothing was written.";
+}
+
+/** runs/MODEL-DATA-N with the smallest N that is free. */
+async function unusedFolder(model: string, data: string): Promise<string> {
+  for (let number = 1; ; number++) {
+    const folder = join("runs", `${model}-${basename(data)}-${number}`);
+    const exists = await access(folder).then(
+      () => true,
+      () => false,
+    );
+    if (!exists) return folder;
+  }
+}
