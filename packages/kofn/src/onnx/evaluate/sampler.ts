@@ -5,6 +5,7 @@
  * per draw, are those of Dynamic Probabilistic Pruning (arXiv 2105.12686).
  */
 
+import { getInt } from "../model.js";
 import type { Tensor } from "../tensor.js";
 import { type EvaluateContext, type EvaluateRule, inputTensor, numbersOf, outputTensor } from "./support.js";
 
@@ -47,7 +48,7 @@ function perturbed(phi: Tensor, noise: Tensor): Float64Array[] {
 
 function hardMask(context: EvaluateContext): Tensor {
   const phi = inputTensor(context, 0);
-  const k = inputTensor(context, 3).numbers()[0];
+  const k = getInt(context.node, "k", 0);
   const [rows, n] = phi.dims;
   const mask = new Float64Array(rows * n);
   for (const [row, z] of perturbed(phi, inputTensor(context, 1)).entries()) {
@@ -61,7 +62,7 @@ function relaxedGradient(context: EvaluateContext): Tensor {
   const upstream = numbersOf(inputTensor(context, 0));
   const phi = inputTensor(context, 1);
   const tau = numbersOf(inputTensor(context, 3))[0];
-  const k = inputTensor(context, 4).numbers()[0];
+  const k = getInt(context.node, "k", 0);
   const [rows, n] = phi.dims;
   const gradient = new Float64Array(rows * n);
   for (const [row, z] of perturbed(phi, inputTensor(context, 2)).entries()) {

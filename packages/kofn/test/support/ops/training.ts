@@ -1,0 +1,36 @@
+/** Cases of kofn's own operators for the loss, the activation's gradient and the k-of-n sampler. */
+
+import { evaluateNode } from "../../../src/onnx/evaluate.js";
+import { int } from "../../../src/onnx/model.js";
+import { opCase, type OpCase, scalar, Values } from "./case.js";
+
+export function* trainingCases(): Generator<OpCase> {
+  const values = new Values("training");
+  const differentiable = [0];
+  const [x, dy] = values.distinct([3, 4], [3, 4]);
+  const [y] = evaluateNode(opCase("Relu", "", [x]).node, [x]);
+  yield opCase("ReluGrad", "[3, 4]", [dy, y], { differentiable });
+  for (const [batch, classes] of [
+    [5, 3],
+    [1, 10],
+  ]) {
+    const inputs = [values.one(batch, classes), values.whole("int64", 0, classes - 1, batch)];
+    yield opCase("SoftmaxCrossEntropy", `${batch} of ${classes}`, inputs, { differentiable });
+    yield opCase("SoftmaxCrossEntropyGrad", `${batch} of ${classes}`, inputs, { differentiable });
+  }
+  for (const [rows, n, k] of [
+    [3, 7, 3],
+    [2, 5, 1],
+    [2, 4, 4],
+    [1, 1, 1],
+  ]) {
+    for (const tau of [0.1, 1.5]) {
+      const [dMask, phi, noise] = values.distinct([rows, n], [rows, n], [rows, n]);
+      const sampler = [phi, noise, scalar("float64", tau)];
+      const attributes = { k: int(k) };
+      const about = `${k} of ${n}, ${rows} rows, tau ${tau}`;
+      yield opCase("KofN", about, sampler, { attributes });
+      yield opCase("KofNGrad", about, [dMask, ...sampler], { attributes, differentiable });
+    }
+  }
+}
