@@ -56,7 +56,8 @@ test("relaxed mask", () => {
 });
 
 test("gradient", () => {
-  const gradient = evaluateNode(kofnGrad(k), [matrix(reference.upstream), phi, noise, tau])[0].numbers();
+  const inputs = [matrix(reference.upstream), phi, noise, tau];
+  const gradient = evaluateNode(sampler("KofNGrad", k), inputs)[0].numbers();
   for (const [i, value] of reference.gradient.flat().entries()) expect(gradient[i]).toBeCloseTo(value, 12);
 });
 
