@@ -81,7 +81,8 @@ function applyRule(
     wants: (input) => input < node.inputs.length && active.has(node.inputs[input]),
     get dY(): string {
       const [dY] = dOutputs;
-      if (dY === undefined) throw new KofnError(`node "${node.name}" (${node.op}): no gradient of its output`);
+      if (dY === undefined)
+        throw new KofnError(`node "${node.name}" (${node.op}): no gradient of its output`);
       return dY;
     },
     gradName: (input) => `d/${node.inputs[input]}`,

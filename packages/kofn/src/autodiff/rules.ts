@@ -8,7 +8,9 @@ import * as linear from "./rules/linear.js";
 import * as reduce from "./rules/reduce.js";
 import * as shape from "./rules/shape.js";
 
-const SECOND_ORDER: Rule = { forbidden: "it is a gradient itself, and kofn computes first derivatives alone" };
+const SECOND_ORDER: Rule = {
+  forbidden: "it is a gradient itself, and kofn computes first derivatives alone",
+};
 
 // The relaxed k-hot sample stands in for the mask (straight-through); noise and temperature are given.
 function kOfN({ b, node, inputs: [phi, noise, tau], dY, gradName }: RuleContext): (string | undefined)[] {

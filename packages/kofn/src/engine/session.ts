@@ -47,12 +47,18 @@ export class Engine {
     const provider = options.provider ?? "cpu";
     switch (provider) {
       case "cpu":
-        return new Engine(provider, await load(() => import("onnxruntime-node"), "onnxruntime-node"), options);
+        return new Engine(
+          provider,
+          await load(() => import("onnxruntime-node"), "onnxruntime-node"),
+          options,
+        );
       case "wasm":
         return new Engine(provider, await load(() => import("onnxruntime-web"), "onnxruntime-web"), options);
       case "webgpu":
       case "cuda":
-        throw new InputError(`provider "${provider}" is not in this version of kofn; it runs on cpu and wasm`);
+        throw new InputError(
+          `provider "${provider}" is not in this version of kofn; it runs on cpu and wasm`,
+        );
       default:
         throw new InputError(
           `there is no provider "${String(provider)}"; the providers are ${PROVIDERS.join(", ")}`,
@@ -80,9 +86,12 @@ export class Engine {
     try {
       return new Session(await this.#backend.InferenceSession.create(encodeModelBytes(model), options));
     } catch (error) {
-      throw new KofnError(`onnxruntime (${this.provider}) refuses the graph "${model.graph.name}": ${messageOf(error)}`, {
-        cause: error,
-      });
+      throw new KofnError(
+        `onnxruntime (${this.provider}) refuses the graph "${model.graph.name}": ${messageOf(error)}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }

@@ -90,8 +90,9 @@ export function lowerConvGradWeight(b: Builder, node: Node, out: string): string
           [perGroup, group * batch, ...input],
         );
   const filters = b.transpose(dY, [1, 0, ...spatial]);
-  const reached = kernel.map((_, i) =>
-    Math.floor((input[i] + begins[i] + ends[i] - (output[i] - 1) * strides[i] - 1) / dilations[i]) + 1,
+  const reached = kernel.map(
+    (_, i) =>
+      Math.floor((input[i] + begins[i] + ends[i] - (output[i] - 1) * strides[i] - 1) / dilations[i]) + 1,
   );
   let grad = b.op("Conv", [images, filters], {
     kernel_shape: ints(output),

@@ -44,7 +44,8 @@ export function lower(graph: Graph): Graph {
     const [out] = node.outputs;
     b.release(out);
     const made = LOWERINGS[node.op](b, node, out);
-    if (made !== out) throw new KofnError(`the lowering of ${node.op} must make "${out}", but made "${made}"`);
+    if (made !== out)
+      throw new KofnError(`the lowering of ${node.op} must make "${out}", but made "${made}"`);
   }
   for (const { name } of graph.outputs) b.output(name);
   return lowered;

@@ -38,12 +38,10 @@ interface Draws {
 
 function draw(b: Builder, phi: string, noise: string, k: number, name: string): Draws {
   const z = b.add(phi, noise, `${name}/z`);
-  const [values, indices] = b.ops(
-    "TopK",
-    [z, b.vector([k])],
-    { axis: int(1) },
-    [`${name}/top`, `${name}/top_indices`],
-  );
+  const [values, indices] = b.ops("TopK", [z, b.vector([k])], { axis: int(1) }, [
+    `${name}/top`,
+    `${name}/top_indices`,
+  ]);
   return { z, values, indices };
 }
 
@@ -95,9 +93,7 @@ export function lowerKofNGrad(b: Builder, node: Node, out: string): string {
   const column = (value: string, j: number): string =>
     b.op("Slice", [value, b.vector([j]), b.vector([j + 1]), b.vector([1])]);
   const columns = (value: string, from: number, to: number): string =>
-    from === 0 && to === k
-      ? value
-      : b.op("Slice", [value, b.vector([from]), b.vector([to]), b.vector([1])]);
+    from === 0 && to === k ? value : b.op("Slice", [value, b.vector([from]), b.vector([to]), b.vector([1])]);
   const axis = b.constant("int64", [], [1]);
   const cumulative = (value: string, reverse: boolean): string =>
     b.op("CumSum", [value, axis], { reverse: int(reverse ? 1 : 0) });
@@ -115,7 +111,7 @@ export function lowerKofNGrad(b: Builder, node: Node, out: string): string {
   const blocks: Block[] = [];
   let logRest = logUndrawn;
   let meanRest = meanUndrawn;
-  for (let to = k; to > 0; ) {
+  for (let to = k; to > 0;) {
     const from = Math.floor((to - 1) / BLOCK) * BLOCK;
     const length = to - from;
     const x = columns(scaled, from, to);

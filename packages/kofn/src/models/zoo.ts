@@ -30,7 +30,12 @@ class Network {
     this.b.graph.valueTypes.set("input", type);
   }
 
-  #append(op: "Conv" | "Gemm" | "Relu" | "MaxPool" | "Flatten", name: string, parameters: string[], attributes = {}) {
+  #append(
+    op: "Conv" | "Gemm" | "Relu" | "MaxPool" | "Flatten",
+    name: string,
+    parameters: string[],
+    attributes = {},
+  ) {
     this.#value = this.b.op(op, [this.#value, ...parameters], attributes, name);
     return this;
   }

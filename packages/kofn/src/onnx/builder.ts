@@ -169,7 +169,9 @@ export class Builder {
   neg = (a: string, name?: string): string => this.op("Neg", [a], {}, name);
 
   reshape(value: string, shape: readonly number[], name?: string): string {
-    return this.op("Reshape", [value, this.vector(shape)], {}, name);
+    // Without allowzero a 0 stands for the input's dimension.
+    const attributes: Attributes = shape.includes(0) ? { allowzero: { kind: "int", value: 1n } } : {};
+    return this.op("Reshape", [value, this.vector(shape)], attributes, name);
   }
 
   expand(value: string, shape: readonly number[], name?: string): string {
@@ -189,10 +191,21 @@ export class Builder {
   /** A tensor filled with one value. */
   fill(value: number, dtype: Exclude<HostType, "bool">, shape: readonly number[], name = "fill"): string {
     const scalar = tensorFrom(dtype, [1], [value]);
-    return this.op("ConstantOfShape", [this.vector(shape)], { value: { kind: "tensor", value: scalar } }, name);
+    return this.op(
+      "ConstantOfShape",
+      [this.vector(shape)],
+      { value: { kind: "tensor", value: scalar } },
+      name,
+    );
   }
 }
 
-function newNode(op: string, domain: string, inputs: string[], outputs: string[], attributes: Attributes): Node {
+function newNode(
+  op: string,
+  domain: string,
+  inputs: string[],
+  outputs: string[],
+  attributes: Attributes,
+): Node {
   return { op, domain, name: outputs[0], inputs, outputs, attributes: new Map(Object.entries(attributes)) };
 }

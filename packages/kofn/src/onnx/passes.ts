@@ -122,8 +122,7 @@ function subgraphs(node: Node): (Attribute & { kind: "graph" })[] {
 
 /** Every name that a subgraph reads; some of them are values of the graph around it. */
 function outerNames(graph: Graph): string[] {
-  return graph.nodes.flatMap((node) => [
-    ...node.inputs,
-    ...subgraphs(node).flatMap(({ value }) => outerNames(value)),
-  ]).concat(graph.outputs.map(({ name }) => name));
+  return graph.nodes
+    .flatMap((node) => [...node.inputs, ...subgraphs(node).flatMap(({ value }) => outerNames(value))])
+    .concat(graph.outputs.map(({ name }) => name));
 }

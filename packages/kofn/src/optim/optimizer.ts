@@ -66,8 +66,7 @@ function adam(options: AdamOptions): Optimizer {
       const newV = b.add(b.mul(v, b.scalar(beta2, v)), b.mul(gradient, gradient), `${parameter}/new_v`);
       const scale = b.add(b.op("Sqrt", [newV]), scalar(scalars, "epsilon"));
       const change = b.mul(b.div(newM, scale), scalar(scalars, "rate"));
-      const decayed =
-        weightDecay > 0 && decays ? b.mul(parameter, scalar(scalars, "decay")) : parameter;
+      const decayed = weightDecay > 0 && decays ? b.mul(parameter, scalar(scalars, "decay")) : parameter;
       return { parameter: b.sub(decayed, change, `${parameter}/new`), state: [newM, newV] };
     },
   };
@@ -97,8 +96,7 @@ function sgd(options: SgdOptions): Optimizer {
         newState.push(newVelocity);
         direction = nesterov ? b.add(gradient, b.mul(newVelocity, factor)) : newVelocity;
       }
-      const decayed =
-        weightDecay > 0 && decays ? b.mul(parameter, scalar(scalars, "decay")) : parameter;
+      const decayed = weightDecay > 0 && decays ? b.mul(parameter, scalar(scalars, "decay")) : parameter;
       const change = b.mul(direction, scalar(scalars, "rate"));
       return { parameter: b.sub(decayed, change, `${parameter}/new`), state: newState };
     },

@@ -97,7 +97,11 @@ export function compileStep(model: Model, options: StepOptions): Step {
   });
 
   for (const node of graph.nodes) {
-    b.push({ ...node, inputs: node.inputs.map((name) => seen.get(name) ?? name), outputs: [...node.outputs] });
+    b.push({
+      ...node,
+      inputs: node.inputs.map((name) => seen.get(name) ?? name),
+      outputs: [...node.outputs],
+    });
   }
   const modelOutput = seen.get(output) ?? output;
   const crossEntropy = b.op("SoftmaxCrossEntropy", [modelOutput, labels.name], {}, "cross_entropy");

@@ -74,7 +74,9 @@ export async function train(options: TrainOptions): Promise<Run> {
             tau,
             samplesPerSecond: (stepInEpoch * settings.batch * 1000) / (performance.now() - epochBegin),
             remainingSeconds: (trainer.steps - step) / stepsPerSecond,
-            ...(metrics.length > 0 ? { validationAccuracy: metrics[metrics.length - 1].validation.accuracy } : {}),
+            ...(metrics.length > 0
+              ? { validationAccuracy: metrics[metrics.length - 1].validation.accuracy }
+              : {}),
           });
         },
         options.signal,
@@ -85,7 +87,8 @@ export async function train(options: TrainOptions): Promise<Run> {
         trainer.atTarget &&
         (bestEpoch === undefined ||
           validation.accuracy > bestEpoch.validation.accuracy ||
-          (validation.accuracy === bestEpoch.validation.accuracy && validation.loss < bestEpoch.validation.loss));
+          (validation.accuracy === bestEpoch.validation.accuracy &&
+            validation.loss < bestEpoch.validation.loss));
       const line = epochMetrics(trainer, epoch, totals, validation, elapsed(), improved);
       metrics.push(line);
       if (improved) {
@@ -195,7 +198,10 @@ function checkpoint(
   return { tensors, metrics: [...metrics], seconds };
 }
 
-function restore(trainer: Trainer, { tensors, seconds }: Checkpoint): { best: Best | undefined; seconds: number } {
+function restore(
+  trainer: Trainer,
+  { tensors, seconds }: Checkpoint,
+): { best: Best | undefined; seconds: number } {
   const under = (prefix: string): Map<string, Tensor> =>
     new Map(
       [...tensors]
@@ -210,4 +216,3 @@ function restore(trainer: Trainer, { tensors, seconds }: Checkpoint): { best: Be
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
-

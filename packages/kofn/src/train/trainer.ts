@@ -57,7 +57,12 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
   checkCount("seed", settings.seed, 0);
   checkCount("threads", settings.threads, 1);
   checkSpan("shrink", sampler.shrink);
-  checkRange("warmup", settings.warmup, settings.warmup >= 0 && settings.warmup < 1, "at least 0 and below 1");
+  checkRange(
+    "warmup",
+    settings.warmup,
+    settings.warmup >= 0 && settings.warmup < 1,
+    "at least 0 and below 1",
+  );
   for (const tau of sampler.tau) checkRange("tau", tau, tau >= 0.01, "at least 0.01");
   for (const beta of sampler.beta) checkRange("beta", beta, beta >= 0, "at least 0");
   checkRange("entropy", sampler.entropy, sampler.entropy >= 0, "at least 0");
@@ -65,7 +70,12 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
 }
 
 function checkCount(name: string, value: number, least: number): void {
-  checkRange(name, value, Number.isSafeInteger(value) && value >= least, `a whole number of at least ${least}`);
+  checkRange(
+    name,
+    value,
+    Number.isSafeInteger(value) && value >= least,
+    `a whole number of at least ${least}`,
+  );
 }
 
 function checkRange(name: string, value: number, holds: boolean, expected: string): void {
@@ -131,9 +141,7 @@ export class Trainer {
     this.#weights = optimizerOf(settings.optimizer);
     this.#logits = optimizerOf(settings.sampler.optimizer);
     const { init } = settings.sampler;
-    this.#noise = layers.map(
-      ({ weight, groups, n }) => new GumbelNoise(groups * n, settings.seed, weight),
-    );
+    this.#noise = layers.map(({ weight, groups, n }) => new GumbelNoise(groups * n, settings.seed, weight));
     const step = this.#compile(this.#kAt(0));
     this.state = new State(engine, step.tensors, initialValues(model, layers, init, settings.seed));
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
@@ -261,7 +269,8 @@ export class Trainer {
     const { shrink } = this.settings.sampler;
     const [from, to] = shrink;
     const stage = (to - from) / SHRINK_STAGES;
-    const held = progress > from && progress < to ? from + Math.floor((progress - from) / stage) * stage : progress;
+    const held =
+      progress > from && progress < to ? from + Math.floor((progress - from) / stage) * stage : progress;
     return this.layers.map(({ n, k }) => kAt(n, k, shrink, held));
   }
 

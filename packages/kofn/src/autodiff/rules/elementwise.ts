@@ -1,6 +1,8 @@
 /** Gradients of elementwise operators. Broadcasting is undone by the walker. */
 
 import { InputError } from "../../errors.js";
+import { DATA_TYPES } from "../../onnx/dtype.js";
+import { int } from "../../onnx/model.js";
 import type { RuleContext } from "../rule.js";
 
 type Grads = (string | undefined)[];
@@ -35,9 +37,10 @@ export function sum({ inputs, dY }: RuleContext): Grads {
 }
 
 // d(x^p) = p x^(p-1) dx + x^p log(x) dp
-export function pow({ b, inputs: [x, p], outputs: [y], dY, wants, gradName }: RuleContext): Grads {
-  const dX = () =>
-    b.mul(dY, b.mul(p, b.op("Pow", [x, b.sub(p, b.scalar(1, p))])), gradName(0));
+export function pow({ b, inputs: [x, power], outputs: [y], dY, wants, gradName }: RuleContext): Grads {
+  const to = int(DATA_TYPES[b.dtype(x)].code);
+  const p = b.dtype(power) === b.dtype(x) ? power : b.op("Cast", [power], { to });
+  const dX = () => b.mul(dY, b.mul(p, b.op("Pow", [x, b.sub(p, b.scalar(1, p))])), gradName(0));
   const dP = () => b.mul(dY, b.mul(y, b.op("Log", [x])), gradName(1));
   return [wants(0) ? dX() : undefined, wants(1) ? dP() : undefined];
 }
@@ -90,7 +93,9 @@ export function tanh({ b, outputs: [y], dY, gradName }: RuleContext): Grads {
 // y = x where the bounds leave it as it is, else constant
 export function clip({ b, node, inputs: [x], outputs: [y], dY, wants, gradName }: RuleContext): Grads {
   if (wants(1) || wants(2)) {
-    throw new InputError(`node "${node.name}" (Clip): kofn can't train the bounds of a Clip; make them constants`);
+    throw new InputError(
+      `node "${node.name}" (Clip): kofn can't train the bounds of a Clip; make them constants`,
+    );
   }
   return [b.op("Where", [b.op("Equal", [x, y]), dY, b.scalar(0, dY)], {}, gradName(0))];
 }

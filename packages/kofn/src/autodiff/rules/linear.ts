@@ -16,14 +16,10 @@ export function gemm({ b, node, inputs: [a, w], dY, wants, gradName }: RuleConte
     b.op("Gemm", [left, right], { alpha, transA: int(tA), transB: int(tB) }, name);
   // dA = alpha dY B'^T, or its transpose B' dY^T
   const dA = () =>
-    transA === 0
-      ? product(dY, w, 0, 1 - transB, gradName(0))
-      : product(w, dY, transB, 1, gradName(0));
+    transA === 0 ? product(dY, w, 0, 1 - transB, gradName(0)) : product(w, dY, transB, 1, gradName(0));
   // dB = alpha A'^T dY, or its transpose dY^T A'
   const dB = () =>
-    transB === 0
-      ? product(a, dY, 1 - transA, 0, gradName(1))
-      : product(dY, a, 1, transA, gradName(1));
+    transB === 0 ? product(a, dY, 1 - transA, 0, gradName(1)) : product(dY, a, 1, transA, gradName(1));
   const dC = () => (beta === 1 ? dY : b.mul(dY, b.scalar(beta, dY), gradName(2)));
   return [wants(0) ? dA() : undefined, wants(1) ? dB() : undefined, wants(2) ? dC() : undefined];
 }
@@ -34,7 +30,9 @@ export function matMul({ b, inputs: [a, w], dY, wants, gradName }: RuleContext):
   // A vector is a matrix of one row (left) or one column (right), so that there is one case alone.
   const left = aDims.length === 1 ? b.reshape(a, [1, aDims[0]]) : a;
   const right = wDims.length === 1 ? b.reshape(w, [wDims[0], 1]) : w;
-  const batch = b.shape(dY).slice(0, b.shape(dY).length - (aDims.length === 1 ? 0 : 1) - (wDims.length === 1 ? 0 : 1));
+  const batch = b
+    .shape(dY)
+    .slice(0, b.shape(dY).length - (aDims.length === 1 ? 0 : 1) - (wDims.length === 1 ? 0 : 1));
   const rows = aDims.length === 1 ? 1 : aDims[aDims.length - 2];
   const columns = wDims.length === 1 ? 1 : wDims[wDims.length - 1];
   const full = aDims.length === 1 || wDims.length === 1 ? b.reshape(dY, [...batch, rows, columns]) : dY;
@@ -76,8 +74,7 @@ export function matMul({ b, inputs: [a, w], dY, wants, gradName }: RuleContext):
 export function conv({ b, node, inputs: [x, w], dY, wants, gradName }: RuleContext): Grads {
   const own: Attributes = Object.fromEntries(node.attributes);
   const dims = b.shape(dY);
-  const dX = () =>
-    b.op("ConvGradInput", [dY, w], { ...own, input_shape: ints(b.shape(x)) }, gradName(0));
+  const dX = () => b.op("ConvGradInput", [dY, w], { ...own, input_shape: ints(b.shape(x)) }, gradName(0));
   const dW = () =>
     b.op("ConvGradWeight", [dY, x], { ...own, kernel_shape: ints(b.shape(w).slice(2)) }, gradName(1));
   const dBias = () =>

@@ -41,6 +41,7 @@ export function reduceMean(context: RuleContext): Grads {
 export function reduceMax(context: RuleContext): Grads {
   const { b, inputs, outputs, dY, gradName } = context;
   const { axes, kept } = reduced(context);
+  if (axes.length === 0) return [dY];
   const isMax = b.op("Equal", [inputs[0], b.reshape(outputs[0], kept)]);
   const one = b.op("Where", [isMax, b.scalar(1, dY), b.scalar(0, dY)]);
   const share = b.div(b.reshape(dY, kept), b.sum(one, axes));

@@ -91,11 +91,13 @@ export function slice({ b, node, inputs, dY, gradName }: RuleContext): Grads {
   return [grad];
 }
 
-export function pad({ b, node, inputs, dY, gradName }: RuleContext): Grads {
+export function pad({ b, node, inputs, dY, wants, gradName }: RuleContext): Grads {
   const [x] = inputs;
   const mode = getString(node, "mode", "constant");
   if (mode !== "constant") {
-    throw new InputError(`node "${node.name}" (Pad): kofn has the gradient of mode "constant" alone, got "${mode}"`);
+    throw new InputError(
+      `node "${node.name}" (Pad): kofn has the gradient of mode "constant" alone, got "${mode}"`,
+    );
   }
   const dims = b.shape(x);
   const pads = constantNumbers(b, node.name, "Pad", inputs[1]);
@@ -107,13 +109,17 @@ export function pad({ b, node, inputs, dY, gradName }: RuleContext): Grads {
   const starts = axes.map((_, i) => Math.max(pads[i], 0));
   const ends = axes.map((axis, i) => Math.max(pads[i], 0) + dims[axis] - cropped(pads, axes.length, i));
   const inner = b.op("Slice", [dY, b.vector(starts), b.vector(ends), b.vector(axes)], {}, gradName(0));
-  if (pads.every((pad) => pad >= 0)) return [inner];
+  // The value that fills the pads has the gradient of all that is not the inner part.
+  const all = b.shape(dY).map((_, i) => i);
+  const dValue = (): string => b.sub(b.sum(dY, all, false), b.sum(inner, all, false), gradName(2));
+  const others = [undefined, wants(2) ? dValue() : undefined];
+  if (pads.every((pad) => pad >= 0)) return [inner, ...others];
   const restore = new Array<number>(2 * dims.length).fill(0);
   axes.forEach((axis, i) => {
     restore[axis] = Math.max(-pads[i], 0);
     restore[dims.length + axis] = Math.max(-pads[axes.length + i], 0);
   });
-  return [b.op("Pad", [inner, b.vector(restore)], {}, gradName(0))];
+  return [b.op("Pad", [inner, b.vector(restore)], {}, gradName(0)), ...others];
 }
 
 function cropped(pads: readonly number[], rank: number, i: number): number {
