@@ -71,6 +71,7 @@ const cases = [...opCases()].filter(({ node }) => node.domain === "");
 test("cases have titles of their own", () => {
   const titles = cases.map(({ title }) => title);
   expect(titles.filter((title, i) => titles.indexOf(title) !== i)).toEqual([]);
+  expect(titles).toEqual(expect.arrayContaining(Object.keys(EXCEPTIONS)));
 });
 
 test.each(cases.filter(({ title }) => !(title in EXCEPTIONS)))(
