@@ -120,7 +120,8 @@ export function checkConfig(values: unknown): { config: Config } | { problem: Co
   }
   let found = values;
   for (const key of issue.path) found = (found as Readonly<Record<PropertyKey, unknown>>)[key];
-  const shown = found === undefined ? "nothing" : JSON.stringify(found);
+  const shown =
+    found === undefined ? "nothing" : typeof found === "number" ? String(found) : JSON.stringify(found);
   return { problem: { path: issue.path, message: `${issue.message}, got ${shown}` } };
 }
 

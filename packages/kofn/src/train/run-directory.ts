@@ -69,7 +69,7 @@ export async function prepareRunDirectory(
   if (holdsRun && !overwrite) {
     const state = entries.includes(RUN_FILES.report) ? "a run" : "a run that was not finished";
     throw new InputError(
-      `run directory "${path}": the folder holds ${state} already. Choose another folder, or replace the run (--overwrite; overwrite: true in the library).`,
+      `run directory "${path}": the folder already holds ${state}. Choose another folder, or replace the run (--overwrite; overwrite: true in the library).`,
     );
   }
   if (entries.length > 0 && !holdsRun) {
@@ -107,24 +107,36 @@ function belongsToRun(name: string): boolean {
 /** Makes the folder and a file in it, and removes what it made. */
 async function checkWritable(folder: string, path: string): Promise<void> {
   const probe = join(folder, `.kofn-${randomBytes(6).toString("hex")}.tmp`);
-  let made: string | undefined;
+  const made: string[] = [];
   try {
-    made = await mkdir(folder, { recursive: true });
+    for (const missing of await missingFolders(folder)) {
+      await mkdir(missing);
+      made.push(missing);
+    }
     await writeFile(probe, "");
+    await rm(probe);
   } catch (error) {
     throw unusable(path, error);
   } finally {
-    await rm(probe, { force: true }).catch(() => undefined);
-    if (made !== undefined) await removeEmpty(folder, made);
+    // A folder that is no longer empty has come to belong to somebody else.
+    for (const empty of made.reverse()) await rmdir(empty).catch(() => undefined);
   }
 }
 
-/** Removes a folder and those around it, up to `top`, as far as nothing has come to lie in them. */
-async function removeEmpty(folder: string, top: string): Promise<void> {
+/** The folders that must be made so that `folder` exists, outermost first. (A recursive mkdir never ends in /proc.) */
+async function missingFolders(folder: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let at = folder; !(await exists(at)); at = dirname(at)) missing.unshift(at);
+  return missing;
+}
+
+async function exists(path: string): Promise<boolean> {
   try {
-    for (let at = folder; at.length >= top.length; at = dirname(at)) await rmdir(at);
+    await stat(path);
+    return true;
   } catch (error) {
-    if (codeOf(error) !== "ENOTEMPTY" && codeOf(error) !== "ENOENT") throw error;
+    if (codeOf(error) === "ENOENT") return false;
+    throw error;
   }
 }
 
@@ -240,7 +252,7 @@ export async function readRun(path: string): Promise<StoredRun> {
   const config = checkConfig(await readJson(file("config")));
   if ("problem" in config) {
     const { path: at, message } = config.problem;
-    throw new InputError(`${file("config")}: ${at.map(String).join(".")}: ${message}.`);
+    throw new InputError(`${file("config")}: ${pathPrefix(at)}${message}.`);
   }
   const report = checked(REPORT, await readJson(file("report")), file("report"));
   const lines = (await readText(file("metrics"))).split("\n").filter((line) => line !== "");
@@ -301,7 +313,11 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new InputError(`${where}: ${issue.path.map(String).join(".")}: ${issue.message}.`);
+  throw new InputError(`${where}: ${pathPrefix(issue.path)}${issue.message}.`);
+}
+
+function pathPrefix(path: readonly PropertyKey[]): string {
+  return path.length === 0 ? "" : `${path.map(String).join(".")}: `;
 }
 
 const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });

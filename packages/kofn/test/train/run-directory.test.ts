@@ -1,0 +1,232 @@
+/** The run directory: checked without a trace, written, read back, and every message about what is wrong with one. */
+
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { InputError } from "../../src/errors.js";
+import { zoo } from "../../src/models/zoo.js";
+import { loadModel } from "../../src/onnx/file.js";
+import { tensor } from "../../src/onnx/tensor.js";
+import { prepareRunDirectory, readRun, type RunContents } from "../../src/train/run-directory.js";
+import { configOf } from "../../src/train/settings.js";
+import type { EpochMetrics, Report } from "../../src/train/types.js";
+
+let base: string;
+beforeEach(async () => {
+  base = await mkdtemp(join(tmpdir(), "kofn-run-"));
+});
+afterEach(async () => {
+  await rm(base, { recursive: true, force: true });
+});
+
+const epoch = (number: number): EpochMetrics => ({
+  epoch: number,
+  step: 10 * number,
+  train: { loss: 0.5, accuracy: 0.8 },
+  validation: { loss: 0.6, accuracy: 0.75 },
+  learningRate: 1e-3,
+  tau: 2,
+  beta: 0.1,
+  samplesPerSecond: 1000,
+  seconds: number,
+  k: { fc1: 40 },
+  best: true,
+});
+
+const REPORT: Report = {
+  kofn: "0.1.0",
+  model: "lenet-300-100",
+  seed: 1,
+  provider: "cpu",
+  data: { name: "mnist", train: 1, validation: 1, test: 1 },
+  result: { validation: { loss: 0.5, accuracy: 0.8 }, test: { loss: 0.6, accuracy: 0.75 } },
+  totals: {
+    weights: 266_200,
+    kept: 16_000,
+    compression: 16.6375,
+    macs: 266_200,
+    macsKept: 16_000,
+    bytesDense: 1,
+    bytesPacked: 1,
+    bytesLimit: 1,
+  },
+  layers: [
+    {
+      name: "fc1",
+      weight: "fc1.weight",
+      granularity: "weights",
+      groups: 300,
+      n: 784,
+      k: 40,
+      weights: 235_200,
+      kept: 12_000,
+      confidence: 0.5,
+      diversity: 0.4,
+    },
+  ],
+  training: { epochs: 2, steps: 20, seconds: 2, samplesPerSecond: 1000 },
+};
+
+const contents = (): RunContents => ({
+  model: zoo.lenet300100(),
+  report: REPORT,
+  masks: new Map([["fc1.weight", tensor("uint8", [2, 2], Uint8Array.of(1, 0, 0, 1))]]),
+  metrics: [epoch(1), epoch(2)],
+  config: { model: "lenet-300-100", data: "mnist", ...configOf({ threads: 2 }) },
+});
+
+/** The message of the InputError with which a promise is rejected; paths are cut to what lies in `base`. */
+async function complaint(work: Promise<unknown>): Promise<string> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (!(error instanceof InputError)) throw new Error("expected an InputError", { cause: error });
+  return error.message.replaceAll(base, "BASE");
+}
+
+async function finished(name: string): Promise<string> {
+  const path = join(base, name);
+  await (await prepareRunDirectory(path)).finish(contents());
+  return path;
+}
+
+describe("prepareRunDirectory", () => {
+  test("leaves no trace", async () => {
+    await mkdir(join(base, "empty"));
+    await prepareRunDirectory(join(base, "empty"));
+    await prepareRunDirectory(join(base, "a/b/c"));
+    expect(await readdir(base, { recursive: true })).toEqual(["empty"]);
+  });
+
+  test("says why it can't be used", async () => {
+    await writeFile(join(base, "file"), "");
+    await mkdir(join(base, "project/src"), { recursive: true });
+    await writeFile(join(base, "project/config.json"), "{}");
+    await symlink(join(base, "nowhere"), join(base, "dangling"));
+    const refused = (path: string): Promise<string> => complaint(prepareRunDirectory(join(base, path)));
+    expect(await refused("file")).toMatchInlineSnapshot(
+      `"run directory "BASE/file": can't write there: the path, or a part of it, is a file and no folder. Choose another folder."`,
+    );
+    expect(await refused("file/below")).toMatchInlineSnapshot(
+      `"run directory "BASE/file/below": can't write there: the path, or a part of it, is a file and no folder. Choose another folder."`,
+    );
+    expect(await refused("project")).toMatchInlineSnapshot(
+      `"run directory "BASE/project": the folder is not empty and holds no run (found config.json, src). Choose a new or an empty folder."`,
+    );
+    expect(await refused("dangling")).toMatchInlineSnapshot(
+      `"run directory "BASE/dangling": can't write there: the path, or a part of it, is a file and no folder. Choose another folder."`,
+    );
+    expect((await refused("x".repeat(300))).slice(-100)).toMatchInlineSnapshot(
+      `"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx": can't write there: the name is too long. Choose another folder."`,
+    );
+    expect(await complaint(prepareRunDirectory("/proc/kofn/a"))).toMatchInlineSnapshot(
+      `"run directory "/proc/kofn/a": can't write there: a folder can't be made there. Choose another folder."`,
+    );
+    expect(await complaint(prepareRunDirectory("a\0b"))).toContain("can't write there");
+    expect((await readdir(base)).sort()).toEqual(["dangling", "file", "project"]);
+  });
+
+  test("a folder that holds other things is refused even to overwrite", async () => {
+    await writeFile(join(base, "thesis.tex"), "");
+    await writeFile(join(base, "config.json"), "");
+    expect(await complaint(prepareRunDirectory(base, { overwrite: true }))).toContain("holds no run");
+  });
+
+  test("a run is kept unless it is to be overwritten", async () => {
+    const path = await finished("a");
+    expect(await complaint(prepareRunDirectory(path))).toMatchInlineSnapshot(
+      `"run directory "BASE/a": the folder already holds a run. Choose another folder, or replace the run (--overwrite; overwrite: true in the library)."`,
+    );
+    const before = await readdir(path);
+    await prepareRunDirectory(path, { overwrite: true });
+    expect(await readdir(path)).toEqual(before);
+  });
+
+  test("overwriting removes the old run with its leftovers, and nothing else, when the first result comes", async () => {
+    const path = await finished("a");
+    await writeFile(join(path, "model.onnx.1234.5.tmp"), "left by a process that was killed");
+    await writeFile(join(path, "notes.txt"), "mine");
+    const directory = await prepareRunDirectory(path, { overwrite: true });
+    directory.recordEpoch(epoch(1), contents().config);
+    expect((await readdir(path)).sort()).toEqual(["config.json", "metrics.jsonl", "notes.txt"]);
+    expect(await complaint(prepareRunDirectory(path))).toMatchInlineSnapshot(
+      `"run directory "BASE/a": the folder already holds a run that was not finished. Choose another folder, or replace the run (--overwrite; overwrite: true in the library)."`,
+    );
+    await directory.finish(contents());
+    expect((await readRun(path)).report).toEqual(REPORT);
+  });
+
+  test("a run that was killed while it wrote its first file can be overwritten", async () => {
+    await writeFile(join(base, "config.json.77.1.tmp"), "{");
+    await prepareRunDirectory(base, { overwrite: true });
+  });
+});
+
+describe("readRun", () => {
+  test("gives back what was written", async () => {
+    const { model, ...rest } = contents();
+    const path = await finished("a");
+    const run = await readRun(path);
+    expect({ ...run }).toEqual({ ...rest, path, modelPath: join(path, "model.onnx") });
+    expect((await loadModel(run.modelPath)).graph.nodes).toEqual(model.graph.nodes);
+    expect((await readdir(path)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  test("says what is missing", async () => {
+    await mkdir(join(base, "empty"));
+    const directory = await prepareRunDirectory(join(base, "unfinished"));
+    directory.recordEpoch(epoch(1), contents().config);
+    expect(await complaint(readRun(join(base, "none")))).toMatchInlineSnapshot(
+      `"run directory "BASE/none": can't read it: there is no such folder."`,
+    );
+    expect(await complaint(readRun(join(base, "empty")))).toMatchInlineSnapshot(
+      `"run directory "BASE/empty": expected a folder that kofn train has written. Missing: model.onnx, report.json, masks.safetensors, metrics.jsonl, config.json."`,
+    );
+    expect(await complaint(readRun(join(base, "unfinished")))).toMatchInlineSnapshot(
+      `"run directory "BASE/unfinished": the run in it was not finished. Missing: model.onnx, report.json, masks.safetensors."`,
+    );
+  });
+
+  test("says what is damaged", async () => {
+    const path = await finished("a");
+    const damaged = async (name: string, damage: (text: string) => string): Promise<string> => {
+      const file = join(path, name);
+      const sound = await readFile(file, "latin1");
+      await writeFile(file, damage(sound), "latin1");
+      const message = await complaint(readRun(path));
+      await writeFile(file, sound, "latin1");
+      return message;
+    };
+    const half = (text: string): string => text.slice(0, text.length / 2);
+    expect(
+      await damaged("report.json", (text) => text.replace('"weights": 266200', '"weights": "many"')),
+    ).toMatchInlineSnapshot(
+      `"BASE/a/report.json: totals.weights: Invalid input: expected number, received string."`,
+    );
+    expect(await damaged("report.json", half)).toContain(
+      "BASE/a/report.json: expected JSON, but it is damaged",
+    );
+    expect(await damaged("config.json", (text) => text.replace('"epochs"', '"epoch"'))).toMatchInlineSnapshot(
+      `"BASE/a/config.json: epoch: unknown key "epoch"."`,
+    );
+    expect(
+      await damaged("metrics.jsonl", (text) => text.replace('"step":20', '"step":null')),
+    ).toMatchInlineSnapshot(`"BASE/a/metrics.jsonl:2: step: Invalid input: expected number, received null."`);
+    expect(await damaged("metrics.jsonl", (text) => text.slice(0, -9))).toContain(
+      "BASE/a/metrics.jsonl:2: expected JSON",
+    );
+    expect(await damaged("masks.safetensors", half)).toContain(
+      "BASE/a/masks.safetensors: expected a safetensors file",
+    );
+    expect(await damaged("masks.safetensors", (text) => text.replace('"U8"', '"I8"'))).toMatchInlineSnapshot(
+      `"BASE/a/masks.safetensors: expected masks of type uint8, but that of "fc1.weight" is int8."`,
+    );
+    await rm(join(path, "report.json"));
+    await mkdir(join(path, "report.json"));
+    expect(await complaint(readRun(path))).toMatchInlineSnapshot(
+      `"BASE/a/report.json: can't read the file: EISDIR: illegal operation on a directory, read."`,
+    );
+  });
+});
