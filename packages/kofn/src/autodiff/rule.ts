@@ -12,11 +12,11 @@ export interface RuleContext {
   /** Gradients of the loss with respect to the outputs; undefined where the loss does not depend on one. */
   readonly dOutputs: readonly (string | undefined)[];
   /** Whether the gradient with respect to this input is wanted. A rule may skip the work for others. */
-  wants(input: number): boolean;
+  readonly wants: (input: number) => boolean;
   /** The gradient of the first output, which nearly all operators have alone. */
   readonly dY: string;
   /** What the gradient of this input is called. */
-  gradName(input: number): string;
+  readonly gradName: (input: number) => string;
 }
 
 /**
@@ -31,3 +31,9 @@ export type Rule =
   | "zero"
   /** There is no gradient, for this reason. */
   | { readonly forbidden: string };
+
+/** The name of an input that a node may leave out; undefined where it does. */
+export function optionalInput(inputs: readonly string[], position: number): string | undefined {
+  const name = inputs.at(position);
+  return name === "" ? undefined : name;
+}

@@ -60,7 +60,7 @@ export class Builder {
   }
 
   /** A small constant; equal constants are made once. */
-  constant<T extends HostType>(dtype: T, dims: readonly number[], values: readonly number[]): string {
+  constant(dtype: HostType, dims: readonly number[], values: readonly number[]): string {
     const key = `${dtype}[${dims.join(",")}]:${values.join(",")}`;
     let name = this.#constants.get(key);
     if (name === undefined) {
@@ -131,7 +131,7 @@ export class Builder {
   /** @throws KofnError unless every dimension is a number. */
   shape(value: string): readonly number[] {
     const { shape } = this.type(value);
-    if (shape === undefined || !shape.every((dim) => typeof dim === "number")) {
+    if (shape?.every((dim) => typeof dim === "number") !== true) {
       throw new KofnError(
         `the shape of value "${value}" must be known, got [${shape?.map(String).join(", ") ?? "?"}]`,
       );

@@ -81,7 +81,10 @@ export const KOFN_OPS = [
   "ConvGradInput",
   /** (dY, X; attributes of the Conv; kernel_shape) -> dW of shape [Cout, Cin / group, ...kernel_shape]. */
   "ConvGradWeight",
-  /** (dY, X, Y; attributes of the MaxPool) -> dX: each dY goes to the first maximum of its window. */
+  /**
+   * (dY, X, Y; attributes of the MaxPool) -> dX: each dY goes to its window's maximum. Where several elements are the
+   * maximum there is no gradient; then it goes to the first, or to all in equal parts, as lowering finds faster.
+   */
   "MaxPoolGrad",
   /** (dY; attributes of the AveragePool; input_shape) -> dX. */
   "AveragePoolGrad",
@@ -103,7 +106,7 @@ export type KofnOp = (typeof KOFN_OPS)[number];
 export type OpName = OnnxOp | KofnOp;
 
 /** A table with an entry for every operator. */
-export type OpTable<Entry> = { readonly [Op in OpName]: Entry };
+export type OpTable<Entry> = Readonly<Record<OpName, Entry>>;
 
 const ONNX_SET: ReadonlySet<string> = new Set(ONNX_OPS);
 const KOFN_SET: ReadonlySet<string> = new Set(KOFN_OPS);

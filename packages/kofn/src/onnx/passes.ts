@@ -56,7 +56,7 @@ function constantOutputs(
   if (inputs.some((value, i) => value === undefined && node.inputs[i] !== "")) return undefined;
   const size = node.outputs.reduce((sum, output) => {
     const dims = graph.valueTypes.get(output)?.shape;
-    return dims?.every((dim) => typeof dim === "number") === true ? sum + sizeOf(dims as number[]) : Infinity;
+    return dims?.every((dim) => typeof dim === "number") === true ? sum + sizeOf(dims) : Infinity;
   }, 0);
   return size <= FOLD_LIMIT ? evaluateNode(node, inputs) : undefined;
 }
@@ -66,7 +66,7 @@ function shapeOf(graph: Graph, node: Node): Tensor[] | undefined {
   if (node.op !== "Shape" || node.domain !== "" || node.attributes.size > 0) return undefined;
   const dims = graph.valueTypes.get(node.inputs[0])?.shape;
   if (dims?.every((dim) => typeof dim === "number") !== true) return undefined;
-  return [tensorFrom("int64", [dims.length], dims as number[])];
+  return [tensorFrom("int64", [dims.length], dims)];
 }
 
 /** Merges nodes that compute the same thing from the same inputs. */

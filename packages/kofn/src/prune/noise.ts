@@ -47,7 +47,7 @@ export class GumbelNoise {
     const bytes = this.#kernel.base() + 4 * this.#count;
     const missing = bytes - this.#kernel.memory.buffer.byteLength;
     if (missing > 0) this.#kernel.memory.grow(Math.ceil(missing / PAGE));
-    this.values = new Float32Array(this.#kernel.memory.buffer as ArrayBuffer, this.#kernel.base(), size);
+    this.values = new Float32Array(this.#kernel.memory.buffer, this.#kernel.base(), size);
     this.#key = [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ streamOf(`${name}/noise`)) >>> 0];
   }
 

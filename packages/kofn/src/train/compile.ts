@@ -78,17 +78,14 @@ export function compileStep(model: Model, options: StepOptions): Step {
   // The weights that the forward pass sees: masked where a layer is pruned.
   const seen = new Map<string, string>([[input, images.name]]);
   const noise: { name: string; dims: readonly number[] }[] = [];
-  const tau = layers.length > 0 ? b.input("tau", "float32", []) : undefined;
+  const scalarNames = layers.length > 0 ? [b.input("tau", "float32", [])] : [];
+  const [tau] = scalarNames;
   layers.forEach((layer, i) => {
     const shape = [layer.groups, layer.n];
     const phi = b.input(logitsName(layer.weight), "float32", shape);
     noise.push({ name: b.input(`${layer.weight}/noise`, "float32", shape), dims: shape });
-    const sampled = b.op(
-      "KofN",
-      [phi, noise[i].name, tau as string],
-      { k: int(options.k[i]) },
-      `${layer.weight}/units`,
-    );
+    const drawn = [phi, noise[i].name, tau];
+    const sampled = b.op("KofN", drawn, { k: int(options.k[i]) }, `${layer.weight}/units`);
     seen.set(layer.weight, b.mul(layer.weight, maskOf(b, layer, sampled), `${layer.weight}/masked`));
     if (masksBias(layer)) {
       const mask = b.reshape(sampled, [layer.n], `${layer.bias}/mask`);
@@ -110,7 +107,6 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const trained = [...parameters, ...layers.map(({ weight }) => logitsName(weight))];
   const gradients = differentiate(b, total, trained);
 
-  const scalarNames = tau === undefined ? [] : [tau];
   const scalarsOf = (prefix: string, optimizer: Optimizer): Map<string, string> =>
     new Map(
       optimizer.scalarNames.map((name) => {
@@ -207,5 +203,5 @@ export function classifierInterface(graph: Graph): {
         `got inputs ${described.join(", ")} and ${graph.outputs.length} outputs`,
     );
   }
-  return { input: inputs[0].name, output: graph.outputs[0].name, dims: shape as number[] };
+  return { input: inputs[0].name, output: graph.outputs[0].name, dims: shape };
 }

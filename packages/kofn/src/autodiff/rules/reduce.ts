@@ -2,16 +2,17 @@
 
 import { getInt } from "../../onnx/model.js";
 import { sizeOf } from "../../onnx/tensor.js";
-import type { RuleContext } from "../rule.js";
+import { optionalInput, type RuleContext } from "../rule.js";
 import { constantNumbers } from "./shape.js";
 
 type Grads = (string | undefined)[];
 
 /** The axes that a Reduce* node sums over, and its input's shape with those axes as 1. */
-function reduced({ b, node, inputs: [x, axesInput] }: RuleContext): { axes: number[]; kept: number[] } {
-  const dims = b.shape(x);
+function reduced({ b, node, inputs }: RuleContext): { axes: number[]; kept: number[] } {
+  const dims = b.shape(inputs[0]);
+  const axesInput = optionalInput(inputs, 1);
   let axes: number[];
-  if (axesInput === undefined || axesInput === "") {
+  if (axesInput === undefined) {
     axes = getInt(node, "noop_with_empty_axes", 0) === 1 ? [] : dims.map((_, i) => i);
   } else {
     const given = constantNumbers(b, node.name, node.op, axesInput);

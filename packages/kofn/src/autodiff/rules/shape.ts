@@ -2,7 +2,7 @@
 
 import { InputError } from "../../errors.js";
 import { getInt, getInts, getString, int } from "../../onnx/model.js";
-import type { RuleContext } from "../rule.js";
+import { optionalInput, type RuleContext } from "../rule.js";
 
 type Grads = (string | undefined)[];
 
@@ -60,14 +60,13 @@ export function slice({ b, node, inputs, dY, gradName }: RuleContext): Grads {
   const [x] = inputs;
   const dims = b.shape(x);
   const starts = constantNumbers(b, node.name, "Slice", inputs[1]);
+  const [axesInput, stepsInput] = [optionalInput(inputs, 3), optionalInput(inputs, 4)];
   const axes =
-    inputs[3] === undefined || inputs[3] === ""
+    axesInput === undefined
       ? starts.map((_, i) => i)
-      : constantNumbers(b, node.name, "Slice", inputs[3]).map((axis) => (axis + dims.length) % dims.length);
+      : constantNumbers(b, node.name, "Slice", axesInput).map((axis) => (axis + dims.length) % dims.length);
   const steps =
-    inputs[4] === undefined || inputs[4] === ""
-      ? starts.map(() => 1)
-      : constantNumbers(b, node.name, "Slice", inputs[4]);
+    stepsInput === undefined ? starts.map(() => 1) : constantNumbers(b, node.name, "Slice", stepsInput);
   const first = axes.map((axis, i) => firstIndex(starts[i], dims[axis], steps[i]));
   if (steps.every((step) => step === 1)) {
     const pads = new Array<number>(2 * dims.length).fill(0);
@@ -101,10 +100,11 @@ export function pad({ b, node, inputs, dY, wants, gradName }: RuleContext): Grad
   }
   const dims = b.shape(x);
   const pads = constantNumbers(b, node.name, "Pad", inputs[1]);
+  const axesInput = optionalInput(inputs, 3);
   const axes =
-    inputs[3] === undefined || inputs[3] === ""
+    axesInput === undefined
       ? dims.map((_, i) => i)
-      : constantNumbers(b, node.name, "Pad", inputs[3]).map((axis) => (axis + dims.length) % dims.length);
+      : constantNumbers(b, node.name, "Pad", axesInput).map((axis) => (axis + dims.length) % dims.length);
   // Negative pads crop: the cropped elements have no gradient.
   const starts = axes.map((_, i) => Math.max(pads[i], 0));
   const ends = axes.map((axis, i) => Math.max(pads[i], 0) + dims[axis] - cropped(pads, axes.length, i));
