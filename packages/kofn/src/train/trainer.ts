@@ -142,8 +142,9 @@ export class Trainer {
     this.#logits = optimizerOf(settings.sampler.optimizer);
     const { init } = settings.sampler;
     this.#noise = layers.map(({ weight, groups, n }) => new GumbelNoise(groups * n, settings.seed, weight));
-    const step = this.#compile(this.#kAt(0));
-    this.state = new State(engine, step.tensors, initialValues(model, layers, init, settings.seed));
+    const k = this.#kAt(0);
+    const step = this.#compile(k);
+    this.state = new State(engine, step.tensors, initialValues(model, layers, k, init, settings.seed));
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
     this.#labels = new BigInt64Array(settings.batch);
     this.#scalars = new Map(step.scalars.map((name) => [name, new Float32Array(1)]));
