@@ -1,5 +1,6 @@
 /** Passes that simplify a graph without changing what it computes. Each changes the graph it is given. */
 
+import { isHostType } from "./dtype.js";
 import { evaluateNode } from "./evaluate.js";
 import type { Attribute, Graph, Node } from "./model.js";
 import { isKnown } from "./ops.js";
@@ -19,9 +20,10 @@ export function simplify(graph: Graph): void {
 export function removeDeadCode(graph: Graph): void {
   const live = new Set(graph.outputs.map(({ name }) => name));
   const kept: Node[] = [];
+  const isLive = (name: string): boolean => name !== "" && live.has(name);
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const node = graph.nodes[i];
-    if (!node.outputs.some((output) => live.has(output))) continue;
+    if (!node.outputs.some(isLive)) continue;
     for (const input of node.inputs) live.add(input);
     for (const { value } of subgraphs(node)) for (const name of outerNames(value)) live.add(name);
     kept.push(node);
@@ -41,7 +43,9 @@ export function foldConstants(graph: Graph): void {
     if (node.outputs.some((output) => outputs.has(output))) return true;
     const values = shapeOf(graph, node) ?? constantOutputs(graph, node, constantOf);
     if (values === undefined) return true;
-    node.outputs.forEach((output, i) => graph.initializers.set(output, values[i]));
+    node.outputs.forEach((output, i) => {
+      if (output !== "") graph.initializers.set(output, values[i]);
+    });
     return false;
   });
 }
@@ -53,10 +57,15 @@ function constantOutputs(
 ): Tensor[] | undefined {
   if (!isKnown(node)) return undefined;
   const inputs = node.inputs.map((input) => (input === "" ? undefined : constantOf(input)));
-  if (inputs.some((value, i) => value === undefined && node.inputs[i] !== "")) return undefined;
+  const isFoldable = inputs.every((value, i) =>
+    value === undefined ? node.inputs[i] === "" : isHostType(value.dtype),
+  );
+  if (!isFoldable) return undefined;
   const size = node.outputs.reduce((sum, output) => {
-    const dims = graph.valueTypes.get(output)?.shape;
-    return dims?.every((dim) => typeof dim === "number") === true ? sum + sizeOf(dims) : Infinity;
+    if (output === "") return sum;
+    const type = graph.valueTypes.get(output);
+    if (type === undefined || !isHostType(type.dtype)) return Infinity;
+    return type.shape?.every((dim) => typeof dim === "number") === true ? sum + sizeOf(type.shape) : Infinity;
   }, 0);
   return size <= FOLD_LIMIT ? evaluateNode(node, inputs) : undefined;
 }
@@ -69,14 +78,18 @@ function shapeOf(graph: Graph, node: Node): Tensor[] | undefined {
   return [tensorFrom("int64", [dims.length], dims)];
 }
 
-/** Merges nodes that compute the same thing from the same inputs. */
+/** Merges nodes that compute the same thing from the same inputs. What a graph output or a subgraph names stays. */
 export function mergeCommonSubexpressions(graph: Graph): void {
-  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const named = new Set(graph.outputs.map(({ name }) => name));
+  for (const node of graph.nodes) {
+    for (const { value } of subgraphs(node)) for (const name of outerNames(value)) named.add(name);
+  }
   const renamed = new Map<string, string>();
   const seen = new Map<string, Node>();
   graph.nodes = graph.nodes.filter((node) => {
     node.inputs = node.inputs.map((input) => renamed.get(input) ?? input);
-    if (node.outputs.some((output) => outputs.has(output)) || subgraphs(node).length > 0) return true;
+    // An operator that kofn does not know may be random.
+    if (!isKnown(node) || node.outputs.some((output) => named.has(output))) return true;
     const key = keyOf(node);
     const first = seen.get(key);
     if (first === undefined) {
@@ -92,7 +105,8 @@ function keyOf(node: Node): string {
   const attributes = [...node.attributes]
     .map(([name, attribute]) => `${name}=${attributeKey(attribute)}`)
     .sort();
-  return JSON.stringify([node.domain, node.op, node.inputs, node.outputs.length, attributes]);
+  const outputs = node.outputs.map((output) => output !== "");
+  return JSON.stringify([node.domain, node.op, node.inputs, outputs, attributes]);
 }
 
 function attributeKey(attribute: Attribute): string {
