@@ -3,12 +3,19 @@
 /** Probabilities at the ends of the support below this are dropped: over a million trials they add up to 2e-10. */
 const NEGLIGIBLE = 1e-16;
 
-/** Terms of the series that take a trial out, for trials of small probability, and for any trial of a wide distribution. */
+/** Terms of the series that takes out a trial of small probability, and at most of that for trials of any probability. */
 const RARE_TERMS = 4;
-const WIDE_TERMS = 12;
+const MOST_TERMS = 20;
 
-/** With the variance V >= 36 of the other trials, the error of WIDE_TERMS = p terms is below (p / 4eV)^(p/2) = 1e-9. */
-const WIDE_VARIANCE = 36.25;
+/**
+ * SERIES_VARIANCE[p]: from this variance V of the other trials on, p terms of the latter err by less than 1e-9. The error is
+ * min(q, 1-q)^p times the p-th difference of the others' probabilities, whose generating function on the unit circle is at
+ * most exp(-V (1 - cos angle)): together at most (p / 4eV)^(p/2).
+ */
+const SERIES_VARIANCE = Float64Array.from(
+  { length: MOST_TERMS + 1 },
+  (_, p) => (p / (4 * Math.E)) * 1e9 ** (2 / p),
+);
 
 /**
  * A Poisson-binomial distribution, built trial by trial in O(standard deviation) each: only the counts that have a
@@ -26,8 +33,8 @@ export class PoissonBinomial {
   #low = 0;
   #high = 0;
   #variance = 0;
-  readonly #down = new Float64Array(WIDE_TERMS);
-  readonly #up = new Float64Array(WIDE_TERMS);
+  readonly #down = new Float64Array(MOST_TERMS);
+  readonly #up = new Float64Array(MOST_TERMS);
 
   /** @param trials the most trials that it will hold. */
   constructor(trials: number) {
@@ -114,15 +121,20 @@ export class PoissonBinomial {
    * @param rare the first of the trials whose probabilities are small (those that `reset` was given).
    */
   without(j: number, q: Float64Array, from: number, rare: number, to: number, out: Float64Array): void {
-    const wide = this.#variance >= WIDE_VARIANCE;
-    this.#differences(this.#down, j, -1, wide ? WIDE_TERMS : RARE_TERMS);
-    if (wide) {
-      this.#differences(this.#up, j + 1, 1, WIDE_TERMS);
+    const terms = termsFor(this.#variance - 0.25);
+    this.#differences(this.#down, j, -1, terms || RARE_TERMS);
+    if (terms === 0) this.#solve(j, q, from, rare, out);
+    else {
+      this.#differences(this.#up, j + 1, 1, terms);
       for (let i = from; i < rare; i++) {
-        out[i] = q[i] < 0.5 ? series(this.#down, -q[i]) : series(this.#up, q[i] - 1);
+        out[i] = q[i] < 0.5 ? series(this.#down, terms, -q[i]) : series(this.#up, terms, q[i] - 1);
       }
-    } else this.#solve(j, q, from, rare, out);
-    const [d0, d1, d2, d3] = this.#down;
+    }
+    const down = this.#down;
+    const d0 = down[0];
+    const d1 = down[1];
+    const d2 = down[2];
+    const d3 = down[3];
     for (let i = rare; i < to; i++) out[i] = d0 - q[i] * (d1 - q[i] * (d2 - q[i] * d3));
   }
 
@@ -163,9 +175,17 @@ export class PoissonBinomial {
   }
 }
 
-/** sum_p coefficients[p] x^p */
-function series(coefficients: Float64Array, x: number): number {
+/** How many terms of the series suffice for trials of any probability; 0 if more than MOST_TERMS. */
+function termsFor(variance: number): number {
+  if (variance < SERIES_VARIANCE[MOST_TERMS]) return 0;
+  let terms = RARE_TERMS;
+  while (variance < SERIES_VARIANCE[terms]) terms++;
+  return terms;
+}
+
+/** The sum of coefficients[p] x^p over the first so many terms. */
+function series(coefficients: Float64Array, terms: number, x: number): number {
   let sum = 0;
-  for (let p = WIDE_TERMS - 1; p >= 0; p--) sum = sum * x + coefficients[p];
+  for (let p = terms - 1; p >= 0; p--) sum = sum * x + coefficients[p];
   return sum;
 }
