@@ -25,6 +25,8 @@ export async function readConfigFile(path: string): Promise<Config> {
   try {
     document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
     const error = document.errors.at(0);
+    if (error?.code === "RESOURCE_EXHAUSTION")
+      throw new InputError(`config file "${path}": nested too deeply.`);
     if (error !== undefined) throw new InputError(`${at(error.pos[0])}: ${error.message}.`);
     values = document.toJS({ maxAliasCount: 0 });
   } catch (error) {

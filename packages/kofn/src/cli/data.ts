@@ -6,6 +6,11 @@ import { createLogUpdate } from "log-update";
 import { interruptible } from "./interrupt.js";
 import { bytes, note, print, printJson, table } from "./terminal.js";
 
+const EXAMPLES = `
+Examples:
+  kofn data list
+  kofn data get mnist`;
+
 const LIST_EXAMPLES = `
 Examples:
   kofn data list
@@ -30,7 +35,8 @@ export function addDataCommand(program: Command): void {
   const data = program
     .command("data")
     .summary("list and download data sets")
-    .description("Lists the data sets that kofn knows, and downloads them.");
+    .description("Lists the data sets that kofn knows, and downloads them.")
+    .addHelpText("after", EXAMPLES);
   data
     .command("list")
     .summary("list the data sets")

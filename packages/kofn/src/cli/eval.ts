@@ -46,7 +46,7 @@ async function evalCommand(path: string, flags: EvalFlags, given: Config): Promi
   const { split: wanted = "test" } = flags;
   const name = SPLITS.find((known) => known === wanted);
   if (name === undefined) {
-    throw new InputError(`--split: expected ${SPLITS.join(", ")}, got "${wanted}".`);
+    throw new InputError(`--split: expected test, validation or train, got "${wanted}".`);
   }
   const { provider, threads } = given;
   checkProvider(provider);

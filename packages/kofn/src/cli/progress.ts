@@ -16,7 +16,8 @@ export interface ProgressDisplay {
 
 /** @param epochs how many epochs the run has. */
 export function progressDisplay(epochs: number): ProgressDisplay {
-  if (!process.stderr.isTTY) {
+  // Some terminals without a screen behind them have a width of 0.
+  if (!process.stderr.isTTY || process.stderr.columns === 0) {
     return {
       onProgress: () => undefined,
       onEpoch: (metrics) => {

@@ -2,6 +2,8 @@
 
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
+import { prepareRunDirectory, type RunDirectoryOptions } from "./run-directory.js";
+import { configOf } from "./settings.js";
 import type { EpochMetrics, Report, TrainOptions } from "./types.js";
 
 export class Run {
@@ -25,5 +27,19 @@ export class Run {
     this.masks = masks;
     this.metrics = metrics;
     this.options = options;
+  }
+  /**
+   * Writes the run directory: model.onnx, report.json, masks.safetensors, metrics.jsonl and config.json.
+   *
+   * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things.
+   * @throws KofnError if a file can't be written.
+   * @example
+   * await run.save("runs/a");
+   */
+  async save(folder: string, options: RunDirectoryOptions = {}): Promise<void> {
+    const { report, model, masks, metrics } = this;
+    const config = { model: report.model, data: report.data.name, ...configOf(this.options) };
+    const directory = await prepareRunDirectory(folder, options);
+    await directory.finish({ model, report, masks, metrics, config });
   }
 }
