@@ -59,11 +59,7 @@ export async function evaluateOn(
       const results = await session.run({ [input]: images }, { [output]: null });
       const logits = results[output].data as Float32Array;
       const classes = logits.length / batch;
-      if (classes < dataset.classes.length) {
-        throw new InputError(
-          `model "${model.graph.name}" has ${classes} classes, but data set ${dataset.name} has ${dataset.classes.length}`,
-        );
-      }
+      checkClasses(model, classes, dataset);
       for (let i = 0; i < filled; i++) {
         const label = Number(labels[i]);
         const { best, logSum } = summarise(logits, i * classes, classes);
@@ -86,9 +82,11 @@ function summarise(logits: Float32Array, start: number, classes: number): { best
   return { best, logSum: max + Math.log(sum) };
 }
 
-/** @throws InputError if the model's input does not fit the data set's images. */
+/** @throws InputError if the model's input does not fit the data set's images, or its output their classes. */
 export function checkInterface(model: Model, dataset: Dataset): ReturnType<typeof classifierInterface> {
   const found = classifierInterface(model.graph);
+  const declared = model.graph.outputs[0].type?.shape?.at(-1);
+  if (typeof declared === "number") checkClasses(model, declared, dataset);
   const expected = [dataset.channels, dataset.height, dataset.width];
   if (found.dims.length !== 3 || found.dims.some((dim, i) => dim !== expected[i])) {
     throw new InputError(
@@ -97,4 +95,11 @@ export function checkInterface(model: Model, dataset: Dataset): ReturnType<typeo
     );
   }
   return found;
+}
+
+function checkClasses(model: Model, classes: number, dataset: Dataset): void {
+  if (classes >= dataset.classes.length) return;
+  throw new InputError(
+    `model "${model.graph.name}" has ${classes} classes, but data set ${dataset.name} has ${dataset.classes.length}`,
+  );
 }

@@ -1,7 +1,7 @@
 /** Trains and prunes a model: the library's main function. */
 
 import type { Split } from "../data/types.js";
-import { InputError } from "../errors.js";
+import { InputError, KofnError } from "../errors.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
 import { maskedModel } from "../prune/apply.js";
@@ -83,6 +83,11 @@ export async function train(options: TrainOptions): Promise<Run> {
       );
       const candidate = maskedModel(model, trainer.parameters(), trainer.masks());
       const validation = await evaluateOn(trainer.engine, candidate, data.validation, data);
+      if (!Number.isFinite(validation.loss)) {
+        throw new KofnError(
+          `training diverged: the validation loss after epoch ${epoch} is ${validation.loss}; lower the learning rate`,
+        );
+      }
       const improved =
         trainer.atTarget &&
         (bestEpoch === undefined ||

@@ -15,23 +15,27 @@ const SAMPLER: readonly KofnOp[] = ["KofN", "KofNGrad"];
 
 const CASES = [...opCases()].filter(({ node }) => node.domain === "kofn");
 
+/** The inputs, which the dialect never leaves out, in float32. */
+function feedsOf({ node, inputs }: OpCase): Map<string, Tensor> {
+  return new Map(
+    inputs.flatMap((value, i) => (value === undefined ? [] : [[node.inputs[i], single(value)]])),
+  );
+}
+
 function graphOf(one: OpCase): Graph {
   const b = new Builder(emptyGraph(one.op));
-  one.node.inputs.forEach((name, i) => {
-    const { dtype, dims } = single(one.inputs[i] as Tensor);
-    b.input(name, dtype, dims);
-  });
+  for (const [name, { dtype, dims }] of feedsOf(one)) b.input(name, dtype, dims);
   b.push({ ...one.node });
   b.output("y0");
   return b.graph;
 }
 
 async function check(one: OpCase): Promise<void> {
-  const inputs = one.inputs.map((value) => single(value as Tensor));
-  const [expected] = evaluateNode(one.node, inputs.map(double));
+  const feeds = feedsOf(one);
+  const [expected] = evaluateNode(one.node, [...feeds.values()].map(double));
   const lowered = lower(graphOf(one));
   expect(lowered.nodes.filter(({ domain }) => domain !== "")).toEqual([]);
-  const results = await execute(lowered, new Map(inputs.map((value, i) => [one.node.inputs[i], value])));
+  const results = await execute(lowered, feeds);
   const actual = results.get("y0");
   expect(actual?.dims).toEqual(expected.dims);
   const wanted = expected.numbers();
