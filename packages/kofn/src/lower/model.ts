@@ -1,0 +1,30 @@
+/** Makes a graph a model of its own, in standard operators. */
+
+import { type Graph, IR_VERSION, type Model, OPSET } from "../onnx/model.js";
+import { simplify } from "../onnx/passes.js";
+import { VERSION } from "../version.js";
+import { lower } from "./lower.js";
+
+/**
+ * The model of a graph: lowered to standard operators and simplified, without the types of inner values. The given
+ * graph is not changed.
+ *
+ * @throws KofnError if the graph has an operator of the domain "kofn" that is none of kofn's dialect.
+ * @example
+ * const b = new Builder();
+ * b.output(b.op("Relu", [b.input("x", "float32", [2, 3])], {}, "y"));
+ * await saveModel(modelOf(b.graph), "relu.onnx");
+ */
+export function modelOf(graph: Graph): Model {
+  const lowered = lower(graph);
+  simplify(lowered);
+  lowered.valueTypes = new Map();
+  return {
+    irVersion: IR_VERSION,
+    producerName: "kofn",
+    producerVersion: VERSION,
+    opsets: new Map([["", OPSET]]),
+    graph: lowered,
+    metadata: new Map(),
+  };
+}
