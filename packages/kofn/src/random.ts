@@ -20,15 +20,16 @@ function multiplyHigh(a: number, b: number): number {
   return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)) >>> 0;
 }
 
-/** One block of Philox4x32-10: four 32-bit numbers out of a 128-bit counter and a 64-bit key, written to `out`. */
+/** One block of Philox4x32: four 32-bit numbers out of a 128-bit counter and a 64-bit key, written to `out`. */
 export function philox(
   out: Uint32Array,
   counter: readonly [number, number, number, number],
   key: readonly [number, number],
+  rounds = 10,
 ): void {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
-  for (let round = 0; round < 10; round++) {
+  for (let round = 0; round < rounds; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, c0);
     const low0 = Math.imul(MULTIPLIER_0, c0);
     const high1 = multiplyHigh(MULTIPLIER_1, c2);

@@ -125,7 +125,7 @@ export class Session {
     feeds: Readonly<Record<string, Value>>,
     results: Readonly<Record<string, Value | null>>,
   ): Promise<Readonly<Record<string, Value>>> {
-    return (await this.#session.run(feeds, results)) as Readonly<Record<string, Value>>;
+    return this.#session.run(feeds, results);
   }
 
   async close(): Promise<void> {

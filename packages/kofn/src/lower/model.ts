@@ -3,7 +3,7 @@
 import { type Graph, IR_VERSION, type Model, OPSET } from "../onnx/model.js";
 import { simplify } from "../onnx/passes.js";
 import { VERSION } from "../version.js";
-import { lower } from "./lower.js";
+import { lower, type LowerOptions } from "./lower.js";
 
 /**
  * The model of a graph: lowered to standard operators and simplified, without the types of inner values. The given
@@ -15,8 +15,8 @@ import { lower } from "./lower.js";
  * b.output(b.op("Relu", [b.input("x", "float32", [2, 3])], {}, "y"));
  * await saveModel(modelOf(b.graph), "relu.onnx");
  */
-export function modelOf(graph: Graph): Model {
-  const lowered = lower(graph);
+export function modelOf(graph: Graph, options: LowerOptions = {}): Model {
+  const lowered = lower(graph, options);
   simplify(lowered);
   lowered.valueTypes = new Map();
   return {

@@ -23,47 +23,76 @@ import { getInt, int, type Node } from "../onnx/model.js";
 const GAP = 32;
 /** GAP * BLOCK = 1376 < 2 * 708, the range of exponents of a double. */
 const BLOCK = 43;
-/** Stands for minus infinity, but stays finite when divided by a temperature above 1e-8. */
+/** Stands for minus infinity, but is finite: a softmax over nothing else is no NaN. */
 const LOWEST = -1e30;
 
 const FLOAT64 = { to: int(11) };
 
-interface Draws {
-  /** phi + noise, [R, n] */
-  readonly z: string;
-  /** The k largest of each row of z, descending, and where they are: [R, k]. */
+/** What the two halves of the sampler share. */
+export interface Draws {
+  /** The k largest of each row of z = phi + noise, descending, ties by lower index, and where they are: [R, k]. */
   readonly values: string;
   readonly indices: string;
+  /** z / tau, with LOWEST where a unit was drawn: [R, n]. */
+  readonly undrawn: string;
 }
 
-function draw(b: Builder, phi: string, noise: string, k: number, name: string): Draws {
-  const z = b.add(phi, noise, `${name}/z`);
+/** How a KofN or KofNGrad node comes by its draws. */
+export type DrawsOf = (b: Builder, phi: string, noise: string, tau: string, k: number) => Draws;
+
+/** Draws within the graph, by TopK. */
+export const drawInGraph: DrawsOf = (b, phi, noise, tau, k) => {
+  const z = b.add(phi, noise, `${phi}/z`);
+  const [rows] = b.shape(phi);
   const [values, indices] = b.ops("TopK", [z, b.vector([k])], { axis: int(1) }, [
-    `${name}/top`,
-    `${name}/top_indices`,
+    `${phi}/values`,
+    `${phi}/draws`,
   ]);
-  return { z, values, indices };
+  const scaled = b.mul(z, b.op("Reciprocal", [tau]));
+  const lowest = b.expand(b.scalar(LOWEST, z), [rows, k], `${phi}/lowest`);
+  const undrawn = b.op("ScatterElements", [scaled, indices, lowest], { axis: int(1) }, `${phi}/undrawn`);
+  return { values, indices, undrawn };
+};
+
+/**
+ * Draws made on the host (src/prune/host-sampler.ts) and fed to the step: "PHI/values", "PHI/draws" (int32) and
+ * "PHI/undrawn" become inputs of the graph.
+ */
+export const drawOnHost: DrawsOf = (b, phi, _noise, _tau, k) => {
+  const [rows, n] = b.shape(phi);
+  const names = hostDraws(phi);
+  if (!b.graph.inputs.some(({ name }) => name === names.values)) {
+    b.input(names.values, "float32", [rows, k]);
+    b.input(names.indices, "int32", [rows, k]);
+    b.input(names.undrawn, "float32", [rows, n]);
+  }
+  return names;
+};
+
+/** Names of the inputs that {@link drawOnHost} adds for the logits `phi`. */
+export function hostDraws(phi: string): Draws {
+  return { values: `${phi}/values`, indices: `${phi}/draws`, undrawn: `${phi}/undrawn` };
 }
 
 /** KofN: 1 at the k largest, else 0. */
-export function lowerKofN(b: Builder, node: Node, out: string): string {
-  const [phi, noise] = node.inputs;
+export function lowerKofN(b: Builder, node: Node, out: string, drawsOf: DrawsOf): string {
+  const [phi, noise, tau] = node.inputs;
   const k = getInt(node, "k", 0);
   const [rows, n] = b.shape(phi);
   const dtype = b.dtype(phi) === "float64" ? "float64" : "float32";
   if (k === n) return b.fill(1, dtype, [rows, n], out);
-  const { indices } = draw(b, phi, noise, k, phi);
+  const { indices } = drawsOf(b, phi, noise, tau, k);
   const zeros = b.fill(0, dtype, [rows, n], `${phi}/zeros`);
   const ones = b.fill(1, dtype, [rows, k], `${phi}/ones`);
   return b.op("ScatterElements", [zeros, indices, ones], { axis: int(1) }, out);
 }
 
 /** KofNGrad: see the head of this file. */
-export function lowerKofNGrad(b: Builder, node: Node, out: string): string {
+export function lowerKofNGrad(b: Builder, node: Node, out: string, drawsOf: DrawsOf): string {
   const [upstream, phi, noise, tau] = node.inputs;
   const k = getInt(node, "k", 0);
   const [rows, n] = b.shape(phi);
-  const { z, values, indices } = draw(b, phi, noise, k, phi);
+  const { values, indices, undrawn } = drawsOf(b, phi, noise, tau, k);
   const named = (suffix: string): string => `${phi}/${suffix}`;
   const double = (value: string): string => b.op("Cast", [value], FLOAT64);
   const like = (value: string): string =>
@@ -71,23 +100,21 @@ export function lowerKofNGrad(b: Builder, node: Node, out: string): string {
 
   const tau64 = double(tau);
   const upstreamDrawn = double(b.op("GatherElements", [upstream, indices], { axis: int(1) }));
-  const values64 = double(values);
-  const scaled = b.div(values64, tau64, named("draws"));
+  const scaled = b.div(double(values), tau64, named("exponents"));
 
   // The undrawn: q, the mean of U under q, and the log of S relative to the last draw.
   let q: string | undefined;
+  let weightedUndrawn: string | undefined;
   let meanUndrawn: string | undefined;
   let logUndrawn: string | undefined;
   if (k < n) {
-    const lowest = b.expand(b.scalar(LOWEST, z), [rows, k], named("lowest"));
-    const undrawn = b.op("ScatterElements", [z, indices, lowest], { axis: int(1) }, named("undrawn"));
-    q = b.op("Softmax", [b.mul(undrawn, b.op("Reciprocal", [tau]))], { axis: int(1) }, named("q"));
-    const product = b.op("MatMul", [b.reshape(q, [rows, 1, n]), b.reshape(upstream, [rows, n, 1])]);
-    meanUndrawn = double(b.reshape(product, [rows, 1]));
+    q = b.op("Softmax", [undrawn], { axis: int(1) }, named("q"));
+    weightedUndrawn = b.mul(q, upstream, named("weighted"));
+    meanUndrawn = double(b.sum(weightedUndrawn, [1]));
     const best = b.op("ReduceMax", [undrawn, b.vector([1])], {}, named("best_undrawn"));
     const bestShare = b.op("ReduceMax", [q, b.vector([1])], {}, named("best_share"));
-    const last = b.op("Slice", [values64, b.vector([k - 1]), b.vector([k]), b.vector([1])]);
-    logUndrawn = b.sub(b.div(b.sub(double(best), last), tau64), b.op("Log", [double(bestShare)]));
+    const last = b.op("Slice", [scaled, b.vector([k - 1]), b.vector([k]), b.vector([1])]);
+    logUndrawn = b.sub(b.sub(double(best), last), b.op("Log", [double(bestShare)]));
   }
 
   const column = (value: string, j: number): string =>
@@ -156,13 +183,13 @@ export function lowerKofNGrad(b: Builder, node: Node, out: string): string {
   }
   const drawn = grads.length === 1 ? grads[0] : b.op("Concat", grads, { axis: int(1) });
   const dDrawn = like(b.div(drawn, tau64));
-  if (q === undefined || cBefore === undefined || dBefore === undefined) {
+  if (q === undefined || weightedUndrawn === undefined || cBefore === undefined || dBefore === undefined) {
     const zeros = b.fill(0, b.dtype(phi) === "float64" ? "float64" : "float32", [rows, n]);
     return b.op("ScatterElements", [zeros, indices, dDrawn], { axis: int(1) }, out);
   }
   const slope = like(b.div(cBefore, tau64));
   const offset = like(b.div(dBefore, tau64));
-  const dUndrawn = b.mul(q, b.sub(b.mul(upstream, slope), offset), named("d_undrawn"));
+  const dUndrawn = b.sub(b.mul(weightedUndrawn, slope), b.mul(q, offset), named("d_undrawn"));
   return b.op("ScatterElements", [dUndrawn, indices, dDrawn], { axis: int(1) }, out);
 }
 

@@ -1,21 +1,20 @@
 /**
  * Compiles one training step to one ONNX model: forward with masked weights, loss, gradients, optimizer.
  *
- * Inputs: a batch, the parameters, the optimizers' states, per pruned layer logits and noise, and scalars of schedules.
+ * Inputs: a batch, the parameters, the optimizers' states, per pruned layer logits and draws, and scalars of schedules.
  * Outputs: the new parameters, states and logits (each named "INPUT/new"), "loss" and "correct".
  */
 
 import { differentiate } from "../autodiff/differentiate.js";
 import { InputError } from "../errors.js";
-import { lower } from "../lower/lower.js";
+import { modelOf } from "../lower/model.js";
+import { type Draws, hostDraws } from "../lower/sampler.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
-import { emptyGraph, type Graph, int, IR_VERSION, type Model, OPSET } from "../onnx/model.js";
-import { simplify } from "../onnx/passes.js";
+import { emptyGraph, type Graph, int, type Model } from "../onnx/model.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, masksBias } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
-import { VERSION } from "../version.js";
 
 /** A tensor that a step reads under `name` and writes under `updated`. */
 export interface StepTensor {
@@ -30,8 +29,8 @@ export interface Step {
   readonly labels: { readonly name: string; readonly dims: readonly number[] };
   /** Parameters, optimizer states, logits. */
   readonly tensors: readonly StepTensor[];
-  /** Noise [R, n] of each pruned layer, in the layers' order. */
-  readonly noise: readonly { readonly name: string; readonly dims: readonly number[] }[];
+  /** Inputs of what the host draws for each pruned layer, in the layers' order: see `HostSampler`. */
+  readonly draws: readonly Draws[];
   /** Scalars of the schedules: "tau", and those of the optimizers as "weights/NAME" and "logits/NAME". */
   readonly scalars: readonly string[];
 }
@@ -77,14 +76,13 @@ export function compileStep(model: Model, options: StepOptions): Step {
 
   // The weights that the forward pass sees: masked where a layer is pruned.
   const seen = new Map<string, string>([[input, images.name]]);
-  const noise: { name: string; dims: readonly number[] }[] = [];
   const scalarNames = layers.length > 0 ? [b.input("tau", "float32", [])] : [];
   const [tau] = scalarNames;
   layers.forEach((layer, i) => {
     const shape = [layer.groups, layer.n];
     const phi = b.input(logitsName(layer.weight), "float32", shape);
-    noise.push({ name: b.input(`${layer.weight}/noise`, "float32", shape), dims: shape });
-    const drawn = [phi, noise[i].name, tau];
+    const noise = b.input(`${layer.weight}/noise`, "float32", shape);
+    const drawn = [phi, noise, tau];
     const sampled = b.op("KofN", drawn, { k: int(options.k[i]) }, `${layer.weight}/units`);
     seen.set(layer.weight, b.mul(layer.weight, maskOf(b, layer, sampled), `${layer.weight}/masked`));
     if (masksBias(layer)) {
@@ -143,7 +141,8 @@ export function compileStep(model: Model, options: StepOptions): Step {
   b.output(b.op("Identity", [crossEntropy], {}, "loss"));
   b.output(correctCount(b, modelOutput, labels.name));
 
-  return { model: finish(b.graph), images, labels, tensors, noise, scalars: scalarNames };
+  const draws = layers.map(({ weight }) => hostDraws(logitsName(weight)));
+  return { model: modelOf(b.graph), images, labels, tensors, draws, scalars: scalarNames };
 }
 
 /** Brings the mask of units [R, n] to a shape that broadcasts against the layer's weight. */
@@ -169,21 +168,6 @@ function correctCount(b: Builder, logits: string, labels: string): string {
   const best = b.op("ArgMax", [logits], { axis: int(1), keepdims: int(0) });
   const right = b.op("Cast", [b.op("Equal", [best, labels])], { to: int(DATA_TYPES.float32.code) });
   return b.sum(right, [0], false, "correct");
-}
-
-/** Lowers and simplifies a compiled graph, and makes it a model without the types of inner values. */
-export function finish(graph: Graph): Model {
-  const lowered = lower(graph);
-  simplify(lowered);
-  lowered.valueTypes = new Map();
-  return {
-    irVersion: IR_VERSION,
-    producerName: "kofn",
-    producerVersion: VERSION,
-    opsets: new Map([["", OPSET]]),
-    graph: lowered,
-    metadata: new Map(),
-  };
 }
 
 /** The image input and the logits of a classifier. */

@@ -1,4 +1,4 @@
-/** Runs training steps: feeds batches, noise and schedules to the compiled step, and recompiles it when a layer's k changes. */
+/** Runs training steps: feeds batches, draws and schedules to the compiled step, and recompiles it when a layer's k changes. */
 
 import { availableParallelism } from "node:os";
 import { epochOrder, fillBatch, stepsPerEpoch } from "../data/batches.js";
@@ -8,7 +8,7 @@ import { InputError, KofnError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
-import { GumbelNoise } from "../prune/noise.js";
+import { HostSampler } from "../prune/host-sampler.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { compileStep, logitsName, type Step, trainable } from "./compile.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
@@ -113,7 +113,7 @@ export class Trainer {
   readonly #count: number;
   readonly #weights: Optimizer;
   readonly #logits: Optimizer;
-  readonly #noise: readonly GumbelNoise[];
+  #samplers: readonly HostSampler[] = [];
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
   readonly #scalars: ReadonlyMap<string, Float32Array>;
@@ -141,7 +141,6 @@ export class Trainer {
     this.#weights = optimizerOf(settings.optimizer);
     this.#logits = optimizerOf(settings.sampler.optimizer);
     const { init } = settings.sampler;
-    this.#noise = layers.map(({ weight, groups, n }) => new GumbelNoise(groups * n, settings.seed, weight));
     const k = this.#kAt(0);
     const step = this.#compile(k);
     this.state = new State(engine, step.tensors, initialValues(model, layers, k, init, settings.seed));
@@ -152,6 +151,7 @@ export class Trainer {
 
   /**
    * @param count train on the first so many samples.
+   * @param profile onnxruntime writes a profile of the steps to a file with this prefix when the trainer is closed.
    * @throws InputError if a setting is wrong, or the model can't be trained on the data.
    */
   static async create(
@@ -161,8 +161,14 @@ export class Trainer {
     layers: readonly PrunedLayer[],
     settings: Settings,
     provider: TrainOptions["provider"],
+    profile?: string,
   ): Promise<Trainer> {
-    const engine = await Engine.open({ provider: provider ?? "cpu", threads: settings.threads });
+    const { threads } = settings;
+    const engine = await Engine.open({
+      provider: provider ?? "cpu",
+      threads,
+      ...(profile === undefined ? {} : { profile }),
+    });
     if (stepsPerEpoch(count, settings.batch) === 0) {
       throw new InputError(
         `a batch of ${settings.batch} is more than the ${count} training samples; choose a smaller batch`,
@@ -217,7 +223,9 @@ export class Trainer {
       this.#setScalar("tau", tau);
       this.#setScalars("weights", this.#weights.scalars(step + 1, optimizer.lr * factor));
       this.#setScalars("logits", this.#logits.scalars(step + 1, sampler.optimizer.lr * factor));
-      for (const noise of this.#noise) noise.fill(step, beta);
+      this.#samplers.forEach((sampler, j) => {
+        sampler.sample(this.state.get(logitsName(this.layers[j].weight)), step, beta, tau);
+      });
       fillBatch(this.#data.train, this.#data, order, i * batch, this.#pixels, this.#labels);
       await this.#run();
       if (!Number.isFinite(this.#loss[0])) {
@@ -252,7 +260,7 @@ export class Trainer {
 
   async #run(): Promise<void> {
     const { feeds, results } = this.#bindings[this.state.current];
-    await (this.#session as Session).run(feeds, results);
+    await this.#session?.run(feeds, results);
     this.state.swap();
   }
 
@@ -297,8 +305,15 @@ export class Trainer {
       [step.images.name]: engine.value("float32", step.images.dims, this.#pixels),
       [step.labels.name]: engine.value("int64", step.labels.dims, this.#labels),
     };
-    step.noise.forEach(({ name, dims }, i) => {
-      shared[name] = engine.value("float32", dims, this.#noise[i].values);
+    this.#samplers = this.layers.map(
+      ({ weight, groups, n }, i) => new HostSampler(groups, n, k[i], this.settings.seed, weight),
+    );
+    this.layers.forEach(({ groups, n }, i) => {
+      const { values, indices, undrawn } = this.#samplers[i];
+      const names = step.draws[i];
+      shared[names.values] = engine.value("float32", [groups, k[i]], values);
+      shared[names.indices] = engine.value("int32", [groups, k[i]], indices);
+      shared[names.undrawn] = engine.value("float32", [groups, n], undrawn);
     });
     for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
     const results = {
