@@ -142,7 +142,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
   b.output(correctCount(b, modelOutput, labels.name));
 
   const draws = layers.map(({ weight }) => hostDraws(logitsName(weight)));
-  return { model: modelOf(b.graph), images, labels, tensors, draws, scalars: scalarNames };
+  return { model: modelOf(b.graph, { draws: "host" }), images, labels, tensors, draws, scalars: scalarNames };
 }
 
 /** Brings the mask of units [R, n] to a shape that broadcasts against the layer's weight. */
