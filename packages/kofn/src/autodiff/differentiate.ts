@@ -4,7 +4,7 @@ import { InputError, KofnError } from "../errors.js";
 import type { Builder } from "../onnx/builder.js";
 import type { Node } from "../onnx/model.js";
 import { opOf } from "../onnx/ops.js";
-import type { GradientRule } from "./rule.js";
+import type { RuleContext } from "./rule.js";
 import { RULES } from "./rules.js";
 
 /**
@@ -34,7 +34,12 @@ export function differentiate(b: Builder, loss: string, wrt: readonly string[]):
   for (const node of forward.reverse()) {
     const dOutputs = node.outputs.map(collect);
     if (dOutputs.every((d) => d === undefined) || !node.inputs.some((input) => active.has(input))) continue;
-    const gradients = applyRule(b, node, dOutputs, active);
+    const rule = RULES[opOf(node)];
+    if (rule === "zero") continue;
+    if (typeof rule !== "function") {
+      throw new InputError(`node "${node.name}" (${node.op}) can't be trained through: ${rule.forbidden}`);
+    }
+    const gradients = rule(contextOf(b, node, dOutputs, active));
     gradients.forEach((gradient, i) => {
       const input = node.inputs[i];
       if (gradient === undefined || !active.has(input)) return;
@@ -62,17 +67,13 @@ function reachableFrom(sources: readonly string[], nodes: readonly Node[]): Set<
   return reached;
 }
 
-function applyRule(
+function contextOf(
   b: Builder,
   node: Node,
   dOutputs: readonly (string | undefined)[],
   active: ReadonlySet<string>,
-): (string | undefined)[] {
-  const rule = RULES[opOf(node)] as Exclude<(typeof RULES)[keyof typeof RULES], "zero">;
-  if (typeof rule !== "function") {
-    throw new InputError(`node "${node.name}" (${node.op}) can't be trained through: ${rule.forbidden}`);
-  }
-  return (rule satisfies GradientRule)({
+): RuleContext {
+  return {
     b,
     node,
     inputs: node.inputs,
@@ -86,7 +87,7 @@ function applyRule(
       return dY;
     },
     gradName: (input) => `d/${node.inputs[input]}`,
-  });
+  };
 }
 
 /** Undoes broadcasting: sums a gradient over the dimensions along which a value of shape `dims` was repeated. */

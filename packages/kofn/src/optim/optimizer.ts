@@ -47,7 +47,10 @@ function adam(options: AdamOptions): Optimizer {
   check("lr", options.lr, 0, Infinity);
   check("beta1", beta1, 0, 1);
   check("beta2", beta2, 0, 1);
-  check("epsilon", epsilon, 0, Infinity);
+  // A weight that is masked out has no gradient: its update would be 0 / 0.
+  if (!(epsilon > 0 && epsilon < Infinity)) {
+    throw new InputError(`the optimizer's epsilon must be above 0, got ${epsilon}`);
+  }
   check("weightDecay", weightDecay, 0, Infinity);
   return {
     state: ["m", "v"],
