@@ -249,7 +249,7 @@ describe("streams", () => {
   test.runIf(process.platform === "linux")(
     "a terminal gets a live line, with colours unless NO_COLOR is set",
     async () => {
-      const command = `stty columns 120 rows 30; '${process.execPath}' '${KOFN}' train lenet-300-100 ${SMALL.join(" ")} --batch 1 --epochs 2 --overwrite --out tty`;
+      const command = `stty columns 120 rows 30; '${process.execPath}' '${KOFN}' train lenet-5 ${SMALL.join(" ")} --batch 2 --epochs 2 --overwrite --out tty`;
       const terminal = (env: Record<string, string>): Promise<Result> =>
         run("script", ["-qec", command, "/dev/null"], { cwd: base, env: { TERM: "xterm", ...env } });
       const coloured = await terminal({});
