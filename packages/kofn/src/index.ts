@@ -1,0 +1,108 @@
+/**
+ * kofn's library: trains and prunes networks to exactly k out of n, and the layers underneath it: ONNX graphs and their
+ * differentiation.
+ */
+
+// Training
+export { train } from "./train/train.js";
+export { Run } from "./train/run.js";
+export { readRun, type RunDirectoryOptions, type StoredRun } from "./train/run-directory.js";
+export { evaluateModel, type EvaluateOptions } from "./train/evaluate.js";
+export type { Config } from "./train/config.js";
+export type {
+  AdamOptions,
+  Checkpoint,
+  EpochMetrics,
+  Evaluation,
+  LayerReport,
+  LearningRateSchedule,
+  OptimizerOptions,
+  Progress,
+  Provider,
+  Report,
+  SamplerOptions,
+  SgdOptions,
+  TrainOptions,
+} from "./train/types.js";
+
+// Pruning: what to keep
+export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";
+export { prunableLayers } from "./prune/layers.js";
+export { countPerGroup } from "./prune/groups.js";
+export { topKMask } from "./prune/topk.js";
+export type { Amount, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./prune/types.js";
+
+// Networks
+export { zoo, type ZooOptions } from "./models/zoo.js";
+
+// Data sets
+export { dataHome, datasets, loadDataset, type FolderOptions } from "./data/registry.js";
+export {
+  getDataset,
+  listDatasets,
+  type DatasetStatus,
+  type DownloadProgress,
+  type GetOptions,
+  type GetResult,
+} from "./data/download.js";
+export type { Dataset, Split } from "./data/types.js";
+
+// Metrics of masks and models
+export { inclusionProbabilities } from "./metrics/inclusion.js";
+export {
+  churn,
+  confidence,
+  diversity,
+  jensenShannon,
+  layerMetrics,
+  type LayerMetrics,
+  neverChosen,
+  overlap,
+  softmaxEntropy,
+} from "./metrics/masks.js";
+export { countMacs, type LayerMacs, type Macs } from "./metrics/macs.js";
+export { log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
+
+// ONNX models: read, write, print, check, evaluate
+export { loadModel, saveModel } from "./onnx/file.js";
+export {
+  decodeModel,
+  encodeModel,
+  encodeModelBytes,
+  type ExternalLocation,
+  type ExternalReader,
+} from "./onnx/codec.js";
+export { decodeSafetensors, encodeSafetensors } from "./onnx/safetensors.js";
+export { printGraph } from "./onnx/print.js";
+export { topologicalSort, validate } from "./onnx/validate.js";
+export { inferGraph } from "./onnx/infer.js";
+export { evaluateGraph } from "./onnx/evaluate.js";
+export {
+  type Attribute,
+  type Dim,
+  emptyGraph,
+  float as floatAttribute,
+  type Graph,
+  int as intAttribute,
+  ints as intsAttribute,
+  type Model,
+  type Node,
+  OPSET,
+  string as stringAttribute,
+  tensorAttribute,
+  type ValueInfo,
+  type ValueType,
+} from "./onnx/model.js";
+export type { Arrays, DataType, HostType } from "./onnx/dtype.js";
+export { Tensor, tensor, tensorFrom } from "./onnx/tensor.js";
+
+// ONNX graphs: build, differentiate, simplify, lower
+export { type Attributes, Builder } from "./onnx/builder.js";
+export { KOFN_OPS, type KofnOp, ONNX_OPS, type OnnxOp, type OpName } from "./onnx/ops.js";
+export { differentiate } from "./autodiff/differentiate.js";
+export { foldConstants, mergeCommonSubexpressions, removeDeadCode, simplify } from "./onnx/passes.js";
+export { lower, type LowerOptions } from "./lower/lower.js";
+export { modelOf } from "./lower/model.js";
+
+export { InputError, KofnError } from "./errors.js";
+export { VERSION } from "./version.js";
