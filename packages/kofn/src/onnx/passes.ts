@@ -2,6 +2,7 @@
 
 import { isHostType } from "./dtype.js";
 import { evaluateNode } from "./evaluate.js";
+import { shapeRange } from "./infer/reshape.js";
 import type { Attribute, Graph, Node } from "./model.js";
 import { isKnown } from "./ops.js";
 import { sizeOf, type Tensor, tensorFrom } from "./tensor.js";
@@ -70,12 +71,14 @@ function constantOutputs(
   return size <= FOLD_LIMIT ? evaluateNode(node, inputs) : undefined;
 }
 
-/** The value of a Shape node whose input's shape is known. */
+/** The value of a Shape node that reads known dimensions. */
 function shapeOf(graph: Graph, node: Node): Tensor[] | undefined {
-  if (node.op !== "Shape" || node.domain !== "" || node.attributes.size > 0) return undefined;
-  const dims = graph.valueTypes.get(node.inputs[0])?.shape;
-  if (dims?.every((dim) => typeof dim === "number") !== true) return undefined;
-  return [tensorFrom("int64", [dims.length], dims)];
+  const shape = graph.valueTypes.get(node.inputs[0])?.shape;
+  if (node.op !== "Shape" || node.domain !== "" || shape === undefined) return undefined;
+  const dims = shape.slice(...shapeRange(node, shape.length));
+  return dims.every((dim) => typeof dim === "number")
+    ? [tensorFrom("int64", [dims.length], dims)]
+    : undefined;
 }
 
 /** Merges nodes that compute the same thing from the same inputs. What a graph output or a subgraph names stays. */

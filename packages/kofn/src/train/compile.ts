@@ -11,7 +11,9 @@ import { modelOf } from "../lower/model.js";
 import { type Draws, hostDraws } from "../lower/sampler.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
-import { emptyGraph, type Graph, int, type Model } from "../onnx/model.js";
+import { inferGraph } from "../onnx/infer.js";
+import { emptyGraph, type Graph, int, type Model, type ValueInfo } from "../onnx/model.js";
+import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, masksBias } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
@@ -49,6 +51,9 @@ export interface StepOptions {
 /** The name of the mask logits of a weight among the step's tensors. */
 export const logitsName = (weight: string): string => `${weight}/logits`;
 
+/** Outputs of a step that are not tensors of its state. */
+const RESULTS = ["loss", "correct"] as const;
+
 /** Names of the parameters that are trained: the model's float32 tensors, but for scalars, which are constants of formulas. */
 export function trainable(graph: Graph): string[] {
   return [...graph.initializers]
@@ -62,13 +67,13 @@ export function trainable(graph: Graph): string[] {
  */
 export function compileStep(model: Model, options: StepOptions): Step {
   const { batch, layers, weights, logits } = options;
-  const { graph } = model;
-  const { input, output, dims } = classifierInterface(graph);
+  const { input, output, dims } = classifierInterface(model.graph);
+  const parameters = trainable(model.graph);
+  const graph = atBatch(model.graph, input, [batch, ...dims], parameters);
   const b = new Builder(emptyGraph(`${graph.name}/step`));
   const images = { name: b.input("images", "float32", [batch, ...dims]), dims: [batch, ...dims] };
   const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
 
-  const parameters = trainable(graph);
   for (const [name, value] of graph.initializers) {
     if (parameters.includes(name)) b.input(name, "float32", value.dims);
     else b.initializer(name, value);
@@ -91,13 +96,15 @@ export function compileStep(model: Model, options: StepOptions): Step {
     }
   });
 
+  // Values of the model that are called like one of the step's own get another name.
+  b.reserve(RESULTS);
   for (const node of graph.nodes) {
-    b.push({
-      ...node,
-      inputs: node.inputs.map((name) => seen.get(name) ?? name),
-      outputs: [...node.outputs],
-    });
+    const inputs = node.inputs.map((name) => seen.get(name) ?? name);
+    const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
+    node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
+    b.push({ ...node, inputs, outputs });
   }
+  for (const name of RESULTS) b.release(name);
   const modelOutput = seen.get(output) ?? output;
   const crossEntropy = b.op("SoftmaxCrossEntropy", [modelOutput, labels.name], {}, "cross_entropy");
   const total = options.entropy > 0 ? addEntropy(b, crossEntropy, layers, options.entropy) : crossEntropy;
@@ -143,6 +150,32 @@ export function compileStep(model: Model, options: StepOptions): Step {
 
   const draws = layers.map(({ weight }) => hostDraws(logitsName(weight)));
   return { model: modelOf(b.graph, { draws: "host" }), images, labels, tensors, draws, scalars: scalarNames };
+}
+
+/**
+ * The graph for input images of known shape: what it computes from shapes and constants, other than parameters, is
+ * computed.
+ */
+function atBatch(
+  graph: Graph,
+  input: string,
+  shape: readonly number[],
+  parameters: readonly string[],
+): Graph {
+  const given = parameters.map((name): ValueInfo => {
+    const dims = graph.initializers.get(name)?.dims;
+    return { name, type: { dtype: "float32", shape: dims } };
+  });
+  const fixed: Graph = {
+    ...graph,
+    inputs: [{ name: input, type: { dtype: "float32", shape } }, ...given],
+    nodes: [...graph.nodes],
+    initializers: new Map(graph.initializers),
+    valueTypes: new Map(),
+  };
+  fixed.valueTypes = inferGraph(fixed);
+  foldConstants(fixed);
+  return fixed;
 }
 
 /** Brings the mask of units [R, n] to a shape that broadcasts against the layer's weight. */

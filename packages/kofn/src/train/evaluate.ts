@@ -43,6 +43,9 @@ export async function evaluateOn(
   wantedBatch = 250,
 ): Promise<Evaluation> {
   const { input, output, dims } = checkInterface(model, dataset);
+  if (split.count === 0) {
+    throw new InputError(`data set ${dataset.name}: the split to evaluate on has no images`);
+  }
   const fixed = model.graph.inputs.find(({ name }) => name === input)?.type?.shape?.[0];
   const batch = typeof fixed === "number" ? fixed : Math.min(wantedBatch, split.count);
   const session = await engine.session(model);
