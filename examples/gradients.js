@@ -27,6 +27,7 @@ const batch = {
   x: new Tensor("float32", [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1], [4, 3]),
   target: new Tensor("float32", [1, 0, 0, 1, 0, 0, 1, 1], [4, 2]),
 };
+/** @type {Tensor} */
 let weights = new Tensor("float32", [0.3, 0.1, 0.1, 0.3, 0.2, 0.2], [3, 2]);
 for (let step = 0; step < 5; step++) {
   const results = await session.run({ ...batch, w: weights });
