@@ -15,7 +15,7 @@ export function lowerConvGradInput(b: Builder, node: Node, out: string): string 
   const output = b.shape(dY).slice(2);
   const windows = windowsOf(node, input, output, b.shape(w).slice(2));
   const { kernel, strides, dilations, begins, ends, group } = windows;
-  const pads = kernel.map((k, i) => (k - 1) * dilations[i] - begins[i]);
+  const pads = kernel.map((k, i) => (k - 1) * dilations[i] - Math.max(begins[i], ends[i]));
   // The correlation multiplies once per element of dX, ConvTranspose once per element of dY (and then adds up).
   const padded = sizeOf(input) > PADDING_WORTH * sizeOf(output);
   if (group === 1 && !padded && strides.every((stride) => stride === 1) && pads.every((pad) => pad >= 0)) {

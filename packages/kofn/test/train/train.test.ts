@@ -5,6 +5,7 @@ import { InputError, KofnError } from "../../src/errors.js";
 import { lenet5 } from "../../src/models/zoo.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { kernels, weights } from "../../src/prune/spec.js";
+import { evaluateModel } from "../../src/train/evaluate.js";
 import { train } from "../../src/train/train.js";
 import type { Checkpoint, EpochMetrics, Progress, TrainOptions } from "../../src/train/types.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
@@ -68,6 +69,15 @@ describe("train", () => {
     expect(metrics[0].tau).toBeLessThan(5);
     expect(metrics[19].tau).toBe(0.5);
     expect(metrics[19].learningRate).toBeCloseTo(0, 12);
+  });
+
+  it("gives the model of the best epoch, which need not be the last", async () => {
+    const optimizer = { kind: "sgd", lr: 1, momentum: 0.9 } as const;
+    const run = await train(options({ optimizer, schedule: "constant", epochs: 12 }));
+    const best = run.metrics.findLast((line) => line.best);
+    expect(best?.epoch).toBeLessThan(12);
+    expect(run.report.result.validation).toEqual(best?.validation);
+    expect(await evaluateModel(run.model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
   });
 
   it("trains a dense model, with SGD and every schedule", async () => {
