@@ -1,0 +1,101 @@
+/** `npm run bench -- NAME [--json FILE]`: measures kofn on this machine, beside PyTorch where it is there. */
+
+import { existsSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { describeMachine, machineFacts } from "./support/machine.js";
+
+/**
+ * @typedef {object} Outcome
+ * @property {string} text Markdown
+ * @property {object} data everything that was measured
+ *
+ * @typedef {object} Bench
+ * @property {string} summary
+ * @property {readonly string[]} options those of OPTIONS that it takes besides "json"
+ * @property {() => Promise<(options: Options) => Promise<Outcome>>} load
+ *
+ * @typedef {{ model?: string | undefined, dense?: boolean | undefined }} Options
+ */
+
+/** @type {Readonly<Record<string, Bench>>} */
+const BENCHES = {
+  step: {
+    summary: "training steps, dense and pruned, beside PyTorch's",
+    options: [],
+    load: async () => (await import("./step.js")).benchStep,
+  },
+  sampler: {
+    summary: "the k-of-n sampler, forward and backward, beside the published formulation",
+    options: [],
+    load: async () => (await import("./sampler.js")).benchSampler,
+  },
+  memory: {
+    summary: "peak resident memory of training and of the sampler",
+    options: [],
+    load: async () => (await import("./memory.js")).benchMemory,
+  },
+  ops: {
+    summary: "where a step's time goes, by operator: --model NAME [--dense]",
+    options: ["model", "dense"],
+    load: async () => (await import("./ops.js")).benchOps,
+  },
+};
+
+const USAGE = [
+  "Usage: npm run bench -- NAME [--json FILE]",
+  "",
+  ...Object.entries(BENCHES).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`),
+].join("\n");
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function refuse(message) {
+  process.stderr.write(`${message}\n\n${USAGE}\n`);
+  process.exit(2);
+}
+
+/** @returns {{ name: string, json: string | undefined, options: Options }} */
+function commandLine() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { json: { type: "string" }, model: { type: "string" }, dense: { type: "boolean" } },
+    });
+    const { json, ...options } = values;
+    if (positionals.length !== 1) throw new Error("expected the name of one bench");
+    const [name] = positionals;
+    if (!Object.hasOwn(BENCHES, name)) throw new Error(`there is no bench "${name}"`);
+    const foreign = Object.keys(options).find((option) => !BENCHES[name].options.includes(option));
+    if (foreign !== undefined) throw new Error(`the bench "${name}" has no option --${foreign}`);
+    return { name, json, options };
+  } catch (error) {
+    return refuse(`bench: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+}
+
+const { name, json, options } = commandLine();
+if (!existsSync(new URL("../packages/kofn/dist/train/trainer.js", import.meta.url))) {
+  refuse("bench: kofn is not built; run `npm run build` first.");
+}
+if (json !== undefined) {
+  try {
+    writeFileSync(json, "");
+  } catch (error) {
+    refuse(`bench: can't write --json ${json} (${error instanceof Error ? error.message : String(error)}).`);
+  }
+}
+
+const { KofnError } = await import("../packages/kofn/dist/errors.js");
+const machine = machineFacts();
+try {
+  const bench = await BENCHES[name].load();
+  const { text, data } = await bench(options);
+  process.stdout.write(`Machine: ${describeMachine(machine)}\n\n${text}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ bench: name, machine, ...data })}\n`);
+} catch (error) {
+  if (!(error instanceof KofnError)) throw error;
+  process.stderr.write(`bench: ${error.message}.\n`);
+  process.exitCode = error.exitCode;
+}
