@@ -10,7 +10,12 @@ import { prunableLayers } from "../prune/layers.js";
 import { resolvePrune } from "../prune/spec.js";
 import { ZOO } from "../models/zoo.js";
 import type { Config } from "../train/config.js";
-import { prepareRunDirectory, type RunDirectory } from "../train/run-directory.js";
+import {
+  prepareRunDirectory,
+  reopenRunDirectory,
+  type RunDirectory,
+  type StoppedRun,
+} from "../train/run-directory.js";
 import { configOf, optionsOf } from "../train/settings.js";
 import { train } from "../train/train.js";
 import { readConfigFile } from "./config-file.js";
@@ -34,7 +39,8 @@ Examples:
   kofn train lenet-5 --data mnist --keep 5% --prune conv1=none --seed 2
   kofn train lenet-300-100 --data mnist --prune "*=weights:2:4" --json > report.json
   kofn train net.onnx --data mnist --prune "fc1=weights:10%,share:4"
-  kofn train --config runs/a/config.json --out runs/b`;
+  kofn train --config runs/a/config.json --out runs/b
+  kofn train --resume --out runs/b`;
 
 export function addTrainCommand(program: Command): void {
   program
@@ -52,7 +58,7 @@ export function addTrainCommand(program: Command): void {
     .option("--batch <n>", "samples per step (default: 64)")
     .option("--limit <n>", "train on the first n samples only")
     .option("--optimizer <name>", "adam or sgd (default: adam)")
-    .option("--lr <x>", "learning rate (default: 0.001 for adam, 0.05 for sgd)")
+    .option("--lr <x>", "learning rate (default: 0.002 for adam, 0.05 for sgd)")
     .option("--momentum <x>", "momentum, for sgd (default: 0)")
     .option("--weight-decay <x>", "decoupled weight decay (default: 0)")
     .option("--schedule <name>", "of the learning rate: constant, cosine, linear, step (default: cosine)")
@@ -69,6 +75,7 @@ export function addTrainCommand(program: Command): void {
     .option("--config <file>", "YAML or JSON file with these options as keys; the command line wins")
     .option("--out <dir>", "run directory (default: a new one in runs/)")
     .option("--overwrite", "replace the run that the directory holds")
+    .option("--resume", "go on with the stopped run in --out, with the settings that it was begun with")
     .option("--json", "print the report as JSON")
     .addHelpText("after", EXAMPLES)
     .action(async (model: string | undefined, flags: TrainFlags, command: Command) => {
@@ -79,11 +86,13 @@ export function addTrainCommand(program: Command): void {
 interface TrainFlags {
   readonly config?: string;
   readonly overwrite?: true;
+  readonly resume?: true;
   readonly json?: true;
 }
 
 async function trainCommand(model: string | undefined, flags: TrainFlags, given: Config): Promise<void> {
-  const file = flags.config === undefined ? {} : await readConfigFile(flags.config);
+  const stopped = flags.resume === true ? await reopen(flags, given.out) : undefined;
+  const file = flags.config === undefined ? (stopped?.config ?? {}) : await readConfigFile(flags.config);
   const {
     model: name,
     data: dataName = "glyphs",
@@ -92,7 +101,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     ...file,
     ...given,
     ...(model === undefined ? {} : { model }),
-    prune: [...(file.prune ?? []), ...(given.prune ?? [])],
+    prune: [...(file.prune ?? []), ...(stopped === undefined ? (given.prune ?? []) : [])],
   };
   if (name === undefined) {
     throw new InputError(
@@ -104,16 +113,18 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   const source = await modelSource(name, options.seed ?? 1);
   resolvePrune(prunableLayers(source().graph), options.prune ?? {}, options.keep);
   const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));
-  const directory = await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false });
+  const directory =
+    stopped?.directory ?? (await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false }));
 
   const dir = config["data-dir"];
-  const data = await loadDataset(dataName, dir === undefined ? {} : { dir });
   const stored: Config = {
     model: name in ZOO ? name : resolve(name),
     data: dataName,
     ...(dir === undefined ? {} : { "data-dir": resolve(dir) }),
     ...configOf(options),
   };
+  if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...pruneOf(given, stored) }, out);
+  const data = await loadDataset(dataName, dir === undefined ? {} : { dir });
   const { epochs = 0 } = stored;
   note(
     `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
@@ -126,6 +137,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
         model: source(data.classes.length),
         data,
         signal,
+        ...(stopped?.checkpoint === undefined ? {} : { resume: stopped.checkpoint }),
+        onCheckpoint: (checkpoint) => directory.checkpoint(checkpoint),
         onProgress: (progress) => {
           display.onProgress(progress);
         },
@@ -148,9 +161,39 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   write(`  kofn inspect ${out}   shows its layers and masks`);
 }
 
+/** Opens the stopped run in --out. */
+async function reopen(flags: TrainFlags, out: string | undefined): Promise<StoppedRun> {
+  if (out === undefined) throw new InputError("--resume: which run? Name its folder with --out.");
+  if (flags.overwrite === true || flags.config !== undefined) {
+    throw new InputError(
+      `--resume goes on with the settings in ${join(out, "config.json")}; it can't go with --${flags.overwrite === true ? "overwrite" : "config"}.`,
+    );
+  }
+  return reopenRunDirectory(out);
+}
+
+/** The prune specs that were given, if any were, in place of those that the run has. */
+function pruneOf(given: Config, stored: Config): Pick<Config, "prune"> {
+  return given.prune === undefined ? {} : configOf(optionsOf({ ...stored, prune: given.prune }));
+}
+
+/** @throws InputError naming what a resumed run was asked to change. */
+function checkUnchanged(before: Config, now: Config, out: string): void {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])] as (keyof Config)[];
+  const changed = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(now[key]));
+  if (changed.length === 0) return;
+  const described = changed.map(
+    (key) => `${key} ${JSON.stringify(now[key])} (was ${JSON.stringify(before[key])})`,
+  );
+  throw new InputError(
+    `--resume goes on with the settings that the run in "${out}" was begun with, but other ones were given: ${described.join(", ")}. ` +
+      `Leave them out, or begin a new run.`,
+  );
+}
+
 function remains(directory: RunDirectory, out: string): string {
   return directory.begun
-    ? `the metrics of the finished epochs are in ${out}; the run has no model.`
+    ? `the finished epochs are in ${out}; go on with kofn train --resume --out ${out}`
     : "nothing was written.";
 }
 

@@ -9,9 +9,9 @@ import { InputError, messageOf } from "../errors.js";
 import { saveModel, writeAtomically } from "../onnx/file.js";
 import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
-import type { Tensor } from "../onnx/tensor.js";
+import { type Tensor, tensor } from "../onnx/tensor.js";
 import { checkConfig, type Config } from "./config.js";
-import { type EpochMetrics, PROVIDERS, type Report } from "./types.js";
+import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./types.js";
 
 /** The files of a run, each with what it holds. */
 export const RUN_FILES = {
@@ -24,6 +24,11 @@ export const RUN_FILES = {
   metrics: "metrics.jsonl",
   config: "config.json",
 } as const;
+
+/** In a run directory: the run's state after its last epoch but one, or the last that was finished before it was stopped. */
+const CHECKPOINT = join("checkpoint", "state.safetensors");
+/** The tensor of a checkpoint's file that is no tensor, but JSON: what is in a Checkpoint besides tensors. */
+const CHECKPOINT_JSON = "json";
 
 /** All that may lie in a run directory and is replaced with it. */
 const RUN_ENTRIES: ReadonlySet<string> = new Set([...Object.values(RUN_FILES), "checkpoint", "report.html"]);
@@ -69,7 +74,7 @@ export async function prepareRunDirectory(
   if (holdsRun && !overwrite) {
     const state = entries.includes(RUN_FILES.report) ? "a run" : "a run that was not finished";
     throw new InputError(
-      `run directory "${path}": the folder already holds ${state}. Choose another folder, or replace the run (--overwrite; overwrite: true in the library).`,
+      `run directory "${path}": the folder already holds ${state}. Choose another folder, replace the run (--overwrite; overwrite: true in the library), or go on with one that was stopped (--resume).`,
     );
   }
   if (entries.length > 0 && !holdsRun) {
@@ -80,6 +85,51 @@ export async function prepareRunDirectory(
   }
   await checkWritable(folder, path);
   return new RunDirectory(folder);
+}
+
+/** A run that was stopped, ready to go on. */
+export interface StoppedRun {
+  readonly directory: RunDirectory;
+  readonly config: Config;
+  /** Absent if it was stopped before its first checkpoint: then it begins anew. */
+  readonly checkpoint: Checkpoint | undefined;
+}
+
+/**
+ * Opens the folder of a run that was stopped or killed.
+ *
+ * @throws InputError if the folder holds no run, or a finished one, or its config or checkpoint is damaged.
+ * @example
+ * const { directory, config, checkpoint } = await reopenRunDirectory("runs/a");
+ */
+export async function reopenRunDirectory(path: string): Promise<StoppedRun> {
+  const folder = resolve(path);
+  const entries = await entriesOf(folder, path);
+  if (entries.includes(RUN_FILES.report)) {
+    throw new InputError(
+      `run directory "${path}": the run is finished; there is nothing to resume. To train anew, choose another folder or --overwrite.`,
+    );
+  }
+  if (!entries.includes(RUN_FILES.config)) {
+    throw new InputError(
+      `run directory "${path}": expected a run that was stopped, but there is none (no ${RUN_FILES.config}). Begin it without --resume.`,
+    );
+  }
+  const config = await readConfig(join(folder, RUN_FILES.config));
+  const file = join(folder, CHECKPOINT);
+  const checkpoint = (await exists(file)) ? readCheckpoint(await readBytes(file), file) : undefined;
+  const directory = new RunDirectory(folder);
+  directory.resume(checkpoint?.metrics ?? []);
+  return { directory, config, checkpoint };
+}
+
+function readCheckpoint(bytes: Uint8Array, source: string): Checkpoint {
+  const tensors = new Map(decodeSafetensors(bytes, source));
+  const json = tensors.get(CHECKPOINT_JSON);
+  if (json === undefined) throw new InputError(`${source}: expected a checkpoint, but it lacks "json".`);
+  tensors.delete(CHECKPOINT_JSON);
+  const state = checked(CHECKPOINT_STATE, parseJson(new TextDecoder().decode(json.bytes), source), source);
+  return { tensors, ...state };
 }
 
 /** Names in a folder; none if it does not exist yet. */
@@ -188,6 +238,21 @@ export class RunDirectory {
     appendFileSync(join(this.path, RUN_FILES.metrics), jsonLine(metrics));
   }
 
+  /** Goes on with the run that the folder holds, of which these epochs count. */
+  resume(metrics: readonly EpochMetrics[]): void {
+    this.#begun = true;
+    writeFileSync(join(this.path, RUN_FILES.metrics), metrics.map(jsonLine).join(""));
+  }
+
+  /** Replaces the checkpoint, atomically. */
+  async checkpoint({ tensors, metrics, seconds }: Checkpoint): Promise<void> {
+    const json = new TextEncoder().encode(JSON.stringify({ metrics, seconds }));
+    const state = new Map(tensors).set(CHECKPOINT_JSON, tensor("uint8", [json.length], json));
+    const file = join(this.path, CHECKPOINT);
+    await mkdir(dirname(file), { recursive: true });
+    await writeAtomically(file, [encodeSafetensors(state)]);
+  }
+
   /**
    * Writes all files of a finished run, each atomically, and report.json last.
    *
@@ -249,11 +314,7 @@ export async function readRun(path: string): Promise<StoredRun> {
     throw new InputError(`run directory "${path}": ${state}. Missing: ${missing.join(", ")}.`);
   }
   const file = (name: keyof typeof RUN_FILES): string => join(path, RUN_FILES[name]);
-  const config = checkConfig(await readJson(file("config")));
-  if ("problem" in config) {
-    const { path: at, message } = config.problem;
-    throw new InputError(`${file("config")}: ${pathPrefix(at)}${message}.`);
-  }
+  const config = await readConfig(file("config"));
   const report = checked(REPORT, await readJson(file("report")), file("report"));
   const lines = (await readText(file("metrics"))).split("\n").filter((line) => line !== "");
   const metrics = lines.map((line, i) => {
@@ -264,7 +325,7 @@ export async function readRun(path: string): Promise<StoredRun> {
     path,
     modelPath: file("model"),
     report,
-    config: config.config,
+    config,
     metrics,
     masks: masksIn(decodeSafetensors(await readBytes(file("masks")), file("masks")), file("masks")),
   };
@@ -281,6 +342,13 @@ function masksIn(tensors: ReadonlyMap<string, Tensor>, source: string): Map<stri
     masks.set(name, mask as Tensor<"uint8">);
   }
   return masks;
+}
+
+async function readConfig(path: string): Promise<Config> {
+  const config = checkConfig(await readJson(path));
+  if ("config" in config) return config.config;
+  const { path: at, message } = config.problem;
+  throw new InputError(`${path}: ${pathPrefix(at)}${message}.`);
 }
 
 async function readJson(path: string): Promise<unknown> {
@@ -376,3 +444,5 @@ const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
   k: z.record(z.string(), z.number()),
   best: z.boolean(),
 });
+
+const CHECKPOINT_STATE = z.looseObject({ metrics: z.array(METRICS), seconds: z.number() });

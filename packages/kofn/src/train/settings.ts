@@ -14,7 +14,7 @@ export type PlainOptions = Omit<
 >;
 
 /** Learning rates for configs that name an optimizer, but no rate. */
-const DEFAULT_RATE = { adam: 0.001, sgd: 0.05 } as const;
+const DEFAULT_RATE = { adam: 0.002, sgd: 0.05 } as const;
 
 /**
  * The trainer's options for a config.

@@ -3,7 +3,7 @@
 import type { Engine, Value } from "../engine/session.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
-import { type Tensor, tensor } from "../onnx/tensor.js";
+import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
 import { unitsOfMagnitude } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
@@ -12,40 +12,38 @@ import type { SamplerOptions } from "./types.js";
 
 const LOGIT_DEVIATION = 0.5;
 
+interface Slot extends StepTensor {
+  readonly arrays: readonly Float32Array[];
+  /** The arrays as onnxruntime takes them. */
+  readonly values: readonly Value[];
+}
+
 /**
  * Two buffers for each tensor: a step reads one and writes the other, and the next step the other way round, so that
  * nothing is allocated while training.
  */
 export class State {
-  readonly #tensors: readonly StepTensor[];
-  readonly #buffers: ReadonlyMap<string, readonly [Float32Array, Float32Array]>;
-  readonly #values: ReadonlyMap<string, readonly [Value, Value]>;
+  readonly #slots: ReadonlyMap<string, Slot>;
   /** Which of the two buffers holds the current values. */
   #current: 0 | 1 = 0;
 
   constructor(engine: Engine, tensors: readonly StepTensor[], initial: ReadonlyMap<string, Float32Array>) {
-    this.#tensors = tensors;
-    this.#buffers = new Map(
-      tensors.map(({ name, dims }) => {
-        const size = dims.reduce((product, dim) => product * dim, 1);
-        return [name, [initial.get(name)?.slice() ?? new Float32Array(size), new Float32Array(size)]];
-      }),
-    );
-    this.#values = new Map(
-      tensors.map(({ name, dims }) => {
-        const [a, b] = this.#both(name);
-        return [name, [engine.value("float32", dims, a), engine.value("float32", dims, b)]];
+    this.#slots = new Map(
+      tensors.map((one) => {
+        const size = sizeOf(one.dims);
+        const arrays = [initial.get(one.name)?.slice() ?? new Float32Array(size), new Float32Array(size)];
+        const values = arrays.map((array) => engine.value("float32", one.dims, array));
+        return [one.name, { ...one, arrays, values }];
       }),
     );
   }
 
-  /** What a step reads and writes now, by the names of its inputs and outputs. */
+  /** What a step reads and writes, by the names of its inputs and outputs: for each of the two buffers being current. */
   bindings(): { feeds: Record<string, Value>; results: Record<string, Value> }[] {
-    return ([0, 1] as const).map((current) => {
+    return [0, 1].map((current) => {
       const feeds: Record<string, Value> = {};
       const results: Record<string, Value> = {};
-      for (const { name, updated } of this.#tensors) {
-        const values = this.#values.get(name) as readonly [Value, Value];
+      for (const { name, updated, values } of this.#slots.values()) {
         feeds[name] = values[current];
         results[updated] = values[1 - current];
       }
@@ -64,19 +62,24 @@ export class State {
 
   /** The current values of a tensor; they change with the next step but one. */
   get(name: string): Float32Array {
-    return this.#both(name)[this.#current];
+    const slot = this.#slots.get(name);
+    if (slot === undefined) throw new TypeError(`there is no tensor "${name}" in the run's state`);
+    return slot.arrays[this.#current];
   }
 
   /** A copy of all current values. */
   snapshot(): Map<string, Tensor> {
     return new Map(
-      this.#tensors.map(({ name, dims }) => [name, tensor("float32", dims, this.get(name).slice())]),
+      [...this.#slots.values()].map(({ name, dims }) => [
+        name,
+        tensor("float32", dims, this.get(name).slice()),
+      ]),
     );
   }
 
   /** @throws InputError if the snapshot is not of the same tensors. */
   restore(snapshot: ReadonlyMap<string, Tensor>): void {
-    for (const { name, dims } of this.#tensors) {
+    for (const { name, dims } of this.#slots.values()) {
       const saved = snapshot.get(name);
       if (saved?.dtype !== "float32" || saved.dims.join() !== dims.join()) {
         throw new InputError(
@@ -86,12 +89,6 @@ export class State {
       }
       this.get(name).set((saved as Tensor<"float32">).array());
     }
-  }
-
-  #both(name: string): readonly [Float32Array, Float32Array] {
-    const buffers = this.#buffers.get(name);
-    if (buffers === undefined) throw new TypeError(`there is no tensor "${name}" in the run's state`);
-    return buffers;
   }
 }
 

@@ -36,7 +36,7 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
   const settings: Settings = {
     epochs: options.epochs ?? 20,
     batch: options.batch ?? 64,
-    optimizer: options.optimizer ?? { kind: "adam", lr: 1e-3 },
+    optimizer: options.optimizer ?? { kind: "adam", lr: 2e-3 },
     schedule: options.schedule ?? "cosine",
     warmup: options.warmup ?? 0,
     sampler: {

@@ -57,7 +57,7 @@ export interface TrainOptions {
   readonly epochs?: number;
   /** Default 64. */
   readonly batch?: number;
-  /** Default Adam with lr 0.001. */
+  /** Default Adam with lr 0.002. */
   readonly optimizer?: OptimizerOptions;
   /** Default "cosine". */
   readonly schedule?: LearningRateSchedule;

@@ -114,7 +114,7 @@ test("run directories", async () => {
   ).toMatchInlineSnapshot(`
     {
       "train lenet-5 --data mnist --data-dir digits --out /proc/kofn/a": "error: run directory "/proc/kofn/a": can't write there: a folder can't be made there. Choose another folder.",
-      "train lenet-5 --data mnist --data-dir digits --out held": "error: run directory "held": the folder already holds a run that was not finished. Choose another folder, or replace the run (--overwrite; overwrite: true in the library).",
+      "train lenet-5 --data mnist --data-dir digits --out held": "error: run directory "held": the folder already holds a run that was not finished. Choose another folder, replace the run (--overwrite; overwrite: true in the library), or go on with one that was stopped (--resume).",
       "train lenet-5 --data mnist --data-dir digits --out net.onnx": "error: run directory "net.onnx": can't write there: the path, or a part of it, is a file and no folder. Choose another folder.",
       "train lenet-5 --data mnist --data-dir digits --out project": "error: run directory "project": the folder is not empty and holds no run (found thesis.tex). Choose a new or an empty folder.",
       "train lenet-5 --data mnist --data-dir digits --out project --overwrite": "error: run directory "project": the folder is not empty and holds no run (found thesis.tex). Choose a new or an empty folder.",

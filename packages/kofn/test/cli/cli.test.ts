@@ -142,8 +142,12 @@ describe("train", () => {
       },
     );
     expect(code).toBe(130);
-    expect(stderr).toContain("interrupted: the metrics of the finished epochs are in stopped");
-    expect((await readdir(join(base, "stopped"))).sort()).toEqual(["config.json", "metrics.jsonl"]);
+    expect(stderr).toContain("interrupted: the finished epochs are in stopped; go on with");
+    expect((await readdir(join(base, "stopped"))).sort()).toEqual([
+      "checkpoint",
+      "config.json",
+      "metrics.jsonl",
+    ]);
     const { stderr: refused } = await cli("eval", "stopped");
     expect(refused).toContain("the run in it was not finished");
   });

@@ -118,7 +118,7 @@ describe("optionsOf and configOf", () => {
         "epochs": 20,
         "init": "normal",
         "logit-lr": 0.03,
-        "lr": 0.001,
+        "lr": 0.002,
         "optimizer": "adam",
         "provider": "cpu",
         "prune": [],

@@ -137,7 +137,7 @@ describe("prepareRunDirectory", () => {
   test("a run is kept unless it is to be overwritten", async () => {
     const path = await finished("a");
     expect(await complaint(prepareRunDirectory(path))).toMatchInlineSnapshot(
-      `"run directory "BASE/a": the folder already holds a run. Choose another folder, or replace the run (--overwrite; overwrite: true in the library)."`,
+      `"run directory "BASE/a": the folder already holds a run. Choose another folder, replace the run (--overwrite; overwrite: true in the library), or go on with one that was stopped (--resume)."`,
     );
     const before = await readdir(path);
     await prepareRunDirectory(path, { overwrite: true });
@@ -152,7 +152,7 @@ describe("prepareRunDirectory", () => {
     directory.recordEpoch(epoch(1), contents().config);
     expect((await readdir(path)).sort()).toEqual(["config.json", "metrics.jsonl", "notes.txt"]);
     expect(await complaint(prepareRunDirectory(path))).toMatchInlineSnapshot(
-      `"run directory "BASE/a": the folder already holds a run that was not finished. Choose another folder, or replace the run (--overwrite; overwrite: true in the library)."`,
+      `"run directory "BASE/a": the folder already holds a run that was not finished. Choose another folder, replace the run (--overwrite; overwrite: true in the library), or go on with one that was stopped (--resume)."`,
     );
     await directory.finish(contents());
     expect((await readRun(path)).report).toEqual(REPORT);
