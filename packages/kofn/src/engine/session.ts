@@ -84,7 +84,9 @@ export class Engine {
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     };
     try {
-      return new Session(await this.#backend.InferenceSession.create(encodeModelBytes(model), options));
+      const session = await this.#backend.InferenceSession.create(encodeModelBytes(model), options);
+      // The WebAssembly build leaves preallocated results as they were.
+      return new Session(session, this.provider !== "wasm");
     } catch (error) {
       throw new KofnError(
         `onnxruntime (${this.provider}) refuses the graph "${model.graph.name}": ${messageOf(error)}`,
@@ -111,9 +113,11 @@ async function load(importer: () => Promise<unknown>, name: string): Promise<Bac
 
 export class Session {
   readonly #session: InferenceSession;
+  readonly #writesInPlace: boolean;
 
-  constructor(session: InferenceSession) {
+  constructor(session: InferenceSession, writesInPlace: boolean) {
     this.#session = session;
+    this.#writesInPlace = writesInPlace;
   }
 
   /**
@@ -125,7 +129,14 @@ export class Session {
     feeds: Readonly<Record<string, Value>>,
     results: Readonly<Record<string, Value | null>>,
   ): Promise<Readonly<Record<string, Value>>> {
-    return this.#session.run(feeds, results);
+    if (this.#writesInPlace) return this.#session.run(feeds, results);
+    const made = await this.#session.run(feeds, Object.keys(results));
+    return Object.fromEntries(
+      Object.entries(results).map(([name, target]) => {
+        if (target !== null) (target.data as Float32Array).set(made[name].data as Float32Array);
+        return [name, target ?? made[name]];
+      }),
+    );
   }
 
   async close(): Promise<void> {

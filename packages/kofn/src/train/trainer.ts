@@ -113,6 +113,8 @@ export class Trainer {
   readonly #count: number;
   readonly #weights: Optimizer;
   readonly #logits: Optimizer;
+  /** The step with which the run begins, compiled to learn its tensors. */
+  readonly #first: { readonly k: readonly number[]; readonly step: Step };
   #samplers: readonly HostSampler[] = [];
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
@@ -143,6 +145,7 @@ export class Trainer {
     const { init } = settings.sampler;
     const k = this.#kAt(0);
     const step = this.#compile(k);
+    this.#first = { k, step };
     this.state = new State(engine, step.tensors, initialValues(model, layers, k, init, settings.seed));
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
     this.#labels = new BigInt64Array(settings.batch);
@@ -295,10 +298,10 @@ export class Trainer {
   }
 
   async #useK(k: readonly number[]): Promise<void> {
-    if (this.#session !== undefined && k.every((value, i) => value === this.#k[i])) return;
+    if (this.#session !== undefined && sameNumbers(k, this.#k)) return;
     await this.#session?.close();
     this.#k = k;
-    const step = this.#compile(k);
+    const step = sameNumbers(k, this.#first.k) ? this.#first.step : this.#compile(k);
     this.#session = await this.engine.session(step.model);
     const { engine } = this;
     const shared: Record<string, Value> = {
@@ -325,4 +328,8 @@ export class Trainer {
       results: { ...own.results, ...results },
     }));
   }
+}
+
+function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
+  return a.every((value, i) => value === b[i]);
 }

@@ -51,6 +51,22 @@ describe.each(["cpu", "wasm"] as const)("a session on %s", (provider) => {
     await session.close();
   });
 
+  it("writes into the results that it is given", async () => {
+    const engine = await Engine.open({ provider, threads: 1 });
+    const session = await engine.session(twice());
+    const [x, y] = [Float32Array.of(1, 3), new Float32Array(2)];
+    const [feeds, results] = [
+      { x: engine.value("float32", [2], x) },
+      { y: engine.value("float32", [2], y) },
+    ];
+    for (const factor of [1, 10]) {
+      x.set([factor, 3 * factor]);
+      await session.run(feeds, results);
+      expect([...y]).toEqual([2 * factor, 6 * factor]);
+    }
+    await session.close();
+  });
+
   it("throws onnxruntime's message if it refuses a model", async () => {
     const model = twice();
     model.graph.nodes[0].op = "NoSuchOperator";
