@@ -80,6 +80,8 @@ export class Engine {
       graphOptimizationLevel: "all",
       executionMode: "sequential",
       logSeverityLevel: 3,
+      // Threads that wait by spinning starve each other as soon as the machine has anything else to do.
+      extra: { session: { intra_op: { allow_spinning: "0" } } },
       ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     };
