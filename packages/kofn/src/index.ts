@@ -25,6 +25,11 @@ export type {
   TrainOptions,
 } from "./train/types.js";
 
+// The training step
+export { compileStep, type Step, type StepOptions, type StepTensor } from "./train/compile.js";
+export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
+export type { Draws } from "./lower/sampler.js";
+
 // Pruning: what to keep
 export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";
 export { prunableLayers } from "./prune/layers.js";
