@@ -6,4 +6,5 @@ const manifest = JSON.parse(readFileSync(new URL("../package.json", import.meta.
   version: string;
 };
 
+/** Such as "0.1.0". */
 export const VERSION = manifest.version;

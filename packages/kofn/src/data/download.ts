@@ -117,6 +117,9 @@ export interface DatasetStatus {
  * The data sets that can be downloaded, and which of them are on this machine.
  *
  * @param options `dir`: look for every data set in this one folder. Default: each in its own folder of `dataHome()`.
+ *
+ * @example
+ * for (const { name, complete } of await listDatasets()) console.log(name, complete ? "here" : "missing");
  */
 export async function listDatasets(options: FolderOptions = {}): Promise<DatasetStatus[]> {
   return Promise.all(

@@ -21,6 +21,9 @@ export interface FolderOptions {
 /**
  * The folder that holds data sets, each in a folder of its name: `$KOFN_DATA`, else `kofn` in the user's cache folder
  * (`$XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches` on macOS; `%LOCALAPPDATA%` on Windows).
+ *
+ * @example
+ * dataHome({ KOFN_DATA: "/data" }); // "/data"
  */
 export function dataHome(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -70,6 +73,9 @@ export const datasets = {
  * A data set by the name that the command line knows it by.
  *
  * @throws InputError for an unknown name, and for files that are missing or wrong.
+ *
+ * @example
+ * const data = await loadDataset("mnist", { dir: "data/mnist" });
  */
 export async function loadDataset(name: string, options: FolderOptions = {}): Promise<Dataset> {
   const known = DATASET_NAMES.find((candidate) => candidate === name);

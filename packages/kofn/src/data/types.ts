@@ -9,6 +9,7 @@ export interface Split {
   readonly labels: Uint16Array;
 }
 
+/** A classification data set in three splits; images of one size, [channels, height, width]. */
 export interface Dataset {
   readonly name: string;
   readonly channels: number;

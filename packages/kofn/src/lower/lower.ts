@@ -36,7 +36,12 @@ export interface LowerOptions {
   readonly draws?: "graph" | "host";
 }
 
-/** A new graph that computes the same values with standard operators alone. The given graph is not changed. */
+/**
+ * A new graph that computes the same values with standard operators alone. The given graph is not changed.
+ *
+ * @example
+ * lower(b.graph).nodes.every((node) => node.domain === ""); // true
+ */
 export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Graph {
   const drawsOf = draws === "host" ? drawOnHost : drawInGraph;
   const noise = new Set(

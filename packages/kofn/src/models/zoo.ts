@@ -6,6 +6,7 @@ import { sizeOf, tensor } from "../onnx/tensor.js";
 import { Random } from "../random.js";
 import { VERSION } from "../version.js";
 
+/** What a network of the zoo is built with. */
 export interface ZooOptions {
   /** Fixes the initial weights. Default 1. */
   readonly seed?: number;
@@ -149,5 +150,10 @@ export const ZOO = {
   "lenet-5": lenet5,
 } as const satisfies Record<string, (options?: ZooOptions) => Model>;
 
-/** The zoo by the names of the library. */
+/**
+ * The zoo by the names of the library.
+ *
+ * @example
+ * const model = zoo.lenet5({ seed: 2 });
+ */
 export const zoo = { lenet300100, lenet5 } as const;

@@ -7,8 +7,19 @@ import { type Attribute, emptyGraph, type Graph, type Node, type ValueType } fro
 import { isKofnOp, type OpName } from "./ops.js";
 import { type Tensor, tensorFrom } from "./tensor.js";
 
+/** Attributes of a node by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
+/**
+ * Builds a graph. Values are named by strings, which methods take and return.
+ *
+ * @throws InputError from every method that appends a node, naming it, if its inputs do not fit the operator.
+ * @example
+ * const b = new Builder();
+ * const x = b.input("x", "float32", [4, 3]);
+ * b.output(b.op("Softmax", [x], { axis: intAttribute(1) }, "y"));
+ * b.shape("y"); // [4, 3]
+ */
 export class Builder {
   readonly graph: Graph;
   readonly #types: Map<string, ValueType>;

@@ -703,6 +703,9 @@ function decodeDim(reader: Reader): { dim: Dim; plain: boolean } {
  * copied. Tensors that were stored in other files are stored in this one.
  *
  * The same model gives the same bytes.
+ *
+ * @example
+ * for (const chunk of encodeModel(model)) file.write(chunk);
  */
 export function encodeModel(model: Model): Uint8Array[] {
   const writer = new Writer();
@@ -728,7 +731,12 @@ export function encodeModel(model: Model): Uint8Array[] {
   return writer.finish();
 }
 
-/** The chunks of {@link encodeModel} in one array. */
+/**
+ * The chunks of {@link encodeModel} in one array.
+ *
+ * @example
+ * const session = await InferenceSession.create(encodeModelBytes(model)); // onnxruntime
+ */
 export function encodeModelBytes(model: Model): Uint8Array {
   return joinChunks(encodeModel(model));
 }

@@ -38,6 +38,7 @@ export const DATA_TYPES = {
   int2: { code: 26, bits: 2 },
 } as const satisfies Record<string, DataTypeInfo>;
 
+/** The name of an ONNX element type. */
 export type DataType = keyof typeof DATA_TYPES;
 
 const BY_CODE = new Map<number, DataType>(
@@ -68,6 +69,7 @@ export interface Arrays {
   uint64: BigUint64Array;
   bool: Uint8Array;
 }
+/** An element type that kofn computes with on the host. */
 export type HostType = keyof Arrays;
 
 export const ARRAYS = {

@@ -173,6 +173,9 @@ function leadsOutside(folder: string, path: string): boolean {
  * the new one, never a part.
  *
  * @throws KofnError if the model is larger than the 2 GB that an ONNX file can hold, or can't be written.
+ *
+ * @example
+ * await saveModel(run.model, "lenet.onnx");
  */
 export async function saveModel(model: Model, path: string): Promise<void> {
   const chunks = encodeModel(model);

@@ -31,6 +31,7 @@ export interface ValueInfo {
   unknown?: Uint8Array;
 }
 
+/** An attribute of a node. */
 export type Attribute = { readonly unknown?: Uint8Array } & (
   | { readonly kind: "float"; readonly value: number }
   | { readonly kind: "int"; readonly value: bigint }
@@ -44,6 +45,7 @@ export type Attribute = { readonly unknown?: Uint8Array } & (
   | { readonly kind: "opaque"; readonly value: Uint8Array }
 );
 
+/** One operator at work. */
 export interface Node {
   /** Operator, such as "Conv". */
   op: string;
@@ -57,6 +59,7 @@ export interface Node {
   unknown?: Uint8Array;
 }
 
+/** A graph: nodes between inputs and outputs, and the constants (weights among them) that they use. */
 export interface Graph {
   name: string;
   inputs: ValueInfo[];
@@ -71,6 +74,7 @@ export interface Graph {
   unknown?: Uint8Array;
 }
 
+/** An ONNX model: a graph, and the versions of what it is written in. */
 export interface Model {
   irVersion: number;
   producerName: string;
@@ -87,15 +91,21 @@ export const OPSET = 21;
 /** The IR version that goes with {@link OPSET}. */
 export const IR_VERSION = 10;
 
+/** A float attribute, such as the alpha of a Gemm. */
 export const float = (value: number): Attribute => ({ kind: "float", value });
+/** An integer attribute, such as the axis of a Softmax. */
 export const int = (value: number): Attribute => ({ kind: "int", value: BigInt(value) });
+/** A list of integers, such as the strides of a Conv. */
 export const ints = (values: readonly number[]): Attribute => ({ kind: "ints", value: values.map(BigInt) });
+/** A string attribute, such as the mode of a Pad. */
 export const string = (value: string): Attribute => ({
   kind: "string",
   value: new TextEncoder().encode(value),
 });
+/** A tensor attribute, such as the value of a Constant. */
 export const tensorAttribute = (value: Tensor): Attribute => ({ kind: "tensor", value });
 
+/** A graph without anything, for a Builder to fill. */
 export function emptyGraph(name: string): Graph {
   return { name, inputs: [], outputs: [], nodes: [], initializers: new Map(), valueTypes: new Map() };
 }

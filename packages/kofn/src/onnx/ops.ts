@@ -8,6 +8,7 @@
 import { InputError } from "../errors.js";
 import type { Node } from "./model.js";
 
+/** The standard operators that kofn knows. */
 export const ONNX_OPS = [
   "Abs",
   "Add",
@@ -74,6 +75,7 @@ export const ONNX_OPS = [
   "Where",
 ] as const;
 
+/** The operators of kofn's dialect, each with its inputs and what it computes. */
 export const KOFN_OPS = [
   /** (dY, Y) -> dX: dY where the activation Y = Relu(X) is positive, else 0. */
   "ReluGrad",

@@ -10,7 +10,12 @@ import { sizeOf, type Tensor, tensorFrom } from "./tensor.js";
 /** Constants larger than this are left to be computed at run time: a file should not grow by folding. */
 const FOLD_LIMIT = 1 << 16;
 
-/** Folds constants, merges equal nodes, removes what nothing uses. */
+/**
+ * Folds constants, merges equal nodes, removes what nothing uses.
+ *
+ * @example
+ * simplify(b.graph);
+ */
 export function simplify(graph: Graph): void {
   foldConstants(graph);
   mergeCommonSubexpressions(graph);

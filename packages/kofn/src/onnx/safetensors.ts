@@ -38,6 +38,9 @@ const MAX_HEADER_BYTES = 16 * 2 ** 20;
  *
  * @param metadata text to keep with them.
  * @throws KofnError for element types that the format does not have.
+ *
+ * @example
+ * writeFileSync("masks.safetensors", encodeSafetensors(run.masks));
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
@@ -82,6 +85,9 @@ export function encodeSafetensors(
  *
  * @param source the file's name, for error messages.
  * @throws InputError if the file is damaged.
+ *
+ * @example
+ * decodeSafetensors(readFileSync("masks.safetensors"), "masks.safetensors").get("fc1.weight");
  */
 export function decodeSafetensors(bytes: Uint8Array, source: string): Map<string, Tensor> {
   const fail = (what: string, cause?: unknown): never => {

@@ -3,6 +3,13 @@
 import { KofnError } from "../errors.js";
 import { ARRAYS, type Arrays, byteLength, type DataType, type HostType, isHostType } from "./dtype.js";
 
+/**
+ * A tensor.
+ *
+ * @example
+ * const weight = model.graph.initializers.get("fc1.weight");
+ * console.log(weight?.dtype, weight?.dims, weight?.numbers());
+ */
 export class Tensor<T extends DataType = DataType> {
   readonly dtype: T;
   readonly dims: readonly number[];
@@ -39,7 +46,7 @@ export class Tensor<T extends DataType = DataType> {
    */
   array(): T extends HostType ? Arrays[T] : never {
     if (!isHostType(this.dtype)) throw new KofnError(`kofn can't compute with ${this.dtype} tensors`);
-    const constructor = ARRAYS[this.dtype as HostType];
+    const constructor = ARRAYS[this.dtype];
     const aligned = this.bytes.byteOffset % constructor.BYTES_PER_ELEMENT === 0;
     const { buffer, byteOffset } = aligned ? this.bytes : this.bytes.slice();
     return new constructor(buffer as ArrayBuffer, byteOffset, this.size) as T extends HostType
@@ -58,12 +65,22 @@ export class Tensor<T extends DataType = DataType> {
   }
 }
 
-/** A tensor over a typed array, without copying it. */
+/**
+ * A tensor over a typed array, without copying it.
+ *
+ * @example
+ * tensor("float32", [2, 3], new Float32Array(6));
+ */
 export function tensor<T extends HostType>(dtype: T, dims: readonly number[], array: Arrays[T]): Tensor<T> {
   return new Tensor(dtype, dims, new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
 }
 
-/** A tensor from plain numbers, converted to `dtype`. */
+/**
+ * A tensor from plain numbers, converted to `dtype`.
+ *
+ * @example
+ * tensorFrom("int64", [2], [-1, 784]);
+ */
 export function tensorFrom<T extends HostType>(
   dtype: T,
   dims: readonly number[],
@@ -71,7 +88,7 @@ export function tensorFrom<T extends HostType>(
 ): Tensor<T> {
   if (dtype === "int64") return tensor(dtype, dims, BigInt64Array.from(values, toBigInt) as Arrays[T]);
   if (dtype === "uint64") return tensor(dtype, dims, BigUint64Array.from(values, toBigInt) as Arrays[T]);
-  const array = new ARRAYS[dtype as Exclude<HostType, "int64" | "uint64">](values.length);
+  const array = new ARRAYS[dtype](values.length);
   for (let i = 0; i < values.length; i++) array[i] = Number(values[i]);
   return tensor(dtype, dims, array as Arrays[T]);
 }

@@ -264,6 +264,9 @@ function capturedBy(node: Node): string[] {
  * where they are.
  *
  * @throws InputError naming the nodes of a cycle, if there is one.
+ *
+ * @example
+ * graph.nodes = topologicalSort(graph);
  */
 export function topologicalSort(graph: Graph): Node[] {
   const { order, cycle } = sort(graph);

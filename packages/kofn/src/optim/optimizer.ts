@@ -4,6 +4,7 @@ import { InputError } from "../errors.js";
 import type { Builder } from "../onnx/builder.js";
 import type { AdamOptions, OptimizerOptions, SgdOptions } from "../train/types.js";
 
+/** What an optimizer adds to a training step. */
 export interface Optimizer {
   /** Names of the state tensors that each parameter has, of the parameter's shape; all begin at zero. */
   readonly state: readonly string[];
@@ -17,6 +18,7 @@ export interface Optimizer {
   update(b: Builder, args: UpdateArguments): { parameter: string; state: readonly string[] };
 }
 
+/** Names of the values that one update reads. */
 export interface UpdateArguments {
   readonly parameter: string;
   readonly gradient: string;

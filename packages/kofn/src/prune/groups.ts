@@ -109,6 +109,9 @@ export function unitsOfMagnitude(layer: PrunedLayer, weight: Float32Array): Floa
  *
  * @param mask 0 or 1 for each weight, in the weight's layout.
  * @throws KofnError if the mask has another length or other values, or keeps a part of a unit.
+ *
+ * @example
+ * countPerGroup(layer, run.masks.get("fc1.weight").array()); // Uint32Array [40, 40, ...]
  */
 export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array {
   checkLength(layer, "mask values", mask.length, sizeOf(layer.dims));

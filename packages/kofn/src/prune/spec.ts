@@ -215,6 +215,9 @@ function checkAmount(amount: Amount, where: string): void {
  * The rule as the command line writes it: "weights:5%,share:4".
  *
  * `parsePrune` reads it back, percentages to 15 digits.
+ *
+ * @example
+ * formatRule(weights({ keep: 0.05, share: 4 })); // "weights:5%,share:4"
  */
 export function formatRule(rule: PruneRule | "none"): string {
   if (rule === "none") return rule;

@@ -25,6 +25,7 @@ export interface StepTensor {
   readonly dims: readonly number[];
 }
 
+/** A compiled training step: its model, and what its inputs and outputs are. */
 export interface Step {
   readonly model: Model;
   readonly images: { readonly name: string; readonly dims: readonly number[] };
@@ -37,6 +38,7 @@ export interface Step {
   readonly scalars: readonly string[];
 }
 
+/** What a training step is compiled for. */
 export interface StepOptions {
   readonly batch: number;
   readonly layers: readonly PrunedLayer[];
@@ -64,6 +66,11 @@ export function trainable(graph: Graph): string[] {
 /**
  * @param model a classifier with one image input [batch, C, H, W] and one output of logits [batch, classes].
  * @throws InputError if the model has another interface, or an operator that can't be trained through.
+ *
+ * @example
+ * const adam = optimizerOf({ kind: "adam", lr: 0.001 });
+ * const options = { batch: 64, layers: [], k: [], weights: adam, logits: adam, entropy: 0 };
+ * await saveModel(compileStep(zoo.lenet5(), options).model, "step.onnx");
  */
 export function compileStep(model: Model, options: StepOptions): Step {
   const { batch, layers, weights, logits } = options;

@@ -6,6 +6,13 @@ import { prepareRunDirectory, type RunDirectoryOptions } from "./run-directory.j
 import { configOf } from "./settings.js";
 import type { EpochMetrics, Report, TrainOptions } from "./types.js";
 
+/**
+ * What `train` gives.
+ *
+ * @example
+ * const { report, model, masks } = run;
+ * masks.get("fc1.weight")?.array(); // Uint8Array of 0 and 1, in the weight's shape
+ */
 export class Run {
   readonly report: Report;
   /** Masks applied, deterministic; runs in stock onnxruntime. */

@@ -6,8 +6,10 @@ import type { Tensor } from "../onnx/tensor.js";
 import type { Amount, Granularity, PruneSpec } from "../prune/types.js";
 
 export const PROVIDERS = ["cpu", "wasm", "webgpu", "cuda"] as const;
+/** Where onnxruntime computes. This version runs on "cpu" (onnxruntime-node) and "wasm" (onnxruntime-web). */
 export type Provider = (typeof PROVIDERS)[number];
 
+/** Adam, with the defaults of its authors: beta1 0.9, beta2 0.999, epsilon 1e-8, no weight decay. */
 export interface AdamOptions {
   readonly kind: "adam";
   readonly lr: number;
@@ -18,6 +20,7 @@ export interface AdamOptions {
   readonly weightDecay?: number;
 }
 
+/** Stochastic gradient descent. Momentum and weight decay are 0 by default. */
 export interface SgdOptions {
   readonly kind: "sgd";
   readonly lr: number;
@@ -47,6 +50,7 @@ export interface SamplerOptions {
   readonly shrink?: readonly [from: number, to: number];
 }
 
+/** What `train` is asked for. Only `model` and `data` are needed. */
 export interface TrainOptions {
   readonly model: Model;
   readonly data: Dataset;
@@ -94,6 +98,7 @@ export interface Checkpoint {
   readonly seconds: number;
 }
 
+/** How far a run is, a few times a second. */
 export interface Progress {
   /** Current epoch, from 1. */
   readonly epoch: number;
@@ -128,6 +133,7 @@ export interface EpochMetrics {
   readonly best: boolean;
 }
 
+/** How well a model does on a split. */
 export interface Evaluation {
   readonly loss: number;
   /** A fraction. */
