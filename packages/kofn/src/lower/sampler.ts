@@ -9,20 +9,13 @@
  *     dphi_i = e_i (U_i c_k - D_k) / tau (undrawn),    dphi_{s_j} = e_{s_j} (U_{s_j} c_j - D_j) / tau.
  *
  * The undrawn enter through q = softmax over the undrawn of z / tau, which is safe at any temperature:
- * e_i = q_i S. The draws are computed in double precision as cumulative sums, and there the trouble is range: e spans
- * exp((z_1 - z_k) / tau). Two facts bound it. A gap of more than GAP between consecutive draws may be shortened to GAP:
- * what lies below it is then still less than exp(-GAP) of what lies above. And draws are summed in blocks of
- * BLOCK, each with a scale of its own, so a block spans at most exp(GAP * BLOCK), which double precision holds.
- * Between blocks only ratios pass, which lie between 0 and n.
+ * e_i = q_i S. The draws are summed in double precision (draw-sums.ts).
  */
 
 import type { Builder } from "../onnx/builder.js";
+import { drawSums } from "./draw-sums.js";
 import { getInt, int, type Node } from "../onnx/model.js";
 
-/** exp(-32) = 1.3e-14: nothing in double precision sums of at most a few thousand terms. */
-const GAP = 32;
-/** GAP * BLOCK = 1376 < 2 * 708, the range of exponents of a double. */
-const BLOCK = 43;
 /** Stands for minus infinity, but is finite: a softmax over nothing else is no NaN. */
 const LOWEST = -1e30;
 
@@ -102,114 +95,26 @@ export function lowerKofNGrad(b: Builder, node: Node, out: string, drawsOf: Draw
   const upstreamDrawn = double(b.op("GatherElements", [upstream, indices], { axis: int(1) }));
   const scaled = b.div(double(values), tau64, named("exponents"));
 
-  // The undrawn: q, the mean of U under q, and the log of S relative to the last draw.
-  let q: string | undefined;
-  let weightedUndrawn: string | undefined;
-  let meanUndrawn: string | undefined;
-  let logUndrawn: string | undefined;
-  if (k < n) {
-    q = b.op("Softmax", [undrawn], { axis: int(1) }, named("q"));
-    weightedUndrawn = b.mul(q, upstream, named("weighted"));
-    meanUndrawn = double(b.sum(weightedUndrawn, [1]));
-    const best = b.op("ReduceMax", [undrawn, b.vector([1])], {}, named("best_undrawn"));
-    const bestShare = b.op("ReduceMax", [q, b.vector([1])], {}, named("best_share"));
-    const last = b.op("Slice", [scaled, b.vector([k - 1]), b.vector([k]), b.vector([1])]);
-    logUndrawn = b.sub(b.sub(double(best), last), b.op("Log", [double(bestShare)]));
-  }
-
-  const column = (value: string, j: number): string =>
-    b.op("Slice", [value, b.vector([j]), b.vector([j + 1]), b.vector([1])]);
-  const columns = (value: string, from: number, to: number): string =>
-    from === 0 && to === k ? value : b.op("Slice", [value, b.vector([from]), b.vector([to]), b.vector([1])]);
-  const axis = b.constant("int64", [], [1]);
-  const cumulative = (value: string, reverse: boolean): string =>
-    b.op("CumSum", [value, axis], { reverse: int(reverse ? 1 : 0) });
-
-  // From the last block to the first: e, Z and V of each draw, in the block's own scale.
-  interface Block {
-    readonly e: string;
-    readonly inverseZ: string;
-    readonly v: string;
-    readonly u: string;
-    /** Z after the block's last draw, in the block's scale; absent if nothing is left. */
-    readonly rest: string | undefined;
-    readonly length: number;
-  }
-  const blocks: Block[] = [];
-  let logRest = logUndrawn;
-  let meanRest = meanUndrawn;
-  for (let to = k; to > 0;) {
-    const from = Math.floor((to - 1) / BLOCK) * BLOCK;
-    const length = to - from;
-    const x = columns(scaled, from, to);
-    const u = columns(upstreamDrawn, from, to);
-    const { e, lastExponent } = blockExponentials(b, x, rows, length, cumulative);
-    const rest =
-      logRest === undefined
-        ? undefined
-        : b.op("Exp", [lastExponent === undefined ? logRest : b.add(logRest, lastExponent)]);
-    const sumE = cumulative(e, true);
-    const sumEU = cumulative(b.mul(e, u), true);
-    const Z = rest === undefined ? sumE : b.add(sumE, rest);
-    const weighted =
-      rest === undefined || meanRest === undefined ? sumEU : b.add(sumEU, b.mul(rest, meanRest));
-    const v = b.div(weighted, Z);
-    blocks.unshift({ e, inverseZ: b.op("Reciprocal", [Z]), v, u, rest, length });
-    if (from > 0) {
-      const gap = b.sub(column(scaled, from - 1), column(scaled, from));
-      logRest = b.sub(b.op("Log", [b.div(column(Z, 0), column(e, 0))]), gap);
-      meanRest = column(v, 0);
-    }
-    to = from;
-  }
-
-  // From the first block to the last: c and D, then the gradients of the draws.
-  const grads: string[] = [];
-  let cBefore: string | undefined;
-  let dBefore: string | undefined;
-  for (const { e, inverseZ, v, u, rest, length } of blocks) {
-    let c = cumulative(inverseZ, false);
-    let d = cumulative(b.mul(v, inverseZ), false);
-    if (cBefore !== undefined && dBefore !== undefined) {
-      const first = column(inverseZ, 0);
-      c = b.add(c, b.mul(cBefore, first));
-      d = b.add(d, b.mul(dBefore, first));
-    }
-    grads.push(b.mul(e, b.sub(b.mul(u, c), d)));
-    if (rest !== undefined) {
-      cBefore = b.mul(column(c, length - 1), rest);
-      dBefore = b.mul(column(d, length - 1), rest);
-    }
-  }
-  const drawn = grads.length === 1 ? grads[0] : b.op("Concat", grads, { axis: int(1) });
-  const dDrawn = like(b.div(drawn, tau64));
-  if (q === undefined || weightedUndrawn === undefined || cBefore === undefined || dBefore === undefined) {
+  if (k === n) {
+    const { drawn } = drawSums(b, scaled, upstreamDrawn, undefined);
     const zeros = b.fill(0, b.dtype(phi) === "float64" ? "float64" : "float32", [rows, n]);
+    const dDrawn = like(b.div(drawn, tau64));
     return b.op("ScatterElements", [zeros, indices, dDrawn], { axis: int(1) }, out);
   }
-  const slope = like(b.div(cBefore, tau64));
-  const offset = like(b.div(dBefore, tau64));
-  const dUndrawn = b.sub(b.mul(weightedUndrawn, slope), b.mul(q, offset), named("d_undrawn"));
-  return b.op("ScatterElements", [dUndrawn, indices, dDrawn], { axis: int(1) }, out);
-}
 
-/**
- * exp of a block's exponents x [rows, length] (descending), with gaps shortened to GAP, scaled so that the largest and
- * the smallest are each other's reciprocal; and the exponent of the smallest [rows, 1] (absent if it is 0).
- */
-function blockExponentials(
-  b: Builder,
-  x: string,
-  rows: number,
-  length: number,
-  cumulative: (value: string, reverse: boolean) => string,
-): { e: string; lastExponent: string | undefined } {
-  if (length === 1) return { e: b.fill(1, "float64", [rows, 1]), lastExponent: undefined };
-  const slice = (value: string, from: number, to: number): string =>
-    b.op("Slice", [value, b.vector([from]), b.vector([to]), b.vector([1])]);
-  const gaps = b.op("Min", [b.sub(slice(x, 0, length - 1), slice(x, 1, length)), b.scalar(GAP, x)]);
-  const above = cumulative(gaps, true);
-  const padded = b.op("Pad", [above, b.vector([0, 0, 0, 1])]);
-  const half = b.mul(slice(above, 0, 1), b.scalar(0.5, x));
-  return { e: b.op("Exp", [b.sub(padded, half)]), lastExponent: b.neg(half) };
+  // The undrawn: q, the mean of U under q, and the log of S relative to the last draw.
+  const q = b.op("Softmax", [undrawn], { axis: int(1) }, named("q"));
+  const weighted = b.mul(q, upstream, named("weighted"));
+  const mean = double(b.sum(weighted, [1]));
+  const best = double(b.op("ReduceMax", [undrawn, b.vector([1])], {}, named("best_undrawn")));
+  const bestShare = double(b.op("ReduceMax", [q, b.vector([1])], {}, named("best_share")));
+  const last = b.op("Slice", [scaled, b.vector([k - 1]), b.vector([k]), b.vector([1])]);
+  const log = b.sub(b.sub(best, last), b.op("Log", [bestShare]));
+
+  const sums = drawSums(b, scaled, upstreamDrawn, { log, mean });
+  const dDrawn = like(b.div(sums.drawn, tau64));
+  const slope = like(b.div(sums.slope, tau64));
+  const offset = like(b.div(sums.offset, tau64));
+  const dUndrawn = b.sub(b.mul(weighted, slope), b.mul(q, offset), named("d_undrawn"));
+  return b.op("ScatterElements", [dUndrawn, indices, dDrawn], { axis: int(1) }, out);
 }
