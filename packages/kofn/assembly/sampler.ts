@@ -135,10 +135,69 @@ function bucketOf(value: f32, max: f32, perUnit: f32): i32 {
 }
 
 /**
+ * Writes the keys of a row that may be among its k largest, and returns how many: all of a short row; of a long one those in
+ * the first buckets, bucket by bucket.
+ */
+function gather(z: usize, n: i32, k: i32, keys: usize, starts: usize): i32 {
+  let i = 0;
+  if (n <= SHORT) {
+    for (; i < n; i++) store<u64>(keys + ((<usize>i) << 3), keyOf(load<f32>(z + ((<usize>i) << 2)), i));
+    return n;
+  }
+  let lows = f32x4.splat(Infinity);
+  let highs = f32x4.splat(-Infinity);
+  for (; i + 4 <= n; i += 4) {
+    const four = v128.load(z + ((<usize>i) << 2));
+    lows = f32x4.min(lows, four);
+    highs = f32x4.max(highs, four);
+  }
+  let low = min(
+    min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)),
+    min(f32x4.extract_lane(lows, 2), f32x4.extract_lane(lows, 3)),
+  );
+  let high = max(
+    max(f32x4.extract_lane(highs, 0), f32x4.extract_lane(highs, 1)),
+    max(f32x4.extract_lane(highs, 2), f32x4.extract_lane(highs, 3)),
+  );
+  for (; i < n; i++) {
+    const value = load<f32>(z + ((<usize>i) << 2));
+    low = min(low, value);
+    high = max(high, value);
+  }
+  const perUnit: f32 = high > low ? <f32>(BUCKETS - 1) / (high - low) : 0;
+  memory.fill(starts, 0, 4 * (BUCKETS + 1));
+  for (i = 0; i < n; i++) {
+    const at = starts + ((<usize>bucketOf(load<f32>(z + ((<usize>i) << 2)), high, perUnit)) << 2);
+    store<i32>(at, load<i32>(at, 4) + 1, 4);
+  }
+  // From counts, each one place behind its bucket, to where a bucket's keys begin. The draws end in bucket `last`.
+  let last = 0;
+  let before = 0;
+  while (true) {
+    const at = starts + ((<usize>last) << 2);
+    const count = load<i32>(at, 4);
+    store<i32>(at, before);
+    before += count;
+    if (before >= k) break;
+    last++;
+  }
+  for (i = 0; i < n; i++) {
+    const value = load<f32>(z + ((<usize>i) << 2));
+    const bucket = bucketOf(value, high, perUnit);
+    if (bucket > last) continue;
+    const at = starts + ((<usize>bucket) << 2);
+    const position = load<i32>(at);
+    store<i32>(at, position + 1);
+    store<u64>(keys + ((<usize>position) << 3), keyOf(value, i));
+  }
+  return before;
+}
+
+/**
  * Draws from rows of z: `draws` [rows, k] are the indices of the k largest, descending, ties by lower index, and
  * `values` [rows, k] are they; then z itself becomes z / tau, with LOWEST where a unit was drawn.
  *
- * Each row is a bucket sort that stops at the k-th: buckets by value, the first ones sorted.
+ * A long row is a bucket sort that stops at the k-th: buckets by value, the first ones sorted.
  *
  * @param scratch room for 4 * (BUCKETS + 1) + 8 * n bytes, aligned to 8
  */
@@ -155,55 +214,9 @@ export function draw(
   const keys = scratch;
   const starts = scratch + 8 * (<usize>n);
   for (let row = 0; row < rows; row++) {
-    let lows = f32x4.splat(Infinity);
-    let highs = f32x4.splat(-Infinity);
+    sort(keys, gather(z, n, k, keys, starts));
     let i = 0;
     for (; i + 4 <= n; i += 4) {
-      const four = v128.load(z + ((<usize>i) << 2));
-      lows = f32x4.min(lows, four);
-      highs = f32x4.max(highs, four);
-    }
-    let low = min(
-      min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)),
-      min(f32x4.extract_lane(lows, 2), f32x4.extract_lane(lows, 3)),
-    );
-    let high = max(
-      max(f32x4.extract_lane(highs, 0), f32x4.extract_lane(highs, 1)),
-      max(f32x4.extract_lane(highs, 2), f32x4.extract_lane(highs, 3)),
-    );
-    for (; i < n; i++) {
-      const value = load<f32>(z + ((<usize>i) << 2));
-      low = min(low, value);
-      high = max(high, value);
-    }
-    const perUnit: f32 = high > low ? <f32>(BUCKETS - 1) / (high - low) : 0;
-    memory.fill(starts, 0, 4 * (BUCKETS + 1));
-    for (i = 0; i < n; i++) {
-      const at = starts + ((<usize>bucketOf(load<f32>(z + ((<usize>i) << 2)), high, perUnit)) << 2);
-      store<i32>(at, load<i32>(at, 4) + 1, 4);
-    }
-    // From counts, each one place behind its bucket, to where a bucket's keys begin. The draws end in bucket `last`.
-    let last = 0;
-    let before = 0;
-    while (true) {
-      const at = starts + ((<usize>last) << 2);
-      const count = load<i32>(at, 4);
-      store<i32>(at, before);
-      before += count;
-      if (before >= k) break;
-      last++;
-    }
-    for (i = 0; i < n; i++) {
-      const value = load<f32>(z + ((<usize>i) << 2));
-      const bucket = bucketOf(value, high, perUnit);
-      if (bucket > last) continue;
-      const at = starts + ((<usize>bucket) << 2);
-      const position = load<i32>(at);
-      store<i32>(at, position + 1);
-      store<u64>(keys + ((<usize>position) << 3), keyOf(value, i));
-    }
-    sort(keys, before);
-    for (i = 0; i + 4 <= n; i += 4) {
       const at = z + ((<usize>i) << 2);
       v128.store(at, f32x4.mul(v128.load(at), f32x4.splat(inverseTau)));
     }

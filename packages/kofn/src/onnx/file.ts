@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join, relative, sep, win32 } from "node:path";
 import { InputError, KofnError, messageOf } from "../errors.js";
 import { decodeModel, encodeModel, type ExternalLocation } from "./codec.js";
 import type { Model } from "./model.js";
+import { validate } from "./validate.js";
 
 /** Protobuf's limit of a message, and so of an ONNX file. */
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
@@ -25,7 +26,9 @@ const READ_BYTES = 2 ** 30;
 export async function loadModel(path: string): Promise<Model> {
   const bytes = await readModelFile(path);
   const external = new ExternalFiles(path);
-  return decodeModel(bytes, path, (at, tensor) => external.read(at, tensor));
+  const model = decodeModel(bytes, path, (at, tensor) => external.read(at, tensor));
+  validate(model, path);
+  return model;
 }
 
 async function readModelFile(path: string): Promise<Uint8Array> {

@@ -12,7 +12,7 @@ import { type Draws, hostDraws } from "../lower/sampler.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { inferGraph } from "../onnx/infer.js";
-import { emptyGraph, type Graph, int, type Model, type ValueInfo } from "../onnx/model.js";
+import { emptyGraph, type Graph, int, type Model, OPSET, type ValueInfo } from "../onnx/model.js";
 import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, masksBias } from "../prune/groups.js";
@@ -74,6 +74,7 @@ export function trainable(graph: Graph): string[] {
  */
 export function compileStep(model: Model, options: StepOptions): Step {
   const { batch, layers, weights, logits } = options;
+  checkTrainable(model);
   const { input, output, dims } = classifierInterface(model.graph);
   const parameters = trainable(model.graph);
   const graph = atBatch(model.graph, input, [batch, ...dims], parameters);
@@ -183,6 +184,16 @@ function atBatch(
   fixed.valueTypes = inferGraph(fixed);
   foldConstants(fixed);
   return fixed;
+}
+
+/** Operators change their meaning from version to version, and the rules of gradients are written for one. */
+function checkTrainable({ graph, opsets }: Model): void {
+  const version = opsets.get("");
+  if (version === OPSET) return;
+  throw new InputError(
+    `model "${graph.name}": training needs version ${OPSET} of the standard operators (ai.onnx), ` +
+      `but the model has ${version ?? "none"}; export or convert it with opset_version=${OPSET}`,
+  );
 }
 
 /** Brings the mask of units [R, n] to a shape that broadcasts against the layer's weight. */

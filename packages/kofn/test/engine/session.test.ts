@@ -55,10 +55,7 @@ describe.each(["cpu", "wasm"] as const)("a session on %s", (provider) => {
     const engine = await Engine.open({ provider, threads: 1 });
     const session = await engine.session(twice());
     const [x, y] = [Float32Array.of(1, 3), new Float32Array(2)];
-    const [feeds, results] = [
-      { x: engine.value("float32", [2], x) },
-      { y: engine.value("float32", [2], y) },
-    ];
+    const [feeds, results] = [{ x: engine.value("float32", [2], x) }, { y: engine.value("float32", [2], y) }];
     for (const factor of [1, 10]) {
       x.set([factor, 3 * factor]);
       await session.run(feeds, results);
