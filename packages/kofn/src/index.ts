@@ -38,7 +38,8 @@ export { topKMask } from "./prune/topk.js";
 export type { Amount, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./prune/types.js";
 
 // Networks
-export { zoo, type ZooOptions } from "./models/zoo.js";
+export type { ZooOptions } from "./models/network.js";
+export { zoo } from "./models/zoo.js";
 
 // Data sets
 export { dataHome, datasets, loadDataset, type FolderOptions } from "./data/registry.js";

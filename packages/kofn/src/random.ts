@@ -8,6 +8,8 @@ const MULTIPLIER_0 = 0xd2511f53;
 const MULTIPLIER_1 = 0xcd9e8d57;
 const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
+/** {@link Random.fillNormal} draws so many words at a time. */
+const CHUNK = 4096;
 
 /** High 32 bits of the 64-bit product of two unsigned 32-bit integers. */
 function multiplyHigh(a: number, b: number): number {
@@ -45,6 +47,35 @@ export function philox(
   out[1] = c1;
   out[2] = c2;
   out[3] = c3;
+}
+
+/** Fills `out` (a multiple of four numbers) with the blocks of consecutive counters, from `first` on. */
+function fillBlocks(out: Uint32Array, first: number, index: number, key: readonly [number, number]): void {
+  const [key0, key1] = key;
+  for (let at = 0, counter = first; at < out.length; at += 4, counter++) {
+    let c0 = counter >>> 0;
+    let c1 = Math.floor(counter / 2 ** 32);
+    let c2 = index >>> 0;
+    let c3 = 0;
+    let k0 = key0;
+    let k1 = key1;
+    for (let round = 0; round < 10; round++) {
+      const high0 = multiplyHigh(MULTIPLIER_0, c0);
+      const high1 = multiplyHigh(MULTIPLIER_1, c2);
+      const low0 = Math.imul(MULTIPLIER_0, c0);
+      const low1 = Math.imul(MULTIPLIER_1, c2);
+      c0 = (high1 ^ c1 ^ k0) >>> 0;
+      c1 = low1 >>> 0;
+      c2 = (high0 ^ c3 ^ k1) >>> 0;
+      c3 = low0 >>> 0;
+      k0 = (k0 + WEYL_0) >>> 0;
+      k1 = (k1 + WEYL_1) >>> 0;
+    }
+    out[at] = c0;
+    out[at + 1] = c1;
+    out[at + 2] = c2;
+    out[at + 3] = c3;
+  }
 }
 
 /** A 32-bit hash (FNV-1a) of a name, to tell streams of random numbers apart. */
@@ -101,6 +132,27 @@ export class Random {
     const angle = 2 * Math.PI * this.uniform();
     this.#spare = radius * Math.sin(angle);
     return radius * Math.cos(angle);
+  }
+
+  /** Fills an array with normal numbers of mean 0 and the given standard deviation, as {@link normal} draws them. */
+  fillNormal(values: Float32Array, deviation: number): void {
+    let i = 0;
+    while (i < values.length && (this.#spare !== undefined || this.#position < 4)) {
+      values[i++] = deviation * this.normal();
+    }
+    const words = new Uint32Array(Math.min(values.length - i, CHUNK) & ~3);
+    while (values.length - i >= 4) {
+      const count = Math.min(words.length, (values.length - i) & ~3);
+      fillBlocks(words.subarray(0, count), this.#counter, this.#index, this.#key);
+      this.#counter += count / 4;
+      for (let word = 0; word < count; word += 2, i += 2) {
+        const radius = Math.sqrt(-2 * Math.log((words[word] + 0.5) / 2 ** 32));
+        const angle = 2 * Math.PI * ((words[word + 1] + 0.5) / 2 ** 32);
+        values[i] = deviation * (radius * Math.cos(angle));
+        values[i + 1] = deviation * (radius * Math.sin(angle));
+      }
+    }
+    while (i < values.length) values[i++] = deviation * this.normal();
   }
 
   /** Uniform on 0 .. n-1. */

@@ -70,6 +70,20 @@ describe("Random", () => {
     expect(Math.abs(moment(4) - 3)).toBeLessThan(4 * Math.sqrt(96 / count));
   });
 
+  it("fills arrays with the numbers that it would draw one by one", () => {
+    for (const count of [0, 3, 4, 10_001]) {
+      for (const before of [0, 1, 3]) {
+        const [filling, drawing] = [new Random(3, "fill", 5), new Random(3, "fill", 5)];
+        for (let i = 0; i < before; i++) expect(filling.normal()).toBe(drawing.normal());
+        const values = new Float32Array(count);
+        filling.fillNormal(values, 0.3);
+        expect(values).toEqual(values.map(() => 0.3 * drawing.normal()));
+        expect(filling.normal()).toBe(drawing.normal());
+        expect(filling.uniform()).toBe(drawing.uniform());
+      }
+    }
+  });
+
   it("permutes, and puts every element everywhere", () => {
     const places = Array.from({ length: 5 }, () => new Array<number>(5).fill(0));
     for (let index = 0; index < 2000; index++) {

@@ -73,7 +73,7 @@ test("command lines", async () => {
       "eval net.onnx --data mnist --data-dir digits --split all": "error: --split: expected test, validation or train, got "all".",
       "eval nothing": "error: nothing: can't open the model: there is no such file",
       "inspect nothing.onnx": "error: nothing.onnx: can't open the model: there is no such file",
-      "train": "error: kofn train: which model? Name one of the zoo (lenet-300-100, lenet-5) or the path of an .onnx file.",
+      "train": "error: kofn train: which model? Name one of the zoo (lenet-300-100, lenet-5, vgg-16-bn, resnet-20, resnet-32, resnet-56, resnet-18, resnet-50, mobilenet-v2) or the path of an .onnx file.",
       "train --config missing.yaml": "error: config file "missing.yaml": can't read it: ENOENT: no such file or directory, stat 'missing.yaml'.",
       "train lenet-5 --data mnist --data-dir digits --out out --batch 2000": "training lenet-5 on mnist: 20 epochs, seed 1, 2 threads
     error: a batch of 2000 is more than the 90 training samples; choose a smaller batch",
@@ -88,7 +88,7 @@ test("command lines", async () => {
       "train lenet-5 --data mnits --out out": "error: data set "mnits": no such data set. Data sets: glyphs, mnist, fashion-mnist, kmnist, cifar10, cifar100.",
       "train lenet-5 --epoch 3": "error: unknown option '--epoch'
     (Did you mean --epochs?)",
-      "train lenet5 --data mnist --data-dir digits --out out": "error: model "lenet5": no model of the zoo has this name, and there is no such file. Did you mean "lenet-5"? Models: lenet-300-100, lenet-5, or the path of an .onnx file.",
+      "train lenet5 --data mnist --data-dir digits --out out": "error: model "lenet5": no model of the zoo has this name, and there is no such file. Did you mean "lenet-5"? Models: lenet-300-100, lenet-5, vgg-16-bn, resnet-20, resnet-32, resnet-56, resnet-18, resnet-50, mobilenet-v2, or the path of an .onnx file.",
       "train none.onnx --data mnist --data-dir digits --out out": "error: none.onnx: can't open the model: there is no such file",
       "tran": "error: unknown command 'tran'
     (Did you mean train?)",

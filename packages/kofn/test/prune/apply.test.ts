@@ -1,7 +1,7 @@
 /** Masks on a model: exact zeros, and nothing else changed. */
 
 import { describe, expect, it } from "vitest";
-import { lenet5 } from "../../src/models/zoo.js";
+import { lenet5 } from "../../src/models/lenet.js";
 import type { Model } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor } from "../../src/onnx/tensor.js";
 import { maskedModel, maskOfLogits } from "../../src/prune/apply.js";

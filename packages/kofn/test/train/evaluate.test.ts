@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import type { Split } from "../../src/data/types.js";
 import { InputError } from "../../src/errors.js";
-import { lenet5 } from "../../src/models/zoo.js";
+import { lenet5 } from "../../src/models/lenet.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import type { Model } from "../../src/onnx/model.js";
 import { tensorFrom } from "../../src/onnx/tensor.js";

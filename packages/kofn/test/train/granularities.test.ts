@@ -1,7 +1,7 @@
 /** Every granularity on both networks of the zoo: exact counts, exact zeros, and a report that the saved model confirms. */
 
 import { describe, expect, it } from "vitest";
-import { lenet300100, lenet5 } from "../../src/models/zoo.js";
+import { lenet300100, lenet5 } from "../../src/models/lenet.js";
 import { decodeModel, encodeModelBytes } from "../../src/onnx/codec.js";
 import type { Model } from "../../src/onnx/model.js";
 import type { Tensor } from "../../src/onnx/tensor.js";

@@ -1,7 +1,7 @@
 /** The same training step on onnxruntime's native build and on its WebAssembly build. */
 
 import { describe, expect, it } from "vitest";
-import { lenet300100 } from "../../src/models/zoo.js";
+import { lenet300100 } from "../../src/models/lenet.js";
 import type { Model } from "../../src/onnx/model.js";
 import { kernels, weights } from "../../src/prune/spec.js";
 import type { PruneSpec } from "../../src/prune/types.js";

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { InputError, KofnError } from "../../src/errors.js";
-import { lenet5 } from "../../src/models/zoo.js";
+import { lenet5 } from "../../src/models/lenet.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { kernels, weights } from "../../src/prune/spec.js";
 import { evaluateModel } from "../../src/train/evaluate.js";
