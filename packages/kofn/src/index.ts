@@ -11,6 +11,7 @@ export { evaluateModel, type EvaluateOptions } from "./train/evaluate.js";
 export type { Config } from "./train/config.js";
 export type {
   AdamOptions,
+  BatchNormMode,
   Checkpoint,
   EpochMetrics,
   Evaluation,

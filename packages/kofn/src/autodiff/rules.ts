@@ -2,6 +2,7 @@
 
 import type { OpTable } from "../onnx/ops.js";
 import type { Rule, RuleContext } from "./rule.js";
+import * as batchNorm from "./rules/batch-norm.js";
 import * as elementwise from "./rules/elementwise.js";
 import * as index from "./rules/index.js";
 import * as linear from "./rules/linear.js";
@@ -23,6 +24,7 @@ export const RULES: OpTable<Rule> = {
   And: "zero",
   ArgMax: "zero",
   AveragePool: linear.averagePool,
+  BatchNormalization: batchNorm.batchNormalization,
   Cast: shape.cast,
   Clip: elementwise.clip,
   Concat: shape.concat,
@@ -87,6 +89,8 @@ export const RULES: OpTable<Rule> = {
   ConvGradWeight: SECOND_ORDER,
   MaxPoolGrad: SECOND_ORDER,
   AveragePoolGrad: SECOND_ORDER,
+  BatchNorm: batchNorm.batchNorm,
+  BatchNormGrad: SECOND_ORDER,
   SoftmaxCrossEntropy: reduce.softmaxCrossEntropy,
   SoftmaxCrossEntropyGrad: SECOND_ORDER,
   KofN: kOfN,

@@ -69,6 +69,7 @@ export function addTrainCommand(program: Command): void {
     .option("--entropy <x>", "weight of the entropy regulariser (default: 0)")
     .option("--init <how>", "mask logits: normal, or from the weights' magnitude (default: normal)")
     .option("--shrink <a:b>", "share of training over which k falls from n to its target (default: 0:0)")
+    .option("--batch-norm <mode>", "statistics of batch normalisation: train or frozen (default: train)")
     .option("--seed <n>", "fixes all that is random (default: 1)")
     .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
     .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")

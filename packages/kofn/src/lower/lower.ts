@@ -8,13 +8,17 @@ import { KofnError } from "../errors.js";
 import { Builder } from "../onnx/builder.js";
 import { emptyGraph, type Graph, type Node } from "../onnx/model.js";
 import { isKofnOp, type KofnOp } from "../onnx/ops.js";
+import { lowerBatchNorm, lowerBatchNormGrad } from "./batch-norm.js";
 import { lowerConvGradInput, lowerConvGradWeight } from "./convolution.js";
 import { lowerSoftmaxCrossEntropy, lowerSoftmaxCrossEntropyGrad } from "./loss.js";
 import { lowerAveragePoolGrad, lowerMaxPoolGrad } from "./pooling.js";
 import { drawInGraph, drawOnHost, type DrawsOf, lowerKofN, lowerKofNGrad } from "./sampler.js";
 
-/** Appends the operators that compute a node of the dialect; the last one must make the value `out`, which is returned. */
-type Lowering = (b: Builder, node: Node, out: string, drawsOf: DrawsOf) => string;
+/**
+ * Appends the operators that compute a node of the dialect. They must make values of the names of the node's outputs, the
+ * first of which is `out`, and return these.
+ */
+type Lowering = (b: Builder, node: Node, out: string, drawsOf: DrawsOf) => string | readonly string[];
 
 const LOWERINGS: Readonly<Record<KofnOp, Lowering>> = {
   ReluGrad: (b, { inputs: [dY, y] }, out) => b.mul(dY, b.op("Sign", [y]), out),
@@ -22,6 +26,8 @@ const LOWERINGS: Readonly<Record<KofnOp, Lowering>> = {
   ConvGradWeight: lowerConvGradWeight,
   MaxPoolGrad: lowerMaxPoolGrad,
   AveragePoolGrad: lowerAveragePoolGrad,
+  BatchNorm: lowerBatchNorm,
+  BatchNormGrad: lowerBatchNormGrad,
   SoftmaxCrossEntropy: lowerSoftmaxCrossEntropy,
   SoftmaxCrossEntropyGrad: lowerSoftmaxCrossEntropyGrad,
   KofN: lowerKofN,
@@ -58,11 +64,14 @@ export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Gra
       continue;
     }
     if (!isKofnOp(node.op)) throw new KofnError(`there is no operator "${node.op}" in kofn's dialect`);
-    const [out] = node.outputs;
-    b.release(out);
-    const made = LOWERINGS[node.op](b, node, out, drawsOf);
-    if (made !== out)
-      throw new KofnError(`the lowering of ${node.op} must make "${out}", but made "${made}"`);
+    for (const output of node.outputs) b.release(output);
+    const made = [LOWERINGS[node.op](b, node, node.outputs[0], drawsOf)].flat();
+    const wrong = node.outputs.findIndex((output, i) => made[i] !== output);
+    if (wrong >= 0) {
+      throw new KofnError(
+        `the lowering of ${node.op} must make "${node.outputs[wrong]}", but made "${made[wrong]}"`,
+      );
+    }
   }
   for (const { name } of graph.outputs) b.output(name);
   return lowered;

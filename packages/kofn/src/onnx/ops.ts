@@ -15,6 +15,7 @@ export const ONNX_OPS = [
   "And",
   "ArgMax",
   "AveragePool",
+  "BatchNormalization",
   "Cast",
   "Clip",
   "Concat",
@@ -90,6 +91,13 @@ export const KOFN_OPS = [
   "MaxPoolGrad",
   /** (dY; attributes of the AveragePool; input_shape) -> dX. */
   "AveragePoolGrad",
+  /**
+   * (X [N, C, ...], scale [C], bias [C]; epsilon) -> Y, mean [C], var [C]: normalised by the mean and the biased variance
+   * of the channel in this batch.
+   */
+  "BatchNorm",
+  /** (dY, X, scale, mean, var; epsilon) -> dX, dScale, dBias of BatchNorm's Y, mean and var being those of X. */
+  "BatchNormGrad",
   /** (logits [B, C], labels int64 [B]) -> mean over the batch of -log softmax(logits)[label], a scalar. */
   "SoftmaxCrossEntropy",
   /** (logits [B, C], labels int64 [B]) -> (softmax(logits) - onehot(labels)) / B. */

@@ -1,7 +1,7 @@
 /**
  * Compiles one training step to one ONNX model: forward with masked weights, loss, gradients, optimizer.
  *
- * Inputs: a batch, the parameters, the optimizers' states, per pruned layer logits and draws, and scalars of schedules.
+ * Inputs: a batch, the parameters, running statistics, the optimizers' states, per pruned layer logits and draws, and scalars of schedules.
  * Outputs: the new parameters, states and logits (each named "INPUT/new"), "loss" and "correct".
  */
 
@@ -12,11 +12,22 @@ import { type Draws, hostDraws } from "../lower/sampler.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { inferGraph } from "../onnx/infer.js";
-import { emptyGraph, type Graph, int, type Model, OPSET, type ValueInfo } from "../onnx/model.js";
+import {
+  emptyGraph,
+  float,
+  getFloat,
+  type Graph,
+  int,
+  type Model,
+  type Node,
+  OPSET,
+  type ValueInfo,
+} from "../onnx/model.js";
 import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, masksBias } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
+import type { BatchNormMode } from "./types.js";
 
 /** A tensor that a step reads under `name` and writes under `updated`. */
 export interface StepTensor {
@@ -30,7 +41,7 @@ export interface Step {
   readonly model: Model;
   readonly images: { readonly name: string; readonly dims: readonly number[] };
   readonly labels: { readonly name: string; readonly dims: readonly number[] };
-  /** Parameters, optimizer states, logits. */
+  /** Parameters, optimizer states, logits, running statistics. */
   readonly tensors: readonly StepTensor[];
   /** Inputs of what the host draws for each pruned layer, in the layers' order: see `HostSampler`. */
   readonly draws: readonly Draws[];
@@ -48,6 +59,8 @@ export interface StepOptions {
   readonly logits: Optimizer;
   /** Weight of the entropy regulariser; 0 leaves it out. */
   readonly entropy: number;
+  /** Default "train". */
+  readonly batchNorm?: BatchNormMode;
 }
 
 /** The name of the mask logits of a weight among the step's tensors. */
@@ -56,11 +69,25 @@ export const logitsName = (weight: string): string => `${weight}/logits`;
 /** Outputs of a step that are not tensors of its state. */
 const RESULTS = ["loss", "correct"] as const;
 
-/** Names of the parameters that are trained: the model's float32 tensors, but for scalars, which are constants of formulas. */
+/**
+ * Names of the parameters that are trained: the model's float32 tensors, but for scalars, which are constants of
+ * formulas, and for the statistics of batch normalisation.
+ */
 export function trainable(graph: Graph): string[] {
+  const statistics = new Set(runningStatistics(graph));
   return [...graph.initializers]
-    .filter(([, { dtype, dims }]) => dtype === "float32" && dims.length > 0)
+    .filter(([name, { dtype, dims }]) => dtype === "float32" && dims.length > 0 && !statistics.has(name))
     .map(([name]) => name);
+}
+
+/** Names of the running means and variances of batch normalisation. */
+export function runningStatistics(graph: Graph): string[] {
+  const names = graph.nodes.flatMap((node) => (isBatchNormalization(node) ? node.inputs.slice(3, 5) : []));
+  return [...new Set(names)].filter((name) => graph.initializers.has(name));
+}
+
+function isBatchNormalization({ op, domain }: Node): boolean {
+  return op === "BatchNormalization" && domain === "";
 }
 
 /**
@@ -82,8 +109,9 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const images = { name: b.input("images", "float32", [batch, ...dims]), dims: [batch, ...dims] };
   const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
 
+  const statistics = options.batchNorm === "train" ? runningStatistics(model.graph) : [];
   for (const [name, value] of graph.initializers) {
-    if (parameters.includes(name)) b.input(name, "float32", value.dims);
+    if (parameters.includes(name) || statistics.includes(name)) b.input(name, "float32", value.dims);
     else b.initializer(name, value);
   }
 
@@ -104,13 +132,17 @@ export function compileStep(model: Model, options: StepOptions): Step {
     }
   });
 
+  // The value of each running statistic after the nodes so far.
+  const running = new Map(statistics.map((name) => [name, name]));
   // Values of the model that are called like one of the step's own get another name.
   b.reserve(RESULTS);
   for (const node of graph.nodes) {
     const inputs = node.inputs.map((name) => seen.get(name) ?? name);
     const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
-    b.push({ ...node, inputs, outputs });
+    const own = { ...node, inputs, outputs };
+    if (options.batchNorm === "frozen" || !isBatchNormalization(node)) b.push(own);
+    else appendBatchNorm(b, own, statistics, running);
   }
   for (const name of RESULTS) b.release(name);
   const modelOutput = seen.get(output) ?? output;
@@ -153,6 +185,9 @@ export function compileStep(model: Model, options: StepOptions): Step {
       tensors.push({ name, updated: b.output(value), dims: shape });
     });
   }
+  for (const [name, value] of running) {
+    tensors.push({ name, updated: b.output(value), dims: b.shape(name) });
+  }
   b.output(b.op("Identity", [crossEntropy], {}, "loss"));
   b.output(correctCount(b, modelOutput, labels.name));
 
@@ -184,6 +219,43 @@ function atBatch(
   fixed.valueTypes = inferGraph(fixed);
   foldConstants(fixed);
   return fixed;
+}
+
+/**
+ * Batch normalisation with the statistics of the batch, which move the running ones as ONNX defines it:
+ * running = momentum * running + (1 - momentum) * batch, with the biased variance.
+ */
+function appendBatchNorm(
+  b: Builder,
+  node: Node,
+  statistics: readonly string[],
+  running: Map<string, string>,
+): void {
+  const [x, scale, bias, ...own] = node.inputs;
+  const computed = own.find((name) => !statistics.includes(name));
+  if (computed !== undefined) {
+    throw new InputError(
+      `node "${node.name}" (BatchNormalization): training updates its mean and variance, but "${computed}" is no tensor ` +
+        `that is stored in the model; train with its statistics frozen (batchNorm "frozen", --batch-norm frozen)`,
+    );
+  }
+  const [y] = node.outputs;
+  const outputs = [y, ...own.map((name) => b.unique(`${name}/batch`))];
+  const epsilon = float(getFloat(node, "epsilon", 1e-5));
+  b.push({
+    op: "BatchNorm",
+    domain: "kofn",
+    name: node.name,
+    inputs: [x, scale, bias],
+    outputs,
+    attributes: new Map([["epsilon", epsilon]]),
+  });
+  const momentum = getFloat(node, "momentum", 0.9);
+  own.forEach((name, i) => {
+    const before = running.get(name) ?? name;
+    const kept = b.mul(before, b.scalar(momentum, name));
+    running.set(name, b.add(kept, b.mul(outputs[i + 1], b.scalar(1 - momentum, name)), `${name}/new`));
+  });
 }
 
 /** Operators change their meaning from version to version, and the rules of gradients are written for one. */

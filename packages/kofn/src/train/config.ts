@@ -93,6 +93,7 @@ export const configSchema = z.strictObject({
     "A:B, two shares of training, 0 <= A <= B <= 1",
     (from, to) => from >= 0 && from <= to && to <= 1,
   ).exactOptional(),
+  "batch-norm": oneOf(["train", "frozen"]).exactOptional(),
   seed: count(0).exactOptional(),
   threads: count(1).exactOptional(),
   provider: oneOf(PROVIDERS).exactOptional(),

@@ -31,7 +31,7 @@ export function optionsOf(config: Config): PlainOptions {
   const { tau, beta, entropy, init, shrink, "logit-lr": logitRate } = config;
   const logits =
     config["logit-optimizer"] ?? (logitRate === undefined ? undefined : { kind: "adam", lr: logitRate });
-  const { epochs, batch, schedule, warmup, seed, threads, provider, limit } = config;
+  const { epochs, batch, schedule, warmup, "batch-norm": batchNorm, seed, threads, provider, limit } = config;
   return {
     prune,
     optimizer: optimizerOf(config),
@@ -40,7 +40,7 @@ export function optionsOf(config: Config): PlainOptions {
       ...(logits === undefined ? {} : { optimizer: logits }),
       ...defined({ tau, beta, entropy, init, shrink }),
     },
-    ...defined({ epochs, batch, schedule, warmup, seed, threads, provider, limit }),
+    ...defined({ epochs, batch, schedule, warmup, batchNorm, seed, threads, provider, limit }),
   };
 }
 
@@ -60,7 +60,8 @@ function optimizerOf(config: Config): OptimizerOptions {
 /** A config that says all of the options, defaults included: what config.json holds. `optionsOf` reads it back. */
 export function configOf(options: PlainOptions): Config {
   const { keep, limit, provider = "cpu" } = options;
-  const { sampler, optimizer, epochs, batch, schedule, warmup, seed, threads } = withDefaults(options);
+  const { sampler, optimizer, epochs, batch, schedule, warmup, batchNorm, seed, threads } =
+    withDefaults(options);
   const { tau, beta, entropy, init, shrink, optimizer: logits } = sampler;
   const plainLogits = isPlainAdam(logits) && logits.weightDecay === undefined;
   return {
@@ -77,6 +78,7 @@ export function configOf(options: PlainOptions): Config {
     entropy,
     init,
     shrink,
+    "batch-norm": batchNorm,
     seed,
     threads,
     provider,

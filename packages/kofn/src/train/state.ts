@@ -7,7 +7,7 @@ import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
 import { unitsOfMagnitude } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
-import { logitsName, type StepTensor, trainable } from "./compile.js";
+import { logitsName, runningStatistics, type StepTensor, trainable } from "./compile.js";
 import type { SamplerOptions } from "./types.js";
 
 const LOGIT_DEVIATION = 0.5;
@@ -93,7 +93,7 @@ export class State {
 }
 
 /**
- * The values that training begins with: the model's parameters, and logits drawn at random or from magnitudes.
+ * The values that training begins with: the model's parameters and running statistics, and logits drawn at random or from magnitudes.
  *
  * Random logits go with training from scratch, where weights were initialised for a fan-in of n, and k of them will be
  * there: these weights are scaled by sqrt(n / k), which keeps the variance of the layer's outputs. Without it
@@ -111,7 +111,8 @@ export function initialValues(
   const initial = new Map<string, Float32Array>();
   const parameter = (name: string): Float32Array =>
     (model.graph.initializers.get(name) as Tensor<"float32">).array();
-  for (const name of trainable(model.graph)) initial.set(name, parameter(name));
+  const { graph } = model;
+  for (const name of [...trainable(graph), ...runningStatistics(graph)]) initial.set(name, parameter(name));
   for (const [i, layer] of layers.entries()) {
     if (init === "normal") {
       const gain = Math.sqrt(layer.n / k[i]);

@@ -10,10 +10,10 @@ import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
 import type { PrunedLayer } from "../prune/types.js";
-import { compileStep, logitsName, type Step, trainable } from "./compile.js";
+import { compileStep, logitsName, runningStatistics, type Step, trainable } from "./compile.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { initialValues, State } from "./state.js";
-import type { OptimizerOptions, SamplerOptions, TrainOptions } from "./types.js";
+import type { BatchNormMode, OptimizerOptions, SamplerOptions, TrainOptions } from "./types.js";
 
 /** While k shrinks, it changes so many times: each change compiles the step anew. */
 const SHRINK_STAGES = 20;
@@ -27,6 +27,7 @@ export interface Settings {
   readonly schedule: NonNullable<TrainOptions["schedule"]>;
   readonly warmup: number;
   readonly sampler: Required<SamplerOptions>;
+  readonly batchNorm: BatchNormMode;
   readonly seed: number;
   readonly threads: number;
 }
@@ -48,6 +49,7 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
       shrink: [0, 0],
       ...options.sampler,
     },
+    batchNorm: options.batchNorm ?? "train",
     seed: options.seed ?? 1,
     threads: options.threads ?? availableParallelism(),
   };
@@ -190,9 +192,12 @@ export class Trainer {
     return this.layers.every(({ k }, i) => this.#k[i] === k);
   }
 
-  /** Current values of the model's parameters. */
+  /** Current values of the model's parameters and running statistics. */
   parameters(): Map<string, Float32Array> {
-    return new Map(trainable(this.#model.graph).map((name) => [name, this.state.get(name)]));
+    const { graph } = this.#model;
+    const names = trainable(graph);
+    if (this.settings.batchNorm === "train") names.push(...runningStatistics(graph));
+    return new Map(names.map((name) => [name, this.state.get(name)]));
   }
 
   /** The deterministic masks of the current logits. */
@@ -294,6 +299,7 @@ export class Trainer {
       weights: this.#weights,
       logits: this.#logits,
       entropy: this.settings.sampler.entropy,
+      batchNorm: this.settings.batchNorm,
     });
   }
 

@@ -34,6 +34,12 @@ export type OptimizerOptions = AdamOptions | SgdOptions;
 /** How the learning rate goes over training. */
 export type LearningRateSchedule = "constant" | "cosine" | "linear" | "step";
 
+/**
+ * What batch normalisation does in training: "train" normalises by the statistics of the batch and moves the running ones;
+ * "frozen" keeps those of the model and normalises by them.
+ */
+export type BatchNormMode = "train" | "frozen";
+
 /** Settings of the k-of-n sampler (DPP). */
 export interface SamplerOptions {
   /** Temperature of the relaxed mask, linear from first to last step. Default [5, 0.5]. */
@@ -68,6 +74,8 @@ export interface TrainOptions {
   /** Share of training over which the learning rate rises linearly from 0. Default 0. */
   readonly warmup?: number;
   readonly sampler?: SamplerOptions;
+  /** Default "train". */
+  readonly batchNorm?: BatchNormMode;
   /** Default 1. */
   readonly seed?: number;
   /** Threads of onnxruntime. Default: the number of cores. */

@@ -66,24 +66,26 @@ function graphOf(one: OpCase): Graph {
   const b = new Builder(emptyGraph(one.op));
   for (const [name, { dtype, dims }] of feedsOf(one)) b.input(name, dtype, dims);
   b.push({ ...one.node });
-  b.output("y0");
+  for (const output of one.node.outputs) b.output(output);
   return b.graph;
 }
 
 async function check(one: OpCase): Promise<void> {
   const feeds = feedsOf(one);
-  const [expected] = evaluateNode(one.node, [...feeds.values()].map(double));
+  const expected = evaluateNode(one.node, [...feeds.values()].map(double));
   const lowered = lower(graphOf(one));
   expect(lowered.nodes.filter(({ domain }) => domain !== "")).toEqual([]);
   const results = await execute(lowered, feeds);
-  const actual = results.get("y0");
-  expect(actual?.dims).toEqual(expected.dims);
-  const wanted = expected.numbers();
-  const scale = Math.max(...wanted.map(Math.abs));
-  actual?.numbers().forEach((value, i) => {
-    if (!(Math.abs(value - wanted[i]) <= 1e-4 * Math.abs(wanted[i]) + 1e-6 * scale)) {
-      throw new Error(`${one.title}: element ${i} is ${value}, by definition ${wanted[i]}`);
-    }
+  one.node.outputs.forEach((output, position) => {
+    const actual = results.get(output);
+    expect(actual?.dims).toEqual(expected[position].dims);
+    const wanted = expected[position].numbers();
+    const scale = Math.max(...wanted.map(Math.abs));
+    actual?.numbers().forEach((value, i) => {
+      if (!(Math.abs(value - wanted[i]) <= 1e-4 * Math.abs(wanted[i]) + 1e-6 * scale)) {
+        throw new Error(`${one.title}: ${output}, element ${i} is ${value}, by definition ${wanted[i]}`);
+      }
+    });
   });
 }
 

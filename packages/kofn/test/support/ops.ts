@@ -1,5 +1,6 @@
 /** A matrix of operator cases: every operator with its attributes, shapes and broadcasts, and inputs away from kinks. */
 
+import { batchNormCases } from "./ops/batch-norm.js";
 import type { OpCase } from "./ops/case.js";
 import { convolutionCases } from "./ops/convolution.js";
 import { elementwiseCases } from "./ops/elementwise.js";
@@ -19,5 +20,6 @@ export function* opCases(): Generator<OpCase> {
   yield* productCases();
   yield* convolutionCases();
   yield* poolCases();
+  yield* batchNormCases();
   yield* trainingCases();
 }

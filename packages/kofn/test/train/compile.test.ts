@@ -4,19 +4,23 @@ import { describe, expect, it } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
-import { type Attribute, emptyGraph, int, type Model } from "../../src/onnx/model.js";
+import { type Attribute, emptyGraph, float, int, type Model } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import { compileStep, type Step } from "../../src/train/compile.js";
-import type { OptimizerOptions } from "../../src/train/types.js";
+import type { BatchNormMode, OptimizerOptions } from "../../src/train/types.js";
 import { modelOf } from "../support/execute.js";
 import { tinyModel } from "../support/tiny.js";
 
 const BATCH = 2;
 
-function dense(model: Model, optimizer: OptimizerOptions = { kind: "sgd", lr: 0.1 }): Step {
+function dense(
+  model: Model,
+  optimizer: OptimizerOptions = { kind: "sgd", lr: 0.1 },
+  batchNorm: BatchNormMode = "train",
+): Step {
   const [weights, logits] = [optimizerOf(optimizer), optimizerOf({ kind: "sgd", lr: 0.1 })];
-  return compileStep(model, { batch: BATCH, layers: [], k: [], weights, logits, entropy: 0 });
+  return compileStep(model, { batch: BATCH, layers: [], k: [], weights, logits, entropy: 0, batchNorm });
 }
 
 const ramp = (dims: readonly number[]): Tensor =>
@@ -59,6 +63,96 @@ function denseModel(before: (b: Builder) => string): Model {
   graph.outputs.push({ name: "y", type: { dtype: "float32", shape: ["batch", 3] } });
   return modelOf(graph);
 }
+
+const STATISTICS: Readonly<Record<string, readonly number[]>> = {
+  mean: [0.5, -1],
+  var: [2, 3],
+  scale: [1.5, 0.5],
+  shift: [0.25, -0.5],
+};
+
+/** Images [2, 1, 2, 2], seen as [2, 2, 2], through batch normalisation (`twice`: two that share their statistics). */
+function normalisedModel({ twice = false, momentum = 0.75 } = {}): Model {
+  return denseModel((b) => {
+    const parameters = ["scale", "shift", "mean", "var"].map((name) =>
+      b.initializer(name, tensorFrom("float32", [2], STATISTICS[name])),
+    );
+    const normalise = (value: string): string =>
+      b.op("BatchNormalization", [value, ...parameters], { momentum: float(momentum) });
+    const once = normalise(b.reshape("x", [-1, 2, 2]));
+    return b.op("Flatten", [twice ? normalise(once) : once]);
+  });
+}
+
+/** Mean and biased variance of each of the channels of [2, 2, 2]. */
+function momentsOf(values: readonly number[]): { mean: number[]; variance: number[] } {
+  const channels = [0, 1].map((c) => values.filter((_, i) => Math.floor(i / 2) % 2 === c));
+  const mean = channels.map((all) => all.reduce((sum, x) => sum + x, 0) / all.length);
+  const variance = channels.map((all, c) => all.reduce((sum, x) => sum + (x - mean[c]) ** 2, 0) / all.length);
+  return { mean, variance };
+}
+
+describe("batch normalisation in a step", () => {
+  const model = normalisedModel();
+  const updatedBy = (step: Step, of = model): Map<string, number[]> => {
+    const values = stepped(step, of, { "weights/rate": 0 });
+    return new Map(step.tensors.map(({ name, updated }) => [name, values.get(updated)?.numbers() ?? []]));
+  };
+
+  it("moves the running statistics by those of the batch", () => {
+    const { mean, variance } = momentsOf(ramp([2, 1, 2, 2]).numbers());
+    const updated = updatedBy(dense(model));
+    [mean, variance].forEach((batch, i) => {
+      const name = ["mean", "var"][i];
+      batch.forEach((value, c) => {
+        expect(updated.get(name)?.[c]).toBeCloseTo(0.75 * STATISTICS[name][c] + 0.25 * value, 6);
+      });
+    });
+    expect(updated.get("scale")).toEqual(STATISTICS.scale);
+  });
+
+  it("moves statistics that two nodes share twice", () => {
+    const shared = normalisedModel({ twice: true });
+    const { mean } = momentsOf(ramp([2, 1, 2, 2]).numbers());
+    mean.forEach((first, c) => {
+      // The second node sees channels of mean `shift`.
+      const expected = 0.75 * (0.75 * STATISTICS.mean[c] + 0.25 * first) + 0.25 * STATISTICS.shift[c];
+      expect(updatedBy(dense(shared), shared).get("mean")?.[c]).toBeCloseTo(expected, 6);
+    });
+  });
+
+  it("leaves frozen statistics out, and normalises by them", () => {
+    const frozen = dense(model, undefined, "frozen");
+    expect(frozen.tensors.map(({ name }) => name)).toEqual(["scale", "shift", "w", "bias"]);
+    const lossOf = (step: Step): number | undefined =>
+      stepped(step, model, { "weights/rate": 0 }).get("loss")?.numbers()[0];
+    const logits =
+      evaluateGraph(model.graph, new Map([["x", ramp([2, 1, 2, 2])]]), ["y"])
+        .get("y")
+        ?.numbers() ?? [];
+    const losses = [0, 1].map((label, i) => {
+      const row = logits.slice(3 * i, 3 * i + 3);
+      return Math.log(row.reduce((sum, z) => sum + Math.exp(z), 0)) - row[label];
+    });
+    expect(lossOf(frozen)).toBeCloseTo((losses[0] + losses[1]) / 2, 5);
+    expect(lossOf(dense(model))).not.toBeCloseTo((losses[0] + losses[1]) / 2, 3);
+  });
+
+  it("refuses statistics that the model computes", () => {
+    const computed = denseModel((b) => {
+      const [scale, shift, variance] = ["scale", "shift", "var"].map((name) =>
+        b.initializer(name, tensorFrom("float32", [2], STATISTICS[name])),
+      );
+      const images = b.reshape("x", [-1, 2, 2]);
+      const mean = b.op("ReduceMean", [images, b.vector([0, 2])], { keepdims: int(0) }, "computed");
+      return b.op("Flatten", [b.op("BatchNormalization", [images, scale, shift, mean, variance], {}, "bn")]);
+    });
+    expect(() => dense(computed)).toThrow(
+      /node "bn" .*"computed" is no tensor that is stored.*--batch-norm frozen/,
+    );
+    expect(() => dense(computed, undefined, "frozen")).not.toThrow();
+  });
+});
 
 describe("compileStep", () => {
   it("writes every parameter and state, the loss, and how many answers were right", () => {

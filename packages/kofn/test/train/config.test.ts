@@ -110,6 +110,7 @@ describe("optionsOf and configOf", () => {
     expect(config).toMatchInlineSnapshot(`
       {
         "batch": 64,
+        "batch-norm": "train",
         "beta": [
           0.1,
           0.1,
@@ -158,6 +159,7 @@ describe("optionsOf and configOf", () => {
       entropy: 5e-5,
       init: "magnitude" as const,
       shrink: [0.1, 0.5] as const,
+      "batch-norm": "frozen" as const,
       seed: 7,
       threads: 1,
       provider: "wasm" as const,

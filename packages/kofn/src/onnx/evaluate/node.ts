@@ -5,6 +5,7 @@ import { fail, formatShape } from "../infer/support.js";
 import type { Node } from "../model.js";
 import { opOf, type OpTable } from "../ops.js";
 import type { Tensor } from "../tensor.js";
+import { batchNormalisation } from "./batch-norm.js";
 import { convolution } from "./conv.js";
 import { elementwise } from "./elementwise.js";
 import { linear } from "./linear.js";
@@ -22,6 +23,7 @@ const RULES: OpTable<EvaluateRule> = {
   ...linear,
   ...convolution,
   ...pooling,
+  ...batchNormalisation,
   ...training,
   ...sampler,
 };

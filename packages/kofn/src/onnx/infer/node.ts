@@ -4,6 +4,7 @@ import type { Node, ValueType } from "../model.js";
 import { opOf, type OpTable } from "../ops.js";
 import type { Tensor } from "../tensor.js";
 import { ARITY, checkArity } from "./arity.js";
+import { batchNorm } from "./batch-norm.js";
 import { elementwise } from "./elementwise.js";
 import { linear } from "./linear.js";
 import { movement } from "./movement.js";
@@ -20,6 +21,7 @@ const RULES: OpTable<InferRule> = {
   ...reductions,
   ...linear,
   ...pooling,
+  ...batchNorm,
   ...training,
 };
 
