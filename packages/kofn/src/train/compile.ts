@@ -100,7 +100,7 @@ function isBatchNormalization({ op, domain }: Node): boolean {
  * await saveModel(compileStep(zoo.lenet5(), options).model, "step.onnx");
  */
 export function compileStep(model: Model, options: StepOptions): Step {
-  const { batch, layers, weights, logits } = options;
+  const { batch, layers, weights, logits, batchNorm = "train" } = options;
   checkTrainable(model);
   const { input, output, dims } = classifierInterface(model.graph);
   const parameters = trainable(model.graph);
@@ -109,7 +109,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const images = { name: b.input("images", "float32", [batch, ...dims]), dims: [batch, ...dims] };
   const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
 
-  const statistics = options.batchNorm === "train" ? runningStatistics(model.graph) : [];
+  const statistics = batchNorm === "train" ? runningStatistics(model.graph) : [];
   for (const [name, value] of graph.initializers) {
     if (parameters.includes(name) || statistics.includes(name)) b.input(name, "float32", value.dims);
     else b.initializer(name, value);
@@ -141,7 +141,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
     const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
     const own = { ...node, inputs, outputs };
-    if (options.batchNorm === "frozen" || !isBatchNormalization(node)) b.push(own);
+    if (batchNorm === "frozen" || !isBatchNormalization(node)) b.push(own);
     else appendBatchNorm(b, own, statistics, running);
   }
   for (const name of RESULTS) b.release(name);

@@ -17,10 +17,18 @@ const BATCH = 2;
 function dense(
   model: Model,
   optimizer: OptimizerOptions = { kind: "sgd", lr: 0.1 },
-  batchNorm: BatchNormMode = "train",
+  batchNorm?: BatchNormMode,
 ): Step {
   const [weights, logits] = [optimizerOf(optimizer), optimizerOf({ kind: "sgd", lr: 0.1 })];
-  return compileStep(model, { batch: BATCH, layers: [], k: [], weights, logits, entropy: 0, batchNorm });
+  return compileStep(model, {
+    batch: BATCH,
+    layers: [],
+    k: [],
+    weights,
+    logits,
+    entropy: 0,
+    ...(batchNorm === undefined ? {} : { batchNorm }),
+  });
 }
 
 const ramp = (dims: readonly number[]): Tensor =>
