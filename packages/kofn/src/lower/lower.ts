@@ -8,6 +8,7 @@ import { KofnError } from "../errors.js";
 import { Builder } from "../onnx/builder.js";
 import { emptyGraph, type Graph, type Node } from "../onnx/model.js";
 import { isKofnOp, type KofnOp } from "../onnx/ops.js";
+import { lowerMish, lowerSoftplus } from "./activations.js";
 import { lowerBatchNorm, lowerBatchNormGrad } from "./batch-norm.js";
 import { lowerConvGradInput, lowerConvGradWeight } from "./convolution.js";
 import { lowerSoftmaxCrossEntropy, lowerSoftmaxCrossEntropyGrad } from "./loss.js";
@@ -34,6 +35,9 @@ const LOWERINGS: Readonly<Record<KofnOp, Lowering>> = {
   KofNGrad: lowerKofNGrad,
 };
 
+/** Standard operators that onnxruntime computes faster in other words. */
+const FASTER: Partial<Record<string, Lowering>> = { Mish: lowerMish, Softplus: lowerSoftplus };
+
 export interface LowerOptions {
   /**
    * Where the sampler draws: within the graph, which any provider can; or on the host, which is faster where tensors are in
@@ -59,13 +63,13 @@ export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Gra
   const b = new Builder(lowered);
   for (const node of graph.nodes) b.reserve(node.outputs);
   for (const node of graph.nodes) {
-    if (node.domain !== "kofn") {
+    const lowering = loweringOf(node);
+    if (lowering === undefined) {
       b.push({ ...node });
       continue;
     }
-    if (!isKofnOp(node.op)) throw new KofnError(`there is no operator "${node.op}" in kofn's dialect`);
     for (const output of node.outputs) b.release(output);
-    const made = [LOWERINGS[node.op](b, node, node.outputs[0], drawsOf)].flat();
+    const made = [lowering(b, node, node.outputs[0], drawsOf)].flat();
     const wrong = node.outputs.findIndex((output, i) => made[i] !== output);
     if (wrong >= 0) {
       throw new KofnError(
@@ -75,4 +79,12 @@ export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Gra
   }
   for (const { name } of graph.outputs) b.output(name);
   return lowered;
+}
+
+/** How a node is computed in other operators; undefined for one that stays as it is. */
+function loweringOf({ op, domain }: Node): Lowering | undefined {
+  if (domain === "") return FASTER[op];
+  if (domain !== "kofn") return undefined;
+  if (!isKofnOp(op)) throw new KofnError(`there is no operator "${op}" in kofn's dialect`);
+  return LOWERINGS[op];
 }

@@ -111,7 +111,6 @@ const STRAIGHT_THROUGH: readonly OpName[] = ["KofN"];
 
 /** Variants of an operator that its rule refuses, by what their titles say. */
 const REFUSED: Partial<Record<OpName, RegExp>> = {
-  Pad: /reflect|edge|wrap/,
   ScatterElements: /mul|max|min/,
 };
 

@@ -2,7 +2,8 @@
 
 import { InputError } from "../../errors.js";
 import { DATA_TYPES } from "../../onnx/dtype.js";
-import { int } from "../../onnx/model.js";
+import type { Builder } from "../../onnx/builder.js";
+import { type Attribute, int } from "../../onnx/model.js";
 import type { RuleContext } from "../rule.js";
 
 type Grads = (string | undefined)[];
@@ -36,13 +37,48 @@ export function sum({ inputs, dY }: RuleContext): Grads {
   return inputs.map(() => dY);
 }
 
-// d(x^p) = p x^(p-1) dx + x^p log(x) dp
+// d(x^p) = p x^(p-1) dx + x^p log(x) dp, where p x^(p-1) is 0 for p = 0 and x^p log(x) is 0 for x = 0
 export function pow({ b, inputs: [x, power], outputs: [y], dY, wants, gradName }: RuleContext): Grads {
-  const to = int(DATA_TYPES[b.dtype(x)].code);
-  const p = b.dtype(power) === b.dtype(x) ? power : b.op("Cast", [power], { to });
-  const dX = () => b.mul(dY, b.mul(p, b.op("Pow", [x, b.sub(p, b.scalar(1, p))])), gradName(0));
-  const dP = () => b.mul(dY, b.mul(y, b.op("Log", [x])), gradName(1));
-  return [wants(0) ? dX() : undefined, wants(1) ? dP() : undefined];
+  const exponent = b.graph.initializers.get(power);
+  const p = b.dtype(power) === b.dtype(x) ? power : b.op("Cast", [power], { to: typeCode(b, x) });
+  const zero = b.scalar(0, x);
+  const slope = () => {
+    if (exponent?.size === 1) return powerSlope(b, x, exponent.numbers()[0]);
+    const lower = b.op("Pow", [x, b.sub(p, b.scalar(1, p))]);
+    return b.op("Where", [b.op("Equal", [p, zero]), zero, b.mul(p, lower)]);
+  };
+  const dP = () => {
+    const growth = b.op("Where", [b.op("Equal", [x, zero]), zero, b.mul(y, b.op("Log", [x]))]);
+    return b.mul(dY, growth, gradName(1));
+  };
+  return [wants(0) ? b.mul(dY, slope(), gradName(0)) : undefined, wants(1) ? dP() : undefined];
+}
+
+/** p x^(p-1) for a known p; Pow is slow but for squares. */
+function powerSlope(b: Builder, x: string, p: number): string {
+  if (p === 0 || p === 1) return b.scalar(p, x);
+  const lower = p === 2 ? x : p === 3 ? b.mul(x, x) : b.op("Pow", [x, b.scalar(p - 1, x)]);
+  return b.mul(lower, b.scalar(p, x));
+}
+
+function typeCode(b: Builder, like: string): Attribute {
+  return int(DATA_TYPES[b.dtype(like)].code);
+}
+
+// y = (x1 + x2 + ...) / count
+export function mean({ b, inputs, dY }: RuleContext): Grads {
+  const share = b.mul(dY, b.scalar(1 / inputs.length, dY));
+  return inputs.map(() => share);
+}
+
+// d sin(x) = cos(x) dx
+export function sin({ b, inputs: [x], dY, gradName }: RuleContext): Grads {
+  return [b.mul(dY, b.op("Cos", [x]), gradName(0))];
+}
+
+// d cos(x) = -sin(x) dx
+export function cos({ b, inputs: [x], dY, gradName }: RuleContext): Grads {
+  return [b.neg(b.mul(dY, b.op("Sin", [x])), gradName(0))];
 }
 
 // d(-x) = -dx

@@ -2,7 +2,8 @@
 
 import { float, getFloat, getInt, int, ints } from "../../onnx/model.js";
 import { InputError } from "../../errors.js";
-import type { Attributes } from "../../onnx/builder.js";
+import { transposedWindow } from "../../onnx/infer/window.js";
+import type { Attributes, Builder } from "../../onnx/builder.js";
 import type { RuleContext } from "../rule.js";
 
 type Grads = (string | undefined)[];
@@ -73,18 +74,37 @@ export function matMul({ b, inputs: [a, w], dY, wants, gradName }: RuleContext):
 // Y = X * W + bias: dX and dW are convolutions of their own, which lowering chooses
 export function conv({ b, node, inputs: [x, w], dY, wants, gradName }: RuleContext): Grads {
   const own: Attributes = Object.fromEntries(node.attributes);
-  const dims = b.shape(dY);
   const dX = () => b.op("ConvGradInput", [dY, w], { ...own, input_shape: ints(b.shape(x)) }, gradName(0));
   const dW = () =>
     b.op("ConvGradWeight", [dY, x], { ...own, kernel_shape: ints(b.shape(w).slice(2)) }, gradName(1));
-  const dBias = () =>
-    b.sum(
-      dY,
-      dims.map((_, i) => i).filter((i) => i !== 1),
-      false,
-      gradName(2),
-    );
+  const dBias = () => sumPerChannel(b, dY, gradName(2));
   return [wants(0) ? dX() : undefined, wants(1) ? dW() : undefined, wants(2) ? dBias() : undefined];
+}
+
+// Y = X *^T W + bias, the gradient of a convolution with the filters W: dX is that convolution of dY, and dW is its dW
+// with the parts of image and gradient exchanged.
+export function convTranspose({ b, node, inputs: [x, w], dY, wants, gradName }: RuleContext): Grads {
+  const kernel = b.shape(w).slice(2);
+  const { strides, dilations, padsBegin, padsEnd } = transposedWindow(node, b.shape(x).slice(2), kernel);
+  const own: Attributes = {
+    kernel_shape: ints(kernel),
+    strides: ints(strides),
+    dilations: ints(dilations),
+    pads: ints([...padsBegin, ...padsEnd]),
+    group: int(getInt(node, "group", 1)),
+  };
+  const dX = () => b.op("Conv", [dY, w], own, gradName(0));
+  const dW = () => b.op("ConvGradWeight", [x, dY], own, gradName(1));
+  return [
+    wants(0) ? dX() : undefined,
+    wants(1) ? dW() : undefined,
+    wants(2) ? sumPerChannel(b, dY, gradName(2)) : undefined,
+  ];
+}
+
+function sumPerChannel(b: Builder, dY: string, name: string): string {
+  const axes = b.shape(dY).flatMap((_, axis) => (axis === 1 ? [] : [axis]));
+  return b.sum(dY, axes, false, name);
 }
 
 export function maxPool({ b, node, inputs: [x], outputs: [y], dOutputs, gradName }: RuleContext): Grads {

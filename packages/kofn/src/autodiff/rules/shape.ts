@@ -1,7 +1,10 @@
 /** Gradients of operators that move elements without changing them. */
 
 import { InputError } from "../../errors.js";
-import { getInt, getInts, getString, int } from "../../onnx/model.js";
+import type { Builder } from "../../onnx/builder.js";
+import { padSource, padsOf } from "../../onnx/infer/movement.js";
+import { blockSize } from "../../onnx/infer/rearrange.js";
+import { getInt, getInts, getString, int, string } from "../../onnx/model.js";
 import { optionalInput, type RuleContext } from "../rule.js";
 
 type Grads = (string | undefined)[];
@@ -90,40 +93,101 @@ export function slice({ b, node, inputs, dY, gradName }: RuleContext): Grads {
   return [grad];
 }
 
-export function pad({ b, node, inputs, dY, wants, gradName }: RuleContext): Grads {
+export function pad(context: RuleContext): Grads {
+  const { b, node, inputs, dY, wants, gradName } = context;
   const [x] = inputs;
   const mode = getString(node, "mode", "constant");
-  if (mode !== "constant") {
-    throw new InputError(
-      `node "${node.name}" (Pad): kofn has the gradient of mode "constant" alone, got "${mode}"`,
-    );
-  }
   const dims = b.shape(x);
-  const pads = constantNumbers(b, node.name, "Pad", inputs[1]);
   const axesInput = optionalInput(inputs, 3);
-  const axes =
-    axesInput === undefined
-      ? dims.map((_, i) => i)
-      : constantNumbers(b, node.name, "Pad", axesInput).map((axis) => (axis + dims.length) % dims.length);
+  const { begin, end } = padsOf(
+    node,
+    dims.length,
+    constantNumbers(b, node.name, "Pad", inputs[1]),
+    axesInput === undefined ? undefined : constantNumbers(b, node.name, "Pad", axesInput),
+  );
+  if (mode !== "constant") return [padFromInput(context, mode, begin)];
   // Negative pads crop: the cropped elements have no gradient.
-  const starts = axes.map((_, i) => Math.max(pads[i], 0));
-  const ends = axes.map((axis, i) => Math.max(pads[i], 0) + dims[axis] - cropped(pads, axes.length, i));
-  const inner = b.op("Slice", [dY, b.vector(starts), b.vector(ends), b.vector(axes)], {}, gradName(0));
+  const starts = begin.map((pad) => Math.max(pad, 0));
+  const ends = dims.map(
+    (dim, axis) => starts[axis] + dim + Math.min(begin[axis], 0) + Math.min(end[axis], 0),
+  );
+  const all = dims.map((_, axis) => axis);
+  const inner = b.op("Slice", [dY, b.vector(starts), b.vector(ends), b.vector(all)], {}, gradName(0));
   // The value that fills the pads has the gradient of all that is not the inner part.
-  const all = b.shape(dY).map((_, i) => i);
   const dValue = (): string => b.sub(b.sum(dY, all, false), b.sum(inner, all, false), gradName(2));
   const others = [undefined, wants(2) ? dValue() : undefined];
-  if (pads.every((pad) => pad >= 0)) return [inner, ...others];
-  const restore = new Array<number>(2 * dims.length).fill(0);
-  axes.forEach((axis, i) => {
-    restore[axis] = Math.max(-pads[i], 0);
-    restore[dims.length + axis] = Math.max(-pads[axes.length + i], 0);
-  });
+  if ([...begin, ...end].every((pad) => pad >= 0)) return [inner, ...others];
+  const restore = [...begin, ...end].map((pad) => Math.max(-pad, 0));
   return [b.op("Pad", [inner, b.vector(restore)], {}, gradName(0)), ...others];
 }
 
-function cropped(pads: readonly number[], rank: number, i: number): number {
-  return Math.max(-pads[i], 0) + Math.max(-pads[rank + i], 0);
+/** Pads that repeat elements of the input: each gradient is added where the element was taken from, axis by axis. */
+function padFromInput(
+  { b, inputs: [x], dY, gradName }: RuleContext,
+  mode: string,
+  begin: readonly number[],
+): string {
+  let grad = dY;
+  for (const [axis, size] of b.shape(x).entries()) {
+    const padded = b.shape(grad)[axis];
+    const from = Array.from({ length: padded }, (_, i) => padSource(mode, i - begin[axis], size));
+    if (padded !== size || from.some((source, i) => source !== i))
+      grad = addAlong(b, grad, axis, from, size, gradName(0));
+  }
+  return grad;
+}
+
+/** Adds the slices of `value` along an axis at the given indices of zeros with `size` slices. */
+function addAlong(
+  b: Builder,
+  value: string,
+  axis: number,
+  index: readonly number[],
+  size: number,
+  name: string,
+): string {
+  const dims = b.shape(value);
+  const along = b.constant(
+    "int64",
+    dims.map((_, i) => (i === axis ? index.length : 1)),
+    index,
+  );
+  const zeros = b.fill(0, floatType(b.dtype(value)), dims.with(axis, size));
+  const attributes = { axis: int(axis), reduction: string("add") };
+  return b.op("ScatterElements", [zeros, b.expand(along, dims), value], attributes, name);
+}
+
+// The gradients of all copies are added up: [r0 d0, r1 d1, ...] seen as [r0, d0, r1, d1, ...]
+export function tile({ b, node, inputs: [x, repeats], dY, gradName }: RuleContext): Grads {
+  const counts = constantNumbers(b, node.name, "Tile", repeats);
+  const dims = b.shape(x);
+  const copies = b.reshape(
+    dY,
+    dims.flatMap((dim, axis) => [counts[axis], dim]),
+  );
+  return [
+    b.sum(
+      copies,
+      dims.map((_, axis) => 2 * axis),
+      false,
+      gradName(0),
+    ),
+  ];
+}
+
+// The same blocks, moved back
+export function depthToSpace({ b, node, inputs: [x], dY, gradName }: RuleContext): Grads {
+  const size = blockSize(node);
+  if (getString(node, "mode", "DCR") === "DCR") {
+    return [b.op("SpaceToDepth", [dY], { blocksize: int(size) }, gradName(0))];
+  }
+  const [batch, depth, height, width] = b.shape(x);
+  const blocks = b.reshape(dY, [batch, depth / (size * size), height, size, width, size]);
+  return [b.reshape(b.transpose(blocks, [0, 1, 3, 5, 2, 4]), b.shape(x), gradName(0))];
+}
+
+export function spaceToDepth({ b, node, dY, gradName }: RuleContext): Grads {
+  return [b.op("DepthToSpace", [dY], { blocksize: int(blockSize(node)) }, gradName(0))];
 }
 
 function firstIndex(start: number, dim: number, step: number): number {

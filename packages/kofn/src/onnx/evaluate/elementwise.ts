@@ -1,6 +1,7 @@
 /** Evaluation of the operators that work element by element, with broadcasting. */
 
 import { fail } from "../infer/support.js";
+import { getInt } from "../model.js";
 import {
   type Arithmetic,
   arithmeticOf,
@@ -17,7 +18,7 @@ import {
 } from "./support.js";
 
 /** f(x), for the types whose elements are numbers. */
-function real(compute: (x: number) => number): EvaluateRule {
+export function real(compute: (x: number) => number): EvaluateRule {
   return (context) => {
     const x = numbersOf(inputTensor(context, 0));
     const y = new Float64Array(x.length);
@@ -74,6 +75,17 @@ export function sigmoid(x: number): number {
   return e / (1 + e);
 }
 
+/** a - b * trunc(a / b) */
+function remainder(a: Scalar, b: Scalar): Scalar {
+  return typeof a === "bigint" ? a % (b as bigint) : a % (b as number);
+}
+
+function roundHalfToEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  return rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1;
+}
+
 function integerPower(context: EvaluateContext, base: Scalar, exponent: Scalar): bigint {
   if (exponent < 0) fail(context.node, `integers have no negative powers: ${base} to the power ${exponent}`);
   return typeof exponent === "bigint"
@@ -106,6 +118,7 @@ export const elementwise = {
     }
     return [outputTensor({ dtype, dims }, x)];
   },
+  Ceil: real(Math.ceil),
   Clip: (context) => {
     const least = scalarInput(context, 1);
     const most = scalarInput(context, 2);
@@ -114,6 +127,7 @@ export const elementwise = {
       return most === undefined ? raised : n.minimum(raised, most);
     })(context);
   },
+  Cos: real(Math.cos),
   Div: (context) => {
     const [{ dtype }] = context.outputs;
     const numbers = arithmeticOf(dtype);
@@ -132,14 +146,43 @@ export const elementwise = {
   },
   Equal: predicate((a, b) => a === b),
   Exp: real(Math.exp),
+  Floor: real(Math.floor),
   Greater: predicate((a, b) => a > b),
   GreaterOrEqual: predicate((a, b) => a >= b),
   Identity: (context) => [inputTensor(context, 0)],
+  IsInf: (context) => {
+    const [negative, positive] = ["detect_negative", "detect_positive"].map((name) =>
+      getInt(context.node, name, 1),
+    );
+    return real((x) => Number((x === Infinity && positive !== 0) || (x === -Infinity && negative !== 0)))(
+      context,
+    );
+  },
+  IsNaN: real((x) => Number(Number.isNaN(x))),
   Less: predicate((a, b) => a < b),
   LessOrEqual: predicate((a, b) => a <= b),
   Log: real(Math.log),
   Max: arithmetic((n) => n.maximum),
+  Mean: (context) => {
+    const count = context.inputs.length;
+    const sums = numbersOf(combine(context, (a, b) => Number(a) + Number(b))[0]);
+    return [
+      outputTensor(
+        context.outputs[0],
+        Float64Array.from(sums, (sum) => sum / count),
+      ),
+    ];
+  },
   Min: arithmetic((n) => n.minimum),
+  Mod: (context) => {
+    const floored = getInt(context.node, "fmod", 0) === 0;
+    const { zero, add } = arithmeticOf(context.outputs[0].dtype);
+    return combine(context, (a, b) => {
+      if (floored && b === zero) fail(context.node, `${a} modulo zero`);
+      const rest = remainder(a, b);
+      return floored && rest !== zero && rest < zero !== b < zero ? add(rest, b) : rest;
+    });
+  },
   Mul: arithmetic((n) => n.multiply),
   Neg: unary((n) => (x) => (typeof x === "number" ? -x : n.subtract(n.zero, x))),
   Not: real((x) => (x === 0 ? 1 : 0)),
@@ -158,8 +201,10 @@ export const elementwise = {
     for (let i = 0; i < gradient.length; i++) if (activation[i] > 0) result[i] = gradient[i];
     return [outputTensor(type, result)];
   },
+  Round: real(roundHalfToEven),
   Sigmoid: real(sigmoid),
   Sign: unary((n) => (x) => (x > n.zero ? n.one : x < n.zero ? n.subtract(n.zero, n.one) : n.zero)),
+  Sin: real(Math.sin),
   Sqrt: real(Math.sqrt),
   Sub: arithmetic((n) => n.subtract),
   Sum: arithmetic((n) => n.add),

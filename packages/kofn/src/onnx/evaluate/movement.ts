@@ -2,7 +2,7 @@
 
 import { byteLength } from "../dtype.js";
 import { constantOf, fillOf, shapeRange } from "../infer/reshape.js";
-import { padsOf, permutationOf, sliceRange, slicesOf } from "../infer/movement.js";
+import { padSource, padsOf, permutationOf, sliceRange, slicesOf } from "../infer/movement.js";
 import { fail, normalizeAxis } from "../infer/support.js";
 import { getInt, getString, type Node } from "../model.js";
 import { Tensor, tensorFrom } from "../tensor.js";
@@ -64,20 +64,6 @@ function concat({ node, inputs, outputs }: EvaluateContext): Tensor {
     start += chunk;
   }
   return new Tensor(dtype, dims, bytes);
-}
-
-/** Where a coordinate outside 0 .. size-1 takes its element from; -1 is the constant. */
-function padSource(mode: string, coordinate: number, size: number): number {
-  if (coordinate >= 0 && coordinate < size) return coordinate;
-  if (mode === "edge") return coordinate < 0 ? 0 : size - 1;
-  if (mode === "wrap") return ((coordinate % size) + size) % size;
-  if (mode === "reflect") {
-    if (size === 1) return 0;
-    const period = 2 * (size - 1);
-    const phase = ((coordinate % period) + period) % period;
-    return phase < size ? phase : period - phase;
-  }
-  return -1;
 }
 
 function pad(context: EvaluateContext): Tensor {

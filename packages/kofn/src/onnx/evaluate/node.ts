@@ -5,20 +5,26 @@ import { fail, formatShape } from "../infer/support.js";
 import type { Node } from "../model.js";
 import { opOf, type OpTable } from "../ops.js";
 import type { Tensor } from "../tensor.js";
+import { activations } from "./activations.js";
 import { batchNormalisation } from "./batch-norm.js";
 import { convolution } from "./conv.js";
 import { elementwise } from "./elementwise.js";
 import { linear } from "./linear.js";
 import { movement } from "./movement.js";
+import { normalization } from "./normalization.js";
 import { pooling } from "./pool.js";
+import { rearranging } from "./rearrange.js";
 import { reductions } from "./reduce.js";
 import { sampler } from "./sampler.js";
 import type { EvaluateRule, OutputType } from "./support.js";
 import { training } from "./training.js";
 
 const RULES: OpTable<EvaluateRule> = {
+  ...activations,
   ...elementwise,
+  ...normalization,
   ...movement,
+  ...rearranging,
   ...reductions,
   ...linear,
   ...convolution,

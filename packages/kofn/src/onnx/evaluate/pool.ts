@@ -116,23 +116,51 @@ function averagePoolGrad(context: EvaluateContext): Tensor {
   return outputTensor(type, dx);
 }
 
-function globalAveragePool(context: EvaluateContext): Tensor {
+/** A number for each plane: what `take` accumulates over its elements, from `first` on. */
+function globalPool(
+  context: EvaluateContext,
+  first: number,
+  take: (sofar: number, x: number) => number,
+  finish: (result: number, positions: number) => number,
+): Tensor {
   const [type] = context.outputs;
   const input = inputTensor(context, 0);
-  const x = numbersOf(input);
   const positions = sizeOf(input.dims.slice(2));
-  const sums = new Float64Array(sizeOf(type.dims));
-  for (let i = 0; i < x.length; i++) sums[Math.floor(i / positions)] += x[i];
+  const x = numbersOf(input);
+  const planes = new Float64Array(sizeOf(type.dims)).fill(first);
+  for (let i = 0; i < x.length; i++) {
+    const plane = Math.floor(i / positions);
+    planes[plane] = take(planes[plane], x[i]);
+  }
   return outputTensor(
     type,
-    sums.map((sum) => sum / positions),
+    planes.map((value) => finish(value, positions)),
   );
 }
 
 export const pooling = {
   AveragePool: (context) => [averagePool(context)],
   AveragePoolGrad: (context) => [averagePoolGrad(context)],
-  GlobalAveragePool: (context) => [globalAveragePool(context)],
+  GlobalAveragePool: (context) => [
+    globalPool(
+      context,
+      0,
+      (sum, x) => sum + x,
+      (sum, positions) => sum / positions,
+    ),
+  ],
+  GlobalLpPool: (context) => {
+    const p = getInt(context.node, "p", 2);
+    return [
+      globalPool(
+        context,
+        0,
+        (sum, x) => sum + Math.abs(x) ** p,
+        (sum) => sum ** (1 / p),
+      ),
+    ];
+  },
+  GlobalMaxPool: (context) => [globalPool(context, -Infinity, Math.max, (max) => max)],
   MaxPool: maxPool,
   MaxPoolGrad: (context) => [maxPoolGrad(context)],
 } as const satisfies Record<string, EvaluateRule>;

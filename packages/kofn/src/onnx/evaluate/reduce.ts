@@ -3,7 +3,7 @@
 import { reducedAxes } from "../infer/reduce.js";
 import { fail, normalizeAxis } from "../infer/support.js";
 import { getInt } from "../model.js";
-import type { Tensor } from "../tensor.js";
+import { sizeOf, type Tensor } from "../tensor.js";
 import {
   accumulator,
   type Arithmetic,
@@ -16,6 +16,7 @@ import {
   numbersOf,
   outputTensor,
   type Scalar,
+  type Scalars,
   scalarsOf,
   steps,
   stridesOf,
@@ -29,17 +30,86 @@ function reduceMap(context: EvaluateContext, input: Tensor): Int32Array {
   return indexMap(input.dims.map((dim, axis) => steps(dim, axes.includes(axis) ? 0 : strides[axis])));
 }
 
-function sumInto(context: EvaluateContext, input: Tensor) {
+/** Takes in the elements of a Reduce node's input, from left to right, beginning with `first`. */
+function accumulate(
+  context: EvaluateContext,
+  first: (arithmetic: Arithmetic) => Scalar,
+  choose: (arithmetic: Arithmetic) => (sofar: Scalar, x: Scalar) => Scalar,
+): Scalars {
+  const input = inputTensor(context, 0);
   const [{ dtype, dims }] = context.outputs;
-  const { add } = arithmeticOf(dtype);
-  const sums = accumulator(
-    dtype,
-    dims.reduce((size, dim) => size * dim, 1),
-  );
+  const arithmetic = arithmeticOf(dtype);
+  const take = choose(arithmetic);
+  const results = accumulator(dtype, sizeOf(dims));
+  const begin = first(arithmetic);
+  for (let i = 0; i < results.length; i++) results[i] = begin;
   const map = reduceMap(context, input);
   const values = scalarsOf(input);
-  for (let i = 0; i < map.length; i++) sums[map[i]] = add(sums[map[i]], values[i]);
-  return sums;
+  for (let i = 0; i < map.length; i++) results[map[i]] = take(results[map[i]], values[i]);
+  return results;
+}
+
+/** The sum of f(x). */
+function sumOf(context: EvaluateContext, f: (arithmetic: Arithmetic) => (x: Scalar) => Scalar): Scalars {
+  return accumulate(
+    context,
+    ({ zero }) => zero,
+    (arithmetic) => {
+      const compute = f(arithmetic);
+      return (sum, x) => arithmetic.add(sum, compute(x));
+    },
+  );
+}
+
+const itself = () => (x: Scalar) => x;
+
+/** The extremum over the axes, as `choose` finds it between two values. */
+function extremum(choose: (arithmetic: Arithmetic) => (a: Scalar, b: Scalar) => Scalar): EvaluateRule {
+  return (context) => {
+    const input = inputTensor(context, 0);
+    const [type] = context.outputs;
+    const better = choose(arithmeticOf(type.dtype));
+    const size = sizeOf(type.dims);
+    if (input.size === 0 && size > 0) fail(context.node, "an empty tensor has no extremum");
+    const map = reduceMap(context, input);
+    const values = scalarsOf(input);
+    const result = zeros(type.dtype, size);
+    const seen = new Uint8Array(size);
+    for (let i = 0; i < map.length; i++) {
+      const at = map[i];
+      result[at] = seen[at] === 0 ? values[i] : better(result[at], values[i]);
+      seen[at] = 1;
+    }
+    return [outputTensor(type, result)];
+  };
+}
+
+/** f(sum of g(x)) over the axes, for floating-point types. */
+function real(f: (sum: number) => number, g: (x: number) => number): EvaluateRule {
+  return (context) => {
+    const sums = sumOf(context, () => (x) => g(Number(x)));
+    return [
+      outputTensor(
+        context.outputs[0],
+        Float64Array.from({ length: sums.length }, (_, i) => f(Number(sums[i]))),
+      ),
+    ];
+  };
+}
+
+function logSumExp(context: EvaluateContext): Tensor {
+  const input = inputTensor(context, 0);
+  const map = reduceMap(context, input);
+  const [type] = context.outputs;
+  const max = new Float64Array(sizeOf(type.dims)).fill(-Infinity);
+  const x = numbersOf(input);
+  for (let i = 0; i < map.length; i++) max[map[i]] = Math.max(max[map[i]], x[i]);
+  const sums = new Float64Array(max.length);
+  for (let i = 0; i < map.length; i++) sums[map[i]] += Math.exp(x[i] - max[map[i]]);
+  return outputTensor(
+    type,
+    sums.map((sum, i) => Math.log(sum) + max[i]),
+  );
 }
 
 function softmax(exponent: (shifted: number, logSum: number) => number): EvaluateRule {
@@ -67,7 +137,8 @@ function softmax(exponent: (shifted: number, logSum: number) => number): Evaluat
   };
 }
 
-function argMax(context: EvaluateContext): Tensor {
+/** Where the greatest element is (sign 1), or the least (sign -1). */
+function argExtremum(context: EvaluateContext, sign: 1 | -1): Tensor {
   const { node, outputs } = context;
   const input = inputTensor(context, 0);
   const axis = normalizeAxis(node, getInt(node, "axis", 0), input.dims.length);
@@ -81,7 +152,8 @@ function argMax(context: EvaluateContext): Tensor {
       let best = 0;
       for (let i = 1; i < length; i++) {
         const [value, champion] = [x[first + i * inner], x[first + best * inner]];
-        if (value > champion || (last && value === champion)) best = i;
+        const better = sign === 1 ? value > champion : value < champion;
+        if (better || (last && value === champion)) best = i;
       }
       result[o * inner + j] = BigInt(best);
     }
@@ -143,37 +215,47 @@ function cumSum(context: EvaluateContext): Tensor {
 }
 
 export const reductions = {
-  ArgMax: (context) => [argMax(context)],
+  ArgMax: (context) => [argExtremum(context, 1)],
+  ArgMin: (context) => [argExtremum(context, -1)],
   CumSum: (context) => [cumSum(context)],
   LogSoftmax: softmax((shifted, logSum) => shifted - logSum),
-  ReduceMax: (context) => {
-    const input = inputTensor(context, 0);
-    const [type] = context.outputs;
-    const { maximum } = arithmeticOf(type.dtype);
-    const size = type.dims.reduce((product, dim) => product * dim, 1);
-    if (input.size === 0 && size > 0) fail(context.node, "an empty tensor has no maximum");
-    const map = reduceMap(context, input);
-    const values = scalarsOf(input);
-    const result = zeros(type.dtype, size);
-    const seen = new Uint8Array(size);
-    for (let i = 0; i < map.length; i++) {
-      const at = map[i];
-      result[at] = seen[at] === 0 ? values[i] : maximum(result[at], values[i]);
-      seen[at] = 1;
-    }
-    return [outputTensor(type, result)];
-  },
+  ReduceL1: (context) => [
+    outputTensor(
+      context.outputs[0],
+      sumOf(context, (n) => (x) => n.maximum(x, n.subtract(n.zero, x))),
+    ),
+  ],
+  ReduceL2: real(Math.sqrt, (x) => x * x),
+  ReduceLogSum: real(Math.log, (x) => x),
+  ReduceLogSumExp: (context) => [logSumExp(context)],
+  ReduceMax: extremum((n) => n.maximum),
   ReduceMean: (context) => {
-    const input = inputTensor(context, 0);
     const [type] = context.outputs;
     const { divide } = arithmeticOf(type.dtype);
-    const sums = sumInto(context, input);
-    const count = input.size / sums.length;
+    const sums = sumOf(context, itself);
+    const count = inputTensor(context, 0).size / sums.length;
     const divisor = typeof sums[0] === "bigint" ? BigInt(count) : count;
     for (let i = 0; i < sums.length; i++) sums[i] = divide(sums[i], divisor);
     return [outputTensor(type, sums)];
   },
-  ReduceSum: (context) => [outputTensor(context.outputs[0], sumInto(context, inputTensor(context, 0)))],
+  ReduceMin: extremum((n) => n.minimum),
+  ReduceProd: (context) => [
+    outputTensor(
+      context.outputs[0],
+      accumulate(
+        context,
+        (n) => n.one,
+        (n) => n.multiply,
+      ),
+    ),
+  ],
+  ReduceSum: (context) => [outputTensor(context.outputs[0], sumOf(context, itself))],
+  ReduceSumSquare: (context) => [
+    outputTensor(
+      context.outputs[0],
+      sumOf(context, (n) => (x) => n.multiply(x, x)),
+    ),
+  ],
   Softmax: softmax((shifted, logSum) => Math.exp(shifted - logSum)),
   TopK: topK,
 } as const satisfies Record<string, EvaluateRule>;

@@ -46,6 +46,8 @@ const logical: InferRule = (context) => {
   return [{ dtype: "bool", shape: broadcastInputs(context) }];
 };
 
+const classification: InferRule = (context) => [{ dtype: "bool", shape: floatInput(context).shape }];
+
 const softmax: InferRule = (context) => {
   const type = floatInput(context);
   if (type.shape !== undefined)
@@ -63,6 +65,7 @@ export const elementwise = {
     if (dtype === undefined) fail(context.node, `attribute "to" is ${code}, which is no known element type`);
     return [{ dtype, shape: inputType(context, 0).shape }];
   },
+  Ceil: likeFloatInput,
   Clip: (context) => {
     sameType(
       context,
@@ -76,6 +79,7 @@ export const elementwise = {
     }
     return [inputType(context, 0)];
   },
+  Cos: likeFloatInput,
   Div: arithmetic,
   Dropout: (context) => {
     const type = floatInput(context);
@@ -83,15 +87,27 @@ export const elementwise = {
   },
   Equal: comparison,
   Exp: likeFloatInput,
+  Floor: likeFloatInput,
   Greater: comparison,
   GreaterOrEqual: comparison,
   Identity: likeInput,
+  IsInf: classification,
+  IsNaN: classification,
   Less: comparison,
   LessOrEqual: comparison,
   Log: likeFloatInput,
   LogSoftmax: softmax,
   Max: arithmetic,
+  Mean: arithmetic,
   Min: arithmetic,
+  Mod: (context) => {
+    const types = arithmetic(context);
+    const fmod = getInt(context.node, "fmod", 0);
+    if (fmod === 0 && types[0].dtype.includes("float")) {
+      fail(context.node, "needs the attribute fmod = 1 for floating-point types");
+    }
+    return types;
+  },
   Mul: arithmetic,
   Neg: likeInput,
   Not: logical,
@@ -109,8 +125,10 @@ export const elementwise = {
     }
     return [{ dtype, shape: shape.map((merged) => merged?.dim) }];
   },
+  Round: likeFloatInput,
   Sigmoid: likeFloatInput,
   Sign: likeInput,
+  Sin: likeFloatInput,
   Softmax: softmax,
   Sqrt: likeFloatInput,
   Sub: arithmetic,

@@ -95,6 +95,20 @@ export function padsOf(
   return { begin, end };
 }
 
+/** Where a coordinate of a padded axis, 0 at the first element, takes its element from; -1 is the constant. */
+export function padSource(mode: string, coordinate: number, size: number): number {
+  if (coordinate >= 0 && coordinate < size) return coordinate;
+  if (mode === "edge") return coordinate < 0 ? 0 : size - 1;
+  if (mode === "wrap") return ((coordinate % size) + size) % size;
+  if (mode === "reflect") {
+    if (size === 1) return 0;
+    const period = 2 * (size - 1);
+    const phase = ((coordinate % period) + period) % period;
+    return phase < size ? phase : period - phase;
+  }
+  return -1;
+}
+
 /**
  * The sizes of a Split node's parts.
  *

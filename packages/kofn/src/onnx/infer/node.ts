@@ -3,20 +3,26 @@
 import type { Node, ValueType } from "../model.js";
 import { opOf, type OpTable } from "../ops.js";
 import type { Tensor } from "../tensor.js";
+import { activations } from "./activations.js";
 import { ARITY, checkArity } from "./arity.js";
 import { batchNorm } from "./batch-norm.js";
 import { elementwise } from "./elementwise.js";
 import { linear } from "./linear.js";
 import { movement } from "./movement.js";
+import { normalization } from "./normalization.js";
 import { pooling } from "./pool.js";
+import { rearranging } from "./rearrange.js";
 import { reductions } from "./reduce.js";
 import { reshaping } from "./reshape.js";
 import type { InferRule } from "./support.js";
 import { training } from "./training.js";
 
 const RULES: OpTable<InferRule> = {
+  ...activations,
   ...elementwise,
+  ...normalization,
   ...movement,
+  ...rearranging,
   ...reshaping,
   ...reductions,
   ...linear,

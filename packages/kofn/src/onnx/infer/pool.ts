@@ -1,6 +1,6 @@
 /** Shapes of pools and their gradients. */
 
-import type { Dim, Node } from "../model.js";
+import { type Dim, getInt, type Node } from "../model.js";
 import {
   fail,
   floatInput,
@@ -23,6 +23,12 @@ function pooledInput(context: InferContext, index: number): readonly Dim[] | und
   return shapeOfRank(context, index, (rank) => rank >= 3, "at least three dimensions");
 }
 
+const globalPool: InferRule = (context) => {
+  const { dtype } = floatInput(context);
+  const shape = pooledInput(context, 0);
+  return [{ dtype, shape: shape?.map((dim, axis) => (axis < 2 ? dim : 1)) }];
+};
+
 export const pooling = {
   AveragePool: (context) => {
     const { dtype } = floatInput(context);
@@ -37,11 +43,13 @@ export const pooling = {
     checkGradient(node, gradient, poolShape(node, shape));
     return [{ dtype, shape }];
   },
-  GlobalAveragePool: (context) => {
-    const { dtype } = floatInput(context);
-    const shape = pooledInput(context, 0);
-    return [{ dtype, shape: shape?.map((dim, axis) => (axis < 2 ? dim : 1)) }];
+  GlobalAveragePool: globalPool,
+  GlobalLpPool: (context) => {
+    const p = getInt(context.node, "p", 2);
+    if (p < 1) fail(context.node, `attribute "p" must be at least 1, not ${p}`);
+    return globalPool(context);
   },
+  GlobalMaxPool: globalPool,
   MaxPool: (context) => {
     const { dtype } = inputType(context, 0);
     const input = pooledInput(context, 0);

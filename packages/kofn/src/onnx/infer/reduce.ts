@@ -4,6 +4,7 @@ import { type Dim, getInt, type Node } from "../model.js";
 import {
   constantNumbers,
   fail,
+  floatInput,
   formatShape,
   type InferContext,
   type InferRule,
@@ -50,18 +51,27 @@ function reducedShape(context: InferContext): readonly Dim[] | undefined {
 
 const reduce: InferRule = (context) => {
   const { dtype } = inputType(context, 0);
-  if (dtype === "bool" && context.node.op !== "ReduceMax") fail(context.node, "can't reduce bool tensors");
+  if (dtype === "bool" && !["ReduceMax", "ReduceMin"].includes(context.node.op))
+    fail(context.node, "can't reduce bool tensors");
   return [{ dtype, shape: reducedShape(context) }];
 };
 
+const reduceFloat: InferRule = (context) => {
+  floatInput(context);
+  return reduce(context);
+};
+
+const argExtremum: InferRule = (context) => {
+  const { node } = context;
+  const { shape } = inputType(context, 0);
+  if (shape === undefined) return [{ dtype: "int64", shape }];
+  const axis = normalizeAxis(node, getInt(node, "axis", 0), shape.length);
+  return [{ dtype: "int64", shape: dropAxes(shape, [axis], getInt(node, "keepdims", 1) !== 0) }];
+};
+
 export const reductions = {
-  ArgMax: (context) => {
-    const { node } = context;
-    const { shape } = inputType(context, 0);
-    if (shape === undefined) return [{ dtype: "int64", shape }];
-    const axis = normalizeAxis(node, getInt(node, "axis", 0), shape.length);
-    return [{ dtype: "int64", shape: dropAxes(shape, [axis], getInt(node, "keepdims", 1) !== 0) }];
-  },
+  ArgMax: argExtremum,
+  ArgMin: argExtremum,
   CumSum: (context) => {
     const type = inputType(context, 0);
     typedInput(context, 1, "int32", "int64");
@@ -69,9 +79,16 @@ export const reductions = {
     if (axis !== undefined && type.shape !== undefined) normalizeAxis(context.node, axis, type.shape.length);
     return [type];
   },
+  ReduceL1: reduce,
+  ReduceL2: reduceFloat,
+  ReduceLogSum: reduceFloat,
+  ReduceLogSumExp: reduceFloat,
   ReduceMax: reduce,
   ReduceMean: reduce,
+  ReduceMin: reduce,
+  ReduceProd: reduce,
   ReduceSum: reduce,
+  ReduceSumSquare: reduce,
   TopK: (context) => {
     const { node } = context;
     const { dtype, shape } = inputType(context, 0);

@@ -78,6 +78,35 @@ const TRANSPOSED: readonly Setting[] = [
   },
   { about: "dilations", x: [1, 2, 4, 3], w: [2, 2, 3, 2], attributes: { dilations: ints([2, 3]) } },
   { about: "groups", x: [1, 4, 4, 3], w: [4, 3, 2, 2], attributes: { group: int(2) } },
+  {
+    about: "groups, strides, pads, output_padding",
+    x: [2, 4, 3, 4],
+    w: [4, 2, 3, 2],
+    attributes: {
+      group: int(2),
+      strides: ints([2, 3]),
+      pads: ints([1, 0, 0, 1]),
+      output_padding: ints([1, 2]),
+    },
+  },
+  {
+    about: "depthwise",
+    x: [2, 3, 3, 4],
+    w: [3, 1, 2, 2],
+    attributes: { group: int(3), strides: ints([2, 2]) },
+  },
+  {
+    about: "SAME_UPPER",
+    x: [1, 2, 3, 4],
+    w: [2, 2, 3, 3],
+    attributes: { auto_pad: string("SAME_UPPER"), strides: ints([2, 2]) },
+  },
+  {
+    about: "output_shape",
+    x: [1, 2, 3, 4],
+    w: [2, 2, 3, 3],
+    attributes: { output_shape: ints([6, 8]), strides: ints([2, 2]) },
+  },
   { about: "1-D", x: [2, 3, 5], w: [3, 2, 3], attributes: { strides: ints([2]), pads: ints([1, 1]) } },
   { about: "3-D", x: [1, 2, 2, 3, 2], w: [2, 1, 2, 2, 2] },
 ];

@@ -21,13 +21,18 @@ function* unaryCases(values: Values): Generator<OpCase> {
   for (const dims of [[], [5], [2, 3, 4]]) {
     for (const op of [
       "Abs",
+      "Ceil",
+      "Cos",
       "Exp",
+      "Floor",
       "Identity",
       "Neg",
       "Reciprocal",
       "Relu",
+      "Round",
       "Sigmoid",
       "Sign",
+      "Sin",
       "Tanh",
     ] as const) {
       yield opCase(op, shapeText(dims), [values.one(...dims)], { differentiable });
@@ -40,6 +45,13 @@ function* unaryCases(values: Values): Generator<OpCase> {
   for (const op of ["Abs", "Neg", "Sign", "Identity"] as const) {
     yield opCase(op, "int64", [tensorFrom("int64", [4], [-(2n ** 62n) - 1n, -3n, 0n, 2n ** 60n + 1n])]);
   }
+  const halves = tensorFrom("float64", [8], [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 1e9, -7.75]);
+  for (const op of ["Ceil", "Floor", "Round"] as const) yield opCase(op, "halves", [halves]);
+  const special = tensorFrom("float64", [5], [NaN, Infinity, -Infinity, 0, 1]);
+  yield opCase("IsNaN", "special values", [special]);
+  yield opCase("IsInf", "special values", [special]);
+  yield opCase("IsInf", "positive alone", [special], { attributes: { detect_negative: int(0) } });
+  yield opCase("IsInf", "negative alone", [special], { attributes: { detect_positive: int(0) } });
   yield opCase("Relu", "int32", [values.whole("int32", -5, 5, 6)]);
   const extremes = tensorFrom("float64", [6], [-800, -40, -1e-3, 1e-3, 40, 800]);
   yield opCase("Sigmoid", "extremes", [extremes], { differentiable });
@@ -50,7 +62,7 @@ function* binaryCases(values: Values): Generator<OpCase> {
   for (const { a, b } of BROADCASTS) {
     const about = `${shapeText(a)} with ${shapeText(b)}`;
     const differentiable = [0, 1];
-    for (const op of ["Add", "Sub", "Mul", "Div", "Max", "Min", "Sum"] as const) {
+    for (const op of ["Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean"] as const) {
       yield opCase(op, about, values.distinct(a, b), { differentiable });
     }
     yield opCase("Pow", about, [values.positive(...a), values.one(...b)], { differentiable });
@@ -73,6 +85,12 @@ function* binaryCases(values: Values): Generator<OpCase> {
     yield opCase(op, "int64", [left, right]);
     yield opCase(op, "int32", [values.whole("int32", -9, 9, 3, 2), values.whole("int32", 1, 4, 2)]);
   }
+  const fmod = { attributes: { fmod: int(1) } };
+  const [dividends, divisors] = [list(7, -7, 7, -7, 6), list(3, 3, -3, -3, 3)];
+  yield opCase("Mod", "int64", [dividends, divisors]);
+  yield opCase("Mod", "int64, fmod", [dividends, divisors], fmod);
+  yield opCase("Mod", "fmod", values.distinct([2, 3], [3]), fmod);
+  yield opCase("Mean", "three inputs", values.distinct([2, 3], [3], [2, 1]), { differentiable: [0, 1, 2] });
   yield opCase("Max", "one input", [values.one(3)], { differentiable: [0] });
   yield opCase("Min", "three inputs", values.distinct([2, 3], [3], [2, 1]), { differentiable: [0, 1, 2] });
   yield opCase("Max", "three inputs", values.distinct([2, 3], [3], [2, 1]), { differentiable: [0, 1, 2] });
@@ -82,6 +100,14 @@ function* binaryCases(values: Values): Generator<OpCase> {
   });
   yield opCase("Pow", "negative base, whole exponent", [values.one(5), tensorFrom("float64", [], [3])], {
     differentiable: [0],
+  });
+  for (const exponent of [0, 1, 3, 0.5, -2]) {
+    yield opCase("Pow", `power ${exponent}`, [values.positive(2, 3), scalar("float64", exponent)], {
+      differentiable: [0],
+    });
+  }
+  yield opCase("Pow", "powers of 0", [scalar("float64", 0), tensorFrom("float64", [3], [1, 2, 2.5])], {
+    differentiable: [1],
   });
   yield opCase("Pow", "squares", [values.one(2, 3), scalar("float64", 2)], { differentiable: [0] });
   yield opCase("Pow", "int64 exponent", [values.one(4), list(0, 1, 2, 3)], { differentiable: [0] });

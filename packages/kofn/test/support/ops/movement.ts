@@ -116,6 +116,9 @@ function* padCases(values: Values): Generator<OpCase> {
   yield opCase("Pad", "reflect", [x(), list(2, 1, 1, 3)], mode("reflect"));
   yield opCase("Pad", "edge", [x(), list(2, 1, 0, 5)], mode("edge"));
   yield opCase("Pad", "wrap", [x(), list(2, 1, 0, 3)], mode("wrap"));
+  yield opCase("Pad", "reflect, axes", [x(), list(3, 2), undefined, list(-1)], mode("reflect"));
+  yield opCase("Pad", "edge, negative", [x(), list(-1, 2, 1, -2)], mode("edge"));
+  yield opCase("Pad", "edge, 4-D", [values.one(1, 2, 3, 2), list(0, 0, 1, 2, 0, 0, 2, 1)], mode("edge"));
   yield opCase("Pad", "int64", [list(1, 2), list(1, 2), scalar("int64", 9)]);
 }
 
@@ -130,6 +133,10 @@ function* gatherCases(values: Values): Generator<OpCase> {
     );
   }
   yield opCase("Gather", "scalar index", [values.one(3, 4), scalar("int64", -2)], first);
+  yield opCase("Gather", "one index, two axes", [values.one(3, 4), tensorFrom("int64", [1, 1], [2])], {
+    ...first,
+    attributes: { axis: int(1) },
+  });
   yield opCase("Gather", "int32 indices of int64", [list(5, 6, 7), tensorFrom("int32", [2], [2, 0])]);
   for (const axis of [0, -1]) {
     const options = { ...first, attributes: { axis: int(axis) } };

@@ -57,6 +57,17 @@ const SETTINGS: readonly Setting[] = [
   },
   { about: "VALID", x: [1, 2, 5, 6], attributes: { kernel_shape: three, auto_pad: string("VALID") } },
   {
+    about: "ceil_mode, dilations and pads",
+    x: [1, 2, 8, 9],
+    attributes: {
+      kernel_shape: two,
+      dilations: ints([2, 3]),
+      strides: ints([3, 2]),
+      ceil_mode: int(1),
+      pads: ints([1, 0, 0, 1]),
+    },
+  },
+  {
     about: "1-D",
     x: [2, 3, 9],
     attributes: { kernel_shape: ints([3]), strides: ints([2]), pads: ints([1, 1]) },
@@ -93,6 +104,14 @@ export function* poolCases(): Generator<OpCase> {
     [1, 2, 6],
     [1, 2, 2, 3, 2],
   ]) {
-    yield opCase("GlobalAveragePool", `${x.length - 2}-D`, [values.one(...x)], { differentiable });
+    for (const op of ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"] as const) {
+      yield opCase(op, `${x.length - 2}-D`, [values.one(...x)], { differentiable });
+    }
+    for (const p of [1, 3]) {
+      yield opCase("GlobalLpPool", `${x.length - 2}-D, p ${p}`, [values.one(...x)], {
+        attributes: { p: int(p) },
+        differentiable,
+      });
+    }
   }
 }
