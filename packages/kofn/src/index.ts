@@ -7,7 +7,14 @@
 export { train } from "./train/train.js";
 export { Run } from "./train/run.js";
 export { readRun, type RunDirectoryOptions, type StoredRun } from "./train/run-directory.js";
-export { evaluateModel, type EvaluateOptions } from "./train/evaluate.js";
+export { evaluateModel, type EvaluateOptions } from "./train/evaluate-model.js";
+export {
+  chooseNormalization,
+  type NormalizationCandidate,
+  type NormalizationChoice,
+  recordedNormalization,
+  withNormalization,
+} from "./train/normalize.js";
 export type { Config } from "./train/config.js";
 export type {
   AdamOptions,
@@ -52,7 +59,16 @@ export {
   type GetOptions,
   type GetResult,
 } from "./data/download.js";
-export type { Dataset, Split } from "./data/types.js";
+export type {
+  Dataset,
+  EncodedImages,
+  Geometry,
+  ResidentDataset,
+  ResidentSplit,
+  Split,
+} from "./data/types.js";
+export type { Augmentation } from "./data/augment.js";
+export type { Normalization } from "./data/normalization.js";
 
 // Metrics of masks and models
 export { inclusionProbabilities } from "./metrics/inclusion.js";

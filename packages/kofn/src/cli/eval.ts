@@ -2,14 +2,17 @@
 
 import type { Command } from "commander";
 import { loadDataset } from "../data/registry.js";
+import { formatNormalization, parseNormalization } from "../data/normalization.js";
 import { InputError } from "../errors.js";
 import { loadModel } from "../onnx/file.js";
 import type { Config } from "../train/config.js";
-import { evaluateModel } from "../train/evaluate.js";
+import { evaluateModel } from "../train/evaluate-model.js";
+import { chooseNormalization, describeChoice } from "../train/normalize.js";
 import { isFolder, readRun } from "../train/run-directory.js";
+import { checkInterface } from "../train/evaluate.js";
 import { checkProvider, configOfOptions } from "./options.js";
 import { evaluation } from "./summary.js";
-import { print, printJson, whole } from "./terminal.js";
+import { note, print, printJson, whole } from "./terminal.js";
 
 const SPLITS = ["test", "validation", "train"] as const;
 
@@ -28,6 +31,10 @@ export function addEvalCommand(program: Command): void {
     .option("--data <name>", "data set (default: the run's own)")
     .option("--data-dir <dir>", "folder with the data set's files (default: the run's own)")
     .option("--split <name>", `${SPLITS.join(", ")} (default: test)`)
+    .option(
+      "--normalize <how>",
+      "none, or MEAN/STD per channel (default: as the model's metadata says, else what it does best with)",
+    )
     .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
     .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")
     .option("--json", "print the result as JSON")
@@ -61,10 +68,19 @@ async function evalCommand(path: string, flags: EvalFlags, given: Config): Promi
   const dir = source["data-dir"];
   const data = await loadDataset(source.data, dir === undefined ? {} : { dir });
   const split = data[name];
-  const result = await evaluateModel(model, split, data, {
+  const options = {
     ...(provider === undefined ? {} : { provider }),
     ...(threads === undefined ? {} : { threads }),
+  };
+  checkInterface(model, data);
+  const choice = await chooseNormalization(model, data, {
+    ...options,
+    ...(given.normalize === undefined ? {} : { normalize: parseNormalization(given.normalize) }),
   });
+  const guessed = describeChoice(choice);
+  if (guessed !== undefined) note(guessed);
+  const { normalization } = choice;
+  const result = await evaluateModel(model, split, data, { ...options, normalize: normalization });
   if (flags.json === true) {
     const { loss, accuracy } = result;
     printJson({
@@ -75,6 +91,7 @@ async function evalCommand(path: string, flags: EvalFlags, given: Config): Promi
       loss,
       accuracy,
       error: 1 - accuracy,
+      normalize: formatNormalization(normalization),
     });
   } else {
     print(`${data.name}, ${name} split, ${whole(split.count)} samples: ${evaluation(result)}`);

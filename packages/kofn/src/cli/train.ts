@@ -10,6 +10,8 @@ import { prunableLayers } from "../prune/layers.js";
 import { resolvePrune } from "../prune/spec.js";
 import { ZOO } from "../models/zoo.js";
 import type { Config } from "../train/config.js";
+import { checkInterface } from "../train/evaluate.js";
+import { chooseNormalization, describeChoice } from "../train/normalize.js";
 import {
   prepareRunDirectory,
   reopenRunDirectory,
@@ -70,6 +72,11 @@ export function addTrainCommand(program: Command): void {
     .option("--init <how>", "mask logits: normal, or from the weights' magnitude (default: normal)")
     .option("--shrink <a:b>", "share of training over which k falls from n to its target (default: 0:0)")
     .option("--batch-norm <mode>", "statistics of batch normalisation: train or frozen (default: train)")
+    .option(
+      "--augment <list>",
+      "none, or of crop:PIXELS, flip, cutout:PIXELS, mixup:A (default: the data set's)",
+    )
+    .option("--normalize <how>", "none, or MEAN/STD per channel (default: the model's or the data set's)")
     .option("--seed <n>", "fixes all that is random (default: 1)")
     .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
     .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")
@@ -118,14 +125,24 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     stopped?.directory ?? (await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false }));
 
   const dir = config["data-dir"];
+  const data = await loadDataset(dataName, dir === undefined ? {} : { dir });
+  const network = source(data.classes.length);
+  checkInterface(network, data);
+  const choice = await chooseNormalization(network, data, options);
+  const guessed = describeChoice(choice);
+  if (guessed !== undefined) note(guessed);
+  const prepared = {
+    ...options,
+    augment: options.augment ?? data.augmentation ?? {},
+    normalize: choice.normalization,
+  };
   const stored: Config = {
     model: name in ZOO ? name : resolve(name),
     data: dataName,
     ...(dir === undefined ? {} : { "data-dir": resolve(dir) }),
-    ...configOf(options),
+    ...configOf(prepared),
   };
   if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...pruneOf(given, stored) }, out);
-  const data = await loadDataset(dataName, dir === undefined ? {} : { dir });
   const { epochs = 0 } = stored;
   note(
     `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
@@ -134,8 +151,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   const run = await interruptible(
     (signal) =>
       train({
-        ...options,
-        model: source(data.classes.length),
+        ...prepared,
+        model: network,
         data,
         signal,
         ...(stopped?.checkpoint === undefined ? {} : { resume: stopped.checkpoint }),

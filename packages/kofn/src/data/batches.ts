@@ -2,19 +2,12 @@
 
 import { KofnError } from "../errors.js";
 import { Random } from "../random.js";
-import type { Dataset, Split } from "./types.js";
-
-/** The shape of a data set's images. */
-export type Geometry = Pick<Dataset, "channels" | "height" | "width">;
+import { type Augmentation, ChangeSampler, type ImageChanges } from "./augment.js";
+import { noNormalization, type Normalization } from "./normalization.js";
+import type { Geometry } from "./types.js";
 
 /** What each byte becomes: for each channel, 256 values. */
 export type PixelTable = Float32Array;
-
-/** Per-channel mean and standard deviation of the pixels, in units of 0 to 1. */
-export interface Normalization {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
 
 /**
  * The values that bytes become: pixel / 255, and with a normalization (pixel / 255 - mean) / std.
@@ -22,9 +15,10 @@ export interface Normalization {
  * @returns [channels, 256]
  * @throws KofnError if mean or std do not have one number per channel, or a std is not above 0.
  */
-export function pixelTable(channels: number, normalization?: Normalization): PixelTable {
-  const mean = normalization?.mean ?? Array.from({ length: channels }, () => 0);
-  const std = normalization?.std ?? Array.from({ length: channels }, () => 1);
+export function pixelTable(
+  channels: number,
+  { mean, std }: Normalization = noNormalization(channels),
+): PixelTable {
   if (mean.length !== channels || std.length !== channels || !std.every((value) => value > 0)) {
     throw new KofnError(
       `normalization: expected ${channels} means and ${channels} standard deviations above 0, ` +
@@ -58,64 +52,117 @@ export function stepsPerEpoch(count: number, batch: number): number {
   return Math.floor(count / batch);
 }
 
-const PLAIN = new Map<number, PixelTable>();
+/** Turns the bytes of images into the values that the network sees: normalised, and while training changed at random. */
+export class BatchFiller {
+  readonly #geometry: Geometry;
+  readonly #table: PixelTable;
+  readonly #cutout: number;
+  readonly #sampler: ChangeSampler | undefined;
+  readonly #changes: ImageChanges = { dy: 0, dx: 0, flip: false, cutY: 0, cutX: 0 };
 
-function plainTable(channels: number): PixelTable {
-  let table = PLAIN.get(channels);
-  if (table === undefined) {
-    table = pixelTable(channels);
-    PLAIN.set(channels, table);
+  /**
+   * @param augmentation what is done to each image at random, and the seed of it; mix-up is not done here.
+   * @throws KofnError if the normalization does not fit the geometry.
+   */
+  constructor(
+    geometry: Geometry,
+    normalization?: Normalization,
+    augmentation?: { readonly of: Augmentation; readonly seed: number },
+  ) {
+    const { channels, height, width } = geometry;
+    const { crop, flip = false, cutout = 0 } = augmentation?.of ?? {};
+    this.#geometry = geometry;
+    this.#table = pixelTable(channels, normalization);
+    this.#cutout = cutout;
+    this.#sampler =
+      augmentation !== undefined && (crop !== undefined || flip || cutout > 0)
+        ? new ChangeSampler(augmentation.of, augmentation.seed, height, width)
+        : undefined;
   }
-  return table;
-}
 
-/**
- * Writes the images `order[start]`, `order[start + 1]`, ... and their labels into a batch that the caller holds; the
- * batch is as large as `labels`. At the end of the order fewer may be left: the rest of the batch then keeps what it
- * had, and the caller ignores its results.
- *
- * @param geometry the data set.
- * @param pixels [batch, channels, height, width]
- * @param labels [batch]
- * @param table what bytes become. Default: pixel / 255.
- * @returns how many images were written.
- * @throws KofnError if `pixels` is not as long as `labels` and the geometry demand.
- *
- * @example
- * const order = epochOrder(data.train.count, seed, epoch);
- * for (let step = 0; step < stepsPerEpoch(data.train.count, batch); step++) {
- *   fillBatch(data.train, data, order, step * batch, pixels, labels);
- * }
- */
-export function fillBatch(
-  split: Split,
-  geometry: Geometry,
-  order: Uint32Array,
-  start: number,
-  pixels: Float32Array,
-  labels: BigInt64Array,
-  table: PixelTable = plainTable(geometry.channels),
-): number {
-  const { channels, height, width } = geometry;
-  const plane = height * width;
-  const size = channels * plane;
-  if (pixels.length !== labels.length * size) {
-    throw new KofnError(
-      `a batch of ${labels.length} images [${channels}, ${height}, ${width}] takes ${labels.length * size} values, ` +
-        `got room for ${pixels.length}`,
-    );
-  }
-  const filled = Math.max(0, Math.min(labels.length, order.length - start));
-  const { images } = split;
-  let to = 0;
-  for (let i = 0; i < filled; i++) {
-    const index = order[start + i];
-    labels[i] = BigInt(split.labels[index]);
-    let from = index * size;
-    for (let channel = 0; channel < channels; channel++) {
-      const values = channel * 256;
-      for (const end = from + plane; from < end; from++) pixels[to++] = table[values + images[from]];
+  /**
+   * Writes images into a batch, at its front.
+   *
+   * @param images the bytes of images, each [channels, height, width].
+   * @param positions where in `images` each one lies.
+   * @param numbers the number of each in its split, which with the epoch fixes what is random.
+   * @param pixels [batch, channels, height, width], batch at least as large as `positions` is long.
+   */
+  fill(
+    images: Uint8Array,
+    positions: Uint32Array,
+    numbers: Uint32Array,
+    epoch: number,
+    pixels: Float32Array,
+  ): void {
+    const { channels, height, width } = this.#geometry;
+    const size = channels * height * width;
+    if (this.#sampler === undefined) {
+      this.#fillPlain(images, positions, pixels);
+      return;
+    }
+    for (let i = 0; i < positions.length; i++) {
+      this.#sampler.draw(numbers[i], epoch, this.#changes);
+      this.#fillChanged(images, positions[i] * size, pixels, i * size);
     }
   }
-  return filled;
+
+  #fillPlain(images: Uint8Array, positions: Uint32Array, pixels: Float32Array): void {
+    const { channels, height, width } = this.#geometry;
+    const plane = height * width;
+    for (let channel = 0; channel < channels; channel++) {
+      const values = this.#table.subarray(channel * 256, channel * 256 + 256);
+      for (let i = 0; i < positions.length; i++) {
+        const from = (positions[i] * channels + channel) * plane;
+        const to = (i * channels + channel) * plane;
+        for (let j = 0; j < plane; j++) pixels[to + j] = values[images[from + j]];
+      }
+    }
+  }
+
+  #fillChanged(images: Uint8Array, from: number, pixels: Float32Array, to: number): void {
+    const { channels, height, width } = this.#geometry;
+    const { dy, dx, flip } = this.#changes;
+    // The columns that the crop takes from the image; the others are padding.
+    const first = Math.max(0, -dx);
+    const end = Math.min(width, width - dx);
+    for (let channel = 0; channel < channels; channel++) {
+      const values = channel * 256;
+      const black = this.#table[values];
+      for (let y = 0; y < height; y++, to += width) {
+        const row = y + dy;
+        if (row < 0 || row >= height || first >= end) {
+          pixels.fill(black, to, to + width);
+          continue;
+        }
+        const source = from + (channel * height + row) * width + dx;
+        if (flip) {
+          const last = to + width - 1;
+          for (let x = 0; x < first; x++) pixels[last - x] = black;
+          for (let x = first; x < end; x++) pixels[last - x] = this.#table[values + images[source + x]];
+          for (let x = end; x < width; x++) pixels[last - x] = black;
+        } else {
+          for (let x = 0; x < first; x++) pixels[to + x] = black;
+          for (let x = first; x < end; x++) pixels[to + x] = this.#table[values + images[source + x]];
+          for (let x = end; x < width; x++) pixels[to + x] = black;
+        }
+      }
+    }
+    if (this.#cutout > 0) this.#cut(pixels, to - channels * height * width);
+  }
+
+  /** Blanks the square with 0, which is the mean of what the network sees. */
+  #cut(pixels: Float32Array, to: number): void {
+    const { channels, height, width } = this.#geometry;
+    const top = this.#changes.cutY - (this.#cutout >> 1);
+    const left = this.#changes.cutX - (this.#cutout >> 1);
+    const from = Math.max(0, left);
+    const end = Math.min(width, left + this.#cutout);
+    for (let channel = 0; channel < channels; channel++) {
+      for (let y = Math.max(0, top); y < Math.min(height, top + this.#cutout); y++) {
+        const row = to + (channel * height + y) * width;
+        pixels.fill(0, row + from, row + end);
+      }
+    }
+  }
 }

@@ -3,10 +3,12 @@
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "../errors.js";
+import type { Normalization } from "./normalization.js";
+import type { Augmentation } from "./augment.js";
 import { ByteReader } from "./bytes.js";
 import { checkLabels, listFolder, splitTraining } from "./split.js";
 import { TAR_BLOCK, tarMembers } from "./tar.js";
-import type { Dataset, Split } from "./types.js";
+import type { ResidentDataset, ResidentSplit } from "./types.js";
 
 const SIDE = 32;
 const PIXELS = 3 * SIDE * SIDE;
@@ -14,6 +16,9 @@ const PIXELS = 3 * SIDE * SIDE;
 const CHUNK_RECORDS = 512;
 /** Bytes of an archive that may belong to other members than the images. */
 const MAX_OTHER_BYTES = 1 << 24;
+
+/** The customary one for 32x32 photographs. */
+export const CIFAR_AUGMENTATION: Augmentation = { crop: 4, flip: true };
 
 /** How the binary version of a CIFAR data set is laid out. */
 export interface CifarLayout {
@@ -27,6 +32,8 @@ export interface CifarLayout {
   readonly testCount: number;
   /** Bytes before the pixels; the label is the last of them (CIFAR-100 has the coarse label first). */
   readonly labelBytes: number;
+  /** Of the training images, as it is used in the literature. */
+  readonly normalization: Normalization;
 }
 
 export const CIFAR10: CifarLayout = {
@@ -37,6 +44,7 @@ export const CIFAR10: CifarLayout = {
   trainCount: 10_000,
   testCount: 10_000,
   labelBytes: 1,
+  normalization: { mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
 };
 
 export const CIFAR100: CifarLayout = {
@@ -47,6 +55,7 @@ export const CIFAR100: CifarLayout = {
   trainCount: 50_000,
   testCount: 10_000,
   labelBytes: 2,
+  normalization: { mean: [0.5071, 0.4865, 0.4409], std: [0.2673, 0.2564, 0.2762] },
 };
 
 /**
@@ -62,7 +71,7 @@ export async function cifarDataset(
   dir: string,
   layout: CifarLayout,
   classes: readonly string[],
-): Promise<Dataset> {
+): Promise<ResidentDataset> {
   const remedy = `Get a sound copy with "kofn data get ${name}", or name its folder with --data-dir.`;
   const location = await locateCifar(dir, layout);
   if (location === undefined) {
@@ -91,6 +100,8 @@ export async function cifarDataset(
     classes,
     ...splitTraining(train, location.path),
     test,
+    normalization: layout.normalization,
+    augmentation: CIFAR_AUGMENTATION,
   };
 }
 
@@ -112,7 +123,7 @@ export async function locateCifar(
 /** A file, and the images of a split that it holds. */
 interface Part {
   readonly file: string;
-  readonly split: Split;
+  readonly split: ResidentSplit;
   readonly first: number;
   readonly count: number;
 }
@@ -199,7 +210,7 @@ async function readRecords(
   checkLabels(split.labels.subarray(first, first + count), classes, path, remedy);
 }
 
-function emptySplit(count: number): Split {
+function emptySplit(count: number): ResidentSplit {
   return { count, images: new Uint8Array(count * PIXELS), labels: new Uint16Array(count) };
 }
 

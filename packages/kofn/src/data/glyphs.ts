@@ -3,7 +3,7 @@
 import { Random } from "../random.js";
 import { Raster } from "./raster.js";
 import { SKELETONS, type Stroke } from "./skeletons.js";
-import type { Dataset, Split } from "./types.js";
+import type { ResidentDataset, ResidentSplit } from "./types.js";
 
 const SIDE = 28;
 const PIXELS = SIDE * SIDE;
@@ -28,7 +28,7 @@ const NOISE_TABLE = 1 << 16;
  * const data = glyphs();
  * data.train.count; // 20000
  */
-export function glyphs(options: { readonly seed?: number } = {}): Dataset {
+export function glyphs(options: { readonly seed?: number } = {}): ResidentDataset {
   const painter = new Painter(options.seed ?? 1);
   const train = painter.split(0, TRAIN);
   const validation = painter.split(TRAIN, VALIDATION);
@@ -58,7 +58,7 @@ class Painter {
     for (let i = 0; i < NOISE_TABLE; i++) this.#noise[i] = random.normal();
   }
 
-  split(first: number, count: number): Split {
+  split(first: number, count: number): ResidentSplit {
     const images = new Uint8Array(count * PIXELS);
     const labels = new Uint16Array(count);
     for (let i = 0; i < count; i++) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { InputError } from "../errors.js";
 import { ByteReader } from "./bytes.js";
 import { checkLabels, listFolder, splitTraining } from "./split.js";
-import type { Dataset, Split } from "./types.js";
+import type { ResidentDataset, ResidentSplit } from "./types.js";
 
 /** An IDX file of unsigned bytes. */
 export interface IdxArray {
@@ -96,7 +96,11 @@ function checkMagic(magic: Uint8Array, rank: number, fail: (what: string) => Inp
  * @param classes names of the classes, in the order of the labels.
  * @throws InputError if a file is missing or wrong, if images and labels differ in number, or a label is out of range.
  */
-export async function idxDataset(name: string, dir: string, classes: readonly string[]): Promise<Dataset> {
+export async function idxDataset(
+  name: string,
+  dir: string,
+  classes: readonly string[],
+): Promise<ResidentDataset> {
   const remedy = `Get sound files with "kofn data get ${name}", or name their folder with --data-dir.`;
   const paths = await locateIdx(dir);
   if (paths.missing.length > 0) {
@@ -149,7 +153,7 @@ async function readSplit(
   labelsPath: string,
   classes: readonly string[],
   remedy: string,
-): Promise<{ split: Split; height: number; width: number }> {
+): Promise<{ split: ResidentSplit; height: number; width: number }> {
   const labels = await readIdx(labelsPath, 1, remedy);
   const images = await readIdx(imagesPath, 3, remedy);
   const [count, height, width] = images.dims;

@@ -7,7 +7,7 @@ import { CATALOG, DOWNLOADABLE, type DownloadableName } from "./catalog.js";
 import { CIFAR10, CIFAR100, cifarDataset } from "./cifar.js";
 import { glyphs } from "./glyphs.js";
 import { idxDataset } from "./idx.js";
-import type { Dataset } from "./types.js";
+import type { Dataset, ResidentDataset } from "./types.js";
 
 export const DATASET_NAMES = ["glyphs", ...DOWNLOADABLE] as const;
 export type DatasetName = (typeof DATASET_NAMES)[number];
@@ -44,7 +44,7 @@ export function datasetFolder(name: DownloadableName, { dir }: FolderOptions = {
   return dir ?? join(dataHome(), name);
 }
 
-const READERS: Readonly<Record<DownloadableName, (dir: string) => Promise<Dataset>>> = {
+const READERS: Readonly<Record<DownloadableName, (dir: string) => Promise<ResidentDataset>>> = {
   mnist: (dir) => idxDataset("mnist", dir, CATALOG.mnist.classes),
   "fashion-mnist": (dir) => idxDataset("fashion-mnist", dir, CATALOG["fashion-mnist"].classes),
   kmnist: (dir) => idxDataset("kmnist", dir, CATALOG.kmnist.classes),
@@ -62,11 +62,11 @@ const READERS: Readonly<Record<DownloadableName, (dir: string) => Promise<Datase
  */
 export const datasets = {
   glyphs,
-  mnist: (options?: FolderOptions): Promise<Dataset> => read("mnist", options),
-  fashionMnist: (options?: FolderOptions): Promise<Dataset> => read("fashion-mnist", options),
-  kmnist: (options?: FolderOptions): Promise<Dataset> => read("kmnist", options),
-  cifar10: (options?: FolderOptions): Promise<Dataset> => read("cifar10", options),
-  cifar100: (options?: FolderOptions): Promise<Dataset> => read("cifar100", options),
+  mnist: (options?: FolderOptions): Promise<ResidentDataset> => read("mnist", options),
+  fashionMnist: (options?: FolderOptions): Promise<ResidentDataset> => read("fashion-mnist", options),
+  kmnist: (options?: FolderOptions): Promise<ResidentDataset> => read("kmnist", options),
+  cifar10: (options?: FolderOptions): Promise<ResidentDataset> => read("cifar10", options),
+  cifar100: (options?: FolderOptions): Promise<ResidentDataset> => read("cifar100", options),
 };
 
 /**
@@ -85,6 +85,6 @@ export async function loadDataset(name: string, options: FolderOptions = {}): Pr
   return known === "glyphs" ? glyphs() : read(known, options);
 }
 
-function read(name: DownloadableName, options?: FolderOptions): Promise<Dataset> {
+function read(name: DownloadableName, options?: FolderOptions): Promise<ResidentDataset> {
   return READERS[name](datasetFolder(name, options));
 }

@@ -2,7 +2,7 @@
 
 import { readdir } from "node:fs/promises";
 import { InputError } from "../errors.js";
-import type { Split } from "./types.js";
+import type { ResidentSplit } from "./types.js";
 
 const VALIDATION = 5_000;
 
@@ -13,7 +13,10 @@ const VALIDATION = 5_000;
  * @param source for error messages.
  * @throws InputError for fewer than ten images.
  */
-export function splitTraining(all: Split, source: string): { train: Split; validation: Split } {
+export function splitTraining(
+  all: ResidentSplit,
+  source: string,
+): { train: ResidentSplit; validation: ResidentSplit } {
   const validation = Math.min(VALIDATION, Math.floor(all.count / 10));
   if (validation === 0) {
     throw new InputError(
@@ -24,7 +27,7 @@ export function splitTraining(all: Split, source: string): { train: Split; valid
   return { train: slice(all, 0, train), validation: slice(all, train, all.count) };
 }
 
-function slice(split: Split, from: number, to: number): Split {
+function slice(split: ResidentSplit, from: number, to: number): ResidentSplit {
   const size = split.images.length / split.count;
   return {
     count: to - from,

@@ -1,25 +1,56 @@
 /** What a data set is to the trainer: images as bytes, and labels. */
 
+import type { Augmentation } from "./augment.js";
+import type { Normalization } from "./normalization.js";
+
+/** The shape of a data set's images. */
+export interface Geometry {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Images that are decoded when they are asked for, since all of them would not fit into memory. */
+export interface EncodedImages {
+  /**
+   * Decodes images, in threads of their own.
+   *
+   * @param numbers which.
+   * @param target their bytes, one image after the other.
+   * @throws KofnError naming an image that can't be decoded.
+   */
+  decode(numbers: Uint32Array, target: Uint8Array): Promise<void>;
+}
+
 /** Some labelled images. */
 export interface Split {
   readonly count: number;
   /** `count` images, each [channels, height, width], values 0 to 255. */
-  readonly images: Uint8Array;
+  readonly images: Uint8Array | EncodedImages;
   /** `count` class numbers. */
   readonly labels: Uint16Array;
 }
 
+/** A split whose images are all in memory. */
+export interface ResidentSplit extends Split {
+  readonly images: Uint8Array;
+}
+
 /** A classification data set in three splits; images of one size, [channels, height, width]. */
-export interface Dataset {
+export interface Dataset<S extends Split = Split> extends Geometry {
   readonly name: string;
-  readonly channels: number;
-  readonly height: number;
-  readonly width: number;
   /** Names of the classes, in the order of the labels. */
   readonly classes: readonly string[];
-  readonly train: Split;
+  readonly train: S;
   /** Chooses the best epoch. */
-  readonly validation: Split;
+  readonly validation: S;
   /** Looked at once, at the end. */
-  readonly test: Split;
+  readonly test: S;
+  /** Mean and standard deviation of the pixels, for networks that are trained on it from the start. Default: none, pixel / 255. */
+  readonly normalization?: Normalization;
+  /** What is done to the training images at random, where nothing else is asked for. Default: nothing. */
+  readonly augmentation?: Augmentation;
 }
+
+/** A data set whose images are all in memory. */
+export type ResidentDataset = Dataset<ResidentSplit>;

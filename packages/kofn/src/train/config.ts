@@ -1,6 +1,9 @@
 /** The form of a run's settings as plain data, by the names of the command line: `--config` files and config.json. */
 
 import { z } from "zod";
+import { parseAugmentation } from "../data/augment.js";
+import { parseNormalization } from "../data/normalization.js";
+import { messageOf } from "../errors.js";
 import { type OptimizerOptions, PROVIDERS } from "./types.js";
 
 const number = (expected: string, test: (value: number) => boolean) =>
@@ -14,6 +17,20 @@ const notNegative = () => number("a number of at least 0", (x) => x >= 0);
 const below1 = () => number("a number of at least 0 and below 1", (x) => x >= 0 && x < 1);
 const text = (expected: string) =>
   z.custom<string>((value) => typeof value === "string" && value !== "", { error: `expected ${expected}` });
+/** Text that `parse` can read. */
+const parsed = (expected: string, parse: (value: string) => unknown) =>
+  z.string({ error: `expected ${expected}` }).superRefine((value, context) => {
+    try {
+      parse(value);
+    } catch (error) {
+      context.addIssue({
+        code: "custom",
+        message: messageOf(error)
+          .replace(/^.*?: /, "")
+          .replace(/\.$/, ""),
+      });
+    }
+  });
 const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `expected ${values.slice(0, -1).join(", ")} or ${values.at(-1) ?? ""}` });
 
@@ -94,6 +111,11 @@ export const configSchema = z.strictObject({
     (from, to) => from >= 0 && from <= to && to <= 1,
   ).exactOptional(),
   "batch-norm": oneOf(["train", "frozen"]).exactOptional(),
+  augment: parsed("none, or a list such as crop:4,flip", parseAugmentation).exactOptional(),
+  normalize: parsed(
+    "none, or MEAN/STD such as 0.49,0.48,0.45/0.25,0.24,0.26",
+    parseNormalization,
+  ).exactOptional(),
   seed: count(0).exactOptional(),
   threads: count(1).exactOptional(),
   provider: oneOf(PROVIDERS).exactOptional(),

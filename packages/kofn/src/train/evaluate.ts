@@ -1,45 +1,27 @@
 /** Loss and accuracy of a model on a split, as stock onnxruntime computes them. */
 
-import { fillBatch, sequentialOrder } from "../data/batches.js";
+import { BatchFiller, sequentialOrder } from "../data/batches.js";
+import { BatchLoader } from "../data/loader.js";
+import type { Normalization } from "../data/normalization.js";
 import type { Dataset, Split } from "../data/types.js";
-import { Engine } from "../engine/session.js";
+import type { Engine } from "../engine/session.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import { classifierInterface } from "./compile.js";
-import type { Evaluation, Provider } from "./types.js";
-
-export interface EvaluateOptions {
-  readonly provider?: Provider;
-  readonly threads?: number;
-  /** Images at a time, where the model leaves that open. Default 250. */
-  readonly batch?: number;
-}
+import type { Evaluation } from "./types.js";
 
 /**
  * Mean cross-entropy and share of right answers (the largest logit, ties to the lower class) over a split.
  *
  * @param dataset gives the geometry of the split's images.
  * @throws InputError if the model is no classifier, or one of images of another size or of fewer classes.
- *
- * @example
- * const { accuracy } = await evaluateModel(model, data.test, data);
  */
-export async function evaluateModel(
-  model: Model,
-  split: Split,
-  dataset: Dataset,
-  options: EvaluateOptions = {},
-): Promise<Evaluation> {
-  const engine = await Engine.open(options);
-  return evaluateOn(engine, model, split, dataset, options.batch);
-}
-
-/** {@link evaluateModel} on an engine that is already open. */
 export async function evaluateOn(
   engine: Engine,
   model: Model,
   split: Split,
   dataset: Dataset,
+  normalization: Normalization,
   wantedBatch = 250,
 ): Promise<Evaluation> {
   const { input, output, dims } = checkInterface(model, dataset);
@@ -48,6 +30,7 @@ export async function evaluateOn(
   }
   const fixed = model.graph.inputs.find(({ name }) => name === input)?.type?.shape?.[0];
   const batch = typeof fixed === "number" ? fixed : Math.min(wantedBatch, split.count);
+  const loader = new BatchLoader(split, dataset, new BatchFiller(dataset, normalization));
   const session = await engine.session(model);
   try {
     const size = dims.reduce((product, dim) => product * dim, 1);
@@ -58,7 +41,7 @@ export async function evaluateOn(
     let loss = 0;
     let right = 0;
     for (let start = 0; start < split.count; start += batch) {
-      const filled = fillBatch(split, dataset, order, start, pixels, labels);
+      const filled = await loader.load(order, start, 0, pixels, labels);
       const results = await session.run({ [input]: images }, { [output]: null });
       const logits = results[output].data as Float32Array;
       const classes = logits.length / batch;
@@ -72,6 +55,7 @@ export async function evaluateOn(
     }
     return { loss: loss / split.count, accuracy: right / split.count };
   } finally {
+    await loader.close();
     await session.close();
   }
 }

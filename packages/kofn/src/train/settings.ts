@@ -1,5 +1,7 @@
 /** Turns a config into the trainer's options and back, and knows their defaults. */
 
+import { formatAugmentation, parseAugmentation } from "../data/augment.js";
+import { formatNormalization, parseNormalization } from "../data/normalization.js";
 import { InputError } from "../errors.js";
 import { entriesOf, formatAmount, formatRule, parseAmount, parsePrune } from "../prune/spec.js";
 import type { PruneRule } from "../prune/types.js";
@@ -32,9 +34,12 @@ export function optionsOf(config: Config): PlainOptions {
   const logits =
     config["logit-optimizer"] ?? (logitRate === undefined ? undefined : { kind: "adam", lr: logitRate });
   const { epochs, batch, schedule, warmup, "batch-norm": batchNorm, seed, threads, provider, limit } = config;
+  const { augment, normalize } = config;
   return {
     prune,
     optimizer: optimizerOf(config),
+    ...(augment === undefined ? {} : { augment: parseAugmentation(augment) }),
+    ...(normalize === undefined ? {} : { normalize: parseNormalization(normalize) }),
     ...(config.keep === undefined ? {} : { keep: parseAmount(config.keep, `keep "${config.keep}"`) }),
     sampler: {
       ...(logits === undefined ? {} : { optimizer: logits }),
@@ -79,6 +84,8 @@ export function configOf(options: PlainOptions): Config {
     init,
     shrink,
     "batch-norm": batchNorm,
+    ...(options.augment === undefined ? {} : { augment: formatAugmentation(options.augment) }),
+    ...(options.normalize === undefined ? {} : { normalize: formatNormalization(options.normalize) }),
     seed,
     threads,
     provider,

@@ -9,6 +9,7 @@ import { prunableLayers } from "../prune/layers.js";
 import { resolvePrune } from "../prune/spec.js";
 import { logitsName } from "./compile.js";
 import { checkInterface, evaluateOn } from "./evaluate.js";
+import { chooseNormalization, withNormalization } from "./normalize.js";
 import { reportOf } from "./report.js";
 import { Run } from "./run.js";
 import { type EpochTotals, Trainer, withDefaults } from "./trainer.js";
@@ -39,8 +40,14 @@ type Best = ReadonlyMap<string, Tensor>;
  */
 export async function train(options: TrainOptions): Promise<Run> {
   const { model, data, provider = "cpu" } = options;
-  const settings = withDefaults(options);
   checkInterface(model, data);
+  const { normalization } = await chooseNormalization(model, data, options);
+  const prepared = {
+    ...options,
+    augment: options.augment ?? data.augmentation ?? {},
+    normalize: normalization,
+  };
+  const settings = withDefaults(prepared);
   const layers = resolvePrune(prunableLayers(model.graph), options.prune ?? {}, options.keep);
   const count = sampleCount(data.train, options.limit);
   const trainer = await Trainer.create(model, data, count, layers, settings, provider);
@@ -82,7 +89,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         options.signal,
       );
       const candidate = maskedModel(model, trainer.parameters(), trainer.masks());
-      const validation = await evaluateOn(trainer.engine, candidate, data.validation, data);
+      const validation = await evaluateOn(trainer.engine, candidate, data.validation, data, normalization);
       if (!Number.isFinite(validation.loss)) {
         throw new KofnError(
           `training diverged: the validation loss after epoch ${epoch} is ${validation.loss}; lower the learning rate`,
@@ -113,8 +120,8 @@ export async function train(options: TrainOptions): Promise<Run> {
 
     restoreBest(trainer, best);
     const masks = trainer.masks();
-    const final = maskedModel(model, trainer.parameters(), masks);
-    const test = await evaluateOn(trainer.engine, final, data.test, data);
+    const final = withNormalization(maskedModel(model, trainer.parameters(), masks), normalization);
+    const test = await evaluateOn(trainer.engine, final, data.test, data, normalization);
     const report = reportOf({
       model: final,
       masks,
@@ -139,7 +146,7 @@ export async function train(options: TrainOptions): Promise<Run> {
     const maskTensors = masks.map(
       ({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)] as const,
     );
-    return new Run(report, final, new Map(maskTensors), metrics, options);
+    return new Run(report, final, new Map(maskTensors), metrics, prepared);
   } finally {
     await trainer.close();
   }

@@ -1,7 +1,10 @@
 /** Runs training steps: feeds batches, draws and schedules to the compiled step, and recompiles it when a layer's k changes. */
 
 import { availableParallelism } from "node:os";
-import { epochOrder, fillBatch, stepsPerEpoch } from "../data/batches.js";
+import { type Augmentation, checkAugmentation } from "../data/augment.js";
+import { BatchFiller, epochOrder, stepsPerEpoch } from "../data/batches.js";
+import { BatchLoader } from "../data/loader.js";
+import { type Normalization, normalizationFor } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
 import { Engine, type Session, type Value } from "../engine/session.js";
 import { InputError, KofnError } from "../errors.js";
@@ -30,6 +33,9 @@ export interface Settings {
   readonly batchNorm: BatchNormMode;
   readonly seed: number;
   readonly threads: number;
+  readonly augment: Augmentation;
+  /** Default: pixel / 255. */
+  readonly normalize?: Normalization | "none";
 }
 
 /** @throws InputError if a setting is out of range. */
@@ -52,12 +58,15 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
     batchNorm: options.batchNorm ?? "train",
     seed: options.seed ?? 1,
     threads: options.threads ?? availableParallelism(),
+    augment: options.augment ?? {},
+    ...(options.normalize === undefined ? {} : { normalize: options.normalize }),
   };
   const { sampler } = settings;
   checkCount("epochs", settings.epochs, 1);
   checkCount("batch", settings.batch, 1);
   checkCount("seed", settings.seed, 0);
   checkCount("threads", settings.threads, 1);
+  checkAugmentation(settings.augment);
   checkSpan("shrink", sampler.shrink);
   checkRange(
     "warmup",
@@ -111,7 +120,7 @@ export class Trainer {
   readonly engine: Engine;
 
   readonly #model: Model;
-  readonly #data: Dataset;
+  readonly #batches: BatchLoader;
   readonly #count: number;
   readonly #weights: Optimizer;
   readonly #logits: Optimizer;
@@ -139,7 +148,10 @@ export class Trainer {
     this.settings = settings;
     this.layers = layers;
     this.#model = model;
-    this.#data = data;
+    const { augment, normalize = "none", seed } = settings;
+    const normalization = normalizationFor(normalize, data.channels);
+    const filler = new BatchFiller(data, normalization, { of: augment, seed });
+    this.#batches = new BatchLoader(data.train, data, filler);
     this.#count = count;
     this.stepsPerEpoch = stepsPerEpoch(count, settings.batch);
     this.#weights = optimizerOf(settings.optimizer);
@@ -214,7 +226,7 @@ export class Trainer {
    */
   async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
     const { batch, seed, sampler, optimizer, schedule, warmup } = this.settings;
-    const order = epochOrder(this.#count, seed, epoch);
+    const order = epochOrder(this.#count, seed, epoch).subarray(0, this.stepsPerEpoch * batch);
     const begin = performance.now();
     let reported = begin;
     let loss = 0;
@@ -234,7 +246,7 @@ export class Trainer {
       this.#samplers.forEach((sampler, j) => {
         sampler.sample(this.state.get(logitsName(this.layers[j].weight)), step, beta, tau);
       });
-      fillBatch(this.#data.train, this.#data, order, i * batch, this.#pixels, this.#labels);
+      await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       await this.#run();
       if (!Number.isFinite(this.#loss[0])) {
         throw new KofnError(
@@ -262,6 +274,7 @@ export class Trainer {
   }
 
   async close(): Promise<void> {
+    await this.#batches.close();
     await this.#session?.close();
     this.#session = undefined;
   }

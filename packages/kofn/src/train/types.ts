@@ -1,5 +1,7 @@
 /** What a training run is asked for, what it tells while it runs, and what it reports. */
 
+import type { Augmentation } from "../data/augment.js";
+import type { Normalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
@@ -82,6 +84,16 @@ export interface TrainOptions {
   readonly threads?: number;
   /** Default "cpu". */
   readonly provider?: Provider;
+  /**
+   * What is done to training images at random; {} for nothing. Default: what the data set asks for (crop and flip for
+   * photographs, else nothing).
+   */
+  readonly augment?: Augmentation;
+  /**
+   * How pixels are normalised; it is recorded in the trained model's metadata. Default: as the model's metadata says;
+   * without it the data set's own for a network that kofn has built, and for others what they do best with.
+   */
+  readonly normalize?: Normalization | "none";
   /** Train on the first so many samples. */
   readonly limit?: number;
   /** Called often while training; cheap work only. */

@@ -1,24 +1,37 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  BatchFiller,
   epochOrder,
-  fillBatch,
-  type Geometry,
   pixelTable,
   sequentialOrder,
   stepsPerEpoch,
 } from "../../src/data/batches.js";
-import type { Split } from "../../src/data/types.js";
+import { BatchLoader } from "../../src/data/loader.js";
+import type { Geometry, ResidentSplit, Split } from "../../src/data/types.js";
+import { KofnError } from "../../src/errors.js";
 
-function someSplit(count: number, { channels, height, width }: Geometry): Split {
+/** The split with its images behind a decoder; `asked` gathers what it was asked for. */
+function decodedLate(split: ResidentSplit, size: number, asked: number[][] = []): Split {
+  const decode = async (numbers: Uint32Array, target: Uint8Array): Promise<void> => {
+    asked.push([...numbers]);
+    for (const [i, number] of [...numbers].entries()) {
+      await Promise.resolve();
+      target.set(split.images.subarray(number * size, (number + 1) * size), i * size);
+    }
+  };
+  return { ...split, images: { decode } };
+}
+
+function someSplit(count: number, { channels, height, width }: Geometry): ResidentSplit {
   const images = new Uint8Array(count * channels * height * width).map((_, i) => (i * 37 + (i >> 3)) % 256);
   return { count, images, labels: Uint16Array.from({ length: count }, (_, i) => (i * 7) % 1000) };
 }
 
-describe("fillBatch", () => {
-  test("writes the images of the order, divided by 255 or normalised per channel", () => {
-    fc.assert(
-      fc.property(
+describe("BatchLoader", () => {
+  test("writes the images of the order, divided by 255 or normalised per channel", async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 5 }),
         fc.integer({ min: 1, max: 5 }),
@@ -26,7 +39,8 @@ describe("fillBatch", () => {
         fc.integer({ min: 1, max: 8 }),
         fc.nat(30),
         fc.boolean(),
-        (channels, height, width, count, batch, start, normalised) => {
+        fc.boolean(),
+        async (channels, height, width, count, batch, start, normalised, encoded) => {
           const geometry = { channels, height, width };
           const split = someSplit(count, geometry);
           const order = epochOrder(count, 5, start);
@@ -35,8 +49,9 @@ describe("fillBatch", () => {
           const labels = new BigInt64Array(batch).fill(-1n);
           const mean = [0.1, 0.2, 0.3].slice(0, channels);
           const std = [0.5, 0.25, 2].slice(0, channels);
-          const table = normalised ? pixelTable(channels, { mean, std }) : undefined;
-          const filled = fillBatch(split, geometry, order, start, pixels, labels, table);
+          const filler = new BatchFiller(geometry, normalised ? { mean, std } : undefined);
+          const loader = new BatchLoader(encoded ? decodedLate(split, size) : split, geometry, filler);
+          const filled = await loader.load(order, start, 1, pixels, labels);
           expect(filled).toBe(Math.max(0, Math.min(batch, count - start)));
           for (let i = 0; i < batch; i++) {
             expect(labels[i]).toBe(i < filled ? BigInt(split.labels[order[start + i]]) : -1n);
@@ -52,12 +67,41 @@ describe("fillBatch", () => {
     );
   });
 
-  test("refuses a batch of the wrong size", () => {
+  test("decodes the next batch ahead, and hands on what fails", async () => {
+    const geometry = { channels: 1, height: 2, width: 3 };
+    const split = someSplit(7, geometry);
+    const asked: number[][] = [];
+    const encoded = decodedLate(split, 6, asked);
+    const loader = new BatchLoader(encoded, geometry, new BatchFiller(geometry));
+    const pixels = new Float32Array(18);
+    const labels = new BigInt64Array(3);
+    const order = sequentialOrder(7);
+    await loader.load(order, 0, 1, pixels, labels);
+    expect(asked).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ]);
+    await loader.load(order, 3, 1, pixels, labels);
+    expect(pixels[0]).toBe(Math.fround(split.images[18] / 255));
+    expect(await loader.load(order, 6, 1, pixels, labels)).toBe(1);
+    expect(asked).toHaveLength(3);
+    // Another order than the one that was decoded ahead for.
+    await loader.load(order, 0, 1, pixels, labels);
+    await loader.load(epochOrder(7, 1, 2), 0, 2, pixels, labels);
+    expect(pixels[0]).toBe(Math.fround(split.images[epochOrder(7, 1, 2)[0] * 6] / 255));
+    await loader.close();
+
+    const broken = { ...split, images: { decode: () => Promise.reject(new KofnError("a.png is damaged")) } };
+    const failing = new BatchLoader(broken, geometry, new BatchFiller(geometry));
+    await expect(failing.load(order, 0, 1, pixels, labels)).rejects.toThrow("a.png is damaged");
+  });
+
+  test("refuses a batch of the wrong size", async () => {
     const geometry = { channels: 1, height: 2, width: 2 };
-    const split = someSplit(4, geometry);
-    expect(() =>
-      fillBatch(split, geometry, sequentialOrder(4), 0, new Float32Array(7), new BigInt64Array(2)),
-    ).toThrow("a batch of 2 images [1, 2, 2] takes 8 values, got room for 7");
+    const loader = new BatchLoader(someSplit(4, geometry), geometry, new BatchFiller(geometry));
+    await expect(
+      loader.load(sequentialOrder(4), 0, 1, new Float32Array(7), new BigInt64Array(2)),
+    ).rejects.toThrow("a batch of 2 images of 4 values takes 8, got room for 7");
   });
 
   test("refuses a normalization that does not fit", () => {

@@ -3,13 +3,13 @@ import { describe, expect, test } from "vitest";
 import { glyphs } from "../../src/data/glyphs.js";
 import { Raster } from "../../src/data/raster.js";
 import { SKELETONS } from "../../src/data/skeletons.js";
-import type { Split } from "../../src/data/types.js";
+import type { ResidentSplit } from "../../src/data/types.js";
 
 const started = performance.now();
 const data = glyphs();
 const milliseconds = performance.now() - started;
 
-function fingerprint(split: Split): string {
+function fingerprint(split: ResidentSplit): string {
   return createHash("sha256").update(split.images).update(new Uint8Array(split.labels)).digest("hex");
 }
 

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { idxDataset, readIdx } from "../../src/data/idx.js";
-import { loadDataset } from "../../src/data/registry.js";
+import { datasets } from "../../src/data/registry.js";
 import { InputError } from "../../src/errors.js";
 import { sharedFolder } from "../support/fixtures.js";
 import { idxBytes, rejection, temporaryFolder } from "./files.js";
@@ -201,7 +201,7 @@ describe("idxDataset", () => {
 const mnist = sharedFolder("datasets/mnist");
 describe.skipIf(mnist === undefined)("MNIST", () => {
   test("is read as published", async () => {
-    const data = await loadDataset("mnist", { dir: String(mnist) });
+    const data = await datasets.mnist({ dir: String(mnist) });
     expect([data.train.count, data.validation.count, data.test.count]).toEqual([55_000, 5_000, 10_000]);
     expect([data.name, data.channels, data.height, data.width]).toEqual(["mnist", 1, 28, 28]);
     expect([...data.train.labels.subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);

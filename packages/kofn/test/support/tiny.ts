@@ -1,6 +1,6 @@
 /** A small data set and a small network, for tests that train. */
 
-import type { Dataset, Split } from "../../src/data/types.js";
+import type { ResidentDataset, ResidentSplit } from "../../src/data/types.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, int, ints, type Model } from "../../src/onnx/model.js";
 import { sizeOf, tensorFrom } from "../../src/onnx/tensor.js";
@@ -16,11 +16,11 @@ interface Sizes {
 }
 
 /** Grey images: a random pattern for each class, with noise over it. The same every time. */
-export function tinyData({ side = 8, classes = 3, train = 96, rest = 48 }: Sizes = {}): Dataset {
+export function tinyData({ side = 8, classes = 3, train = 96, rest = 48 }: Sizes = {}): ResidentDataset {
   const random = new Random(1, "tiny");
   const size = side * side;
   const patterns = Uint8Array.from({ length: classes * size }, () => (random.uniform() < 0.3 ? 200 : 20));
-  const split = (count: number): Split => {
+  const split = (count: number): ResidentSplit => {
     const images = new Uint8Array(count * size);
     const labels = Uint16Array.from({ length: count }, () => random.below(classes));
     for (let i = 0; i < images.length; i++) {

@@ -1,19 +1,19 @@
 /** Evaluation against a plain computation of loss and accuracy. */
 
 import { describe, expect, it } from "vitest";
-import type { Split } from "../../src/data/types.js";
+import type { ResidentSplit } from "../../src/data/types.js";
 import { InputError } from "../../src/errors.js";
 import { lenet5 } from "../../src/models/lenet.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import type { Model } from "../../src/onnx/model.js";
 import { tensorFrom } from "../../src/onnx/tensor.js";
-import { evaluateModel } from "../../src/train/evaluate.js";
+import { evaluateModel } from "../../src/train/evaluate-model.js";
 import type { Evaluation } from "../../src/train/types.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 const DATA = tinyData();
 
-function plainly(model: Model, { count, images, labels }: Split): Evaluation {
+function plainly(model: Model, { count, images, labels }: ResidentSplit): Evaluation {
   const pixels = Float32Array.from(images, (byte) => byte / 255);
   const feeds = new Map([["input", tensorFrom("float32", [count, 1, 8, 8], pixels)]]);
   const logits = evaluateGraph(model.graph, feeds).get("fc")?.numbers() ?? [];

@@ -9,7 +9,7 @@ import { countPerGroup } from "../../src/prune/groups.js";
 import { prunableLayers } from "../../src/prune/layers.js";
 import { kernels, maps, resolvePrune, weights } from "../../src/prune/spec.js";
 import type { PruneSpec } from "../../src/prune/types.js";
-import { evaluateModel } from "../../src/train/evaluate.js";
+import { evaluateModel } from "../../src/train/evaluate-model.js";
 import { train } from "../../src/train/train.js";
 import { tinyData } from "../support/tiny.js";
 

@@ -5,7 +5,7 @@ import { InputError, KofnError } from "../../src/errors.js";
 import { lenet5 } from "../../src/models/lenet.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { kernels, weights } from "../../src/prune/spec.js";
-import { evaluateModel } from "../../src/train/evaluate.js";
+import { evaluateModel } from "../../src/train/evaluate-model.js";
 import { train } from "../../src/train/train.js";
 import type { Checkpoint, EpochMetrics, Progress, TrainOptions } from "../../src/train/types.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
