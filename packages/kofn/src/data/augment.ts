@@ -28,7 +28,7 @@ export function parseAugmentation(text: string): Augmentation {
   if (text === "none") return {};
   const result: { crop?: number; flip?: boolean; cutout?: number; mixup?: number } = {};
   for (const part of text.split(",")) {
-    const [name, amount, ...more] = part.split(":");
+    const [name, amount, ...more]: (string | undefined)[] = part.split(":");
     const key = KEYS.find((known) => known === name);
     if (
       key === undefined ||

@@ -41,6 +41,8 @@ export interface Step {
   readonly model: Model;
   readonly images: { readonly name: string; readonly dims: readonly number[] };
   readonly labels: { readonly name: string; readonly dims: readonly number[] };
+  /** With mix-up: the labels of the images that were mixed in. */
+  readonly partners?: { readonly name: string; readonly dims: readonly number[] };
   /** Parameters, optimizer states, logits, running statistics. */
   readonly tensors: readonly StepTensor[];
   /** Inputs of what the host draws for each pruned layer, in the layers' order: see `HostSampler`. */
@@ -61,10 +63,15 @@ export interface StepOptions {
   readonly entropy: number;
   /** Default "train". */
   readonly batchNorm?: BatchNormMode;
+  /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
+  readonly mixup?: boolean;
 }
 
 /** The name of the mask logits of a weight among the step's tensors. */
 export const logitsName = (weight: string): string => `${weight}/logits`;
+
+/** With mix-up: the scalar with which images keep their own pixels and label. */
+export const SHARE = "mixup/share";
 
 /** Outputs of a step that are not tensors of its state. */
 const RESULTS = ["loss", "correct"] as const;
@@ -146,7 +153,10 @@ export function compileStep(model: Model, options: StepOptions): Step {
   }
   for (const name of RESULTS) b.release(name);
   const modelOutput = seen.get(output) ?? output;
-  const crossEntropy = b.op("SoftmaxCrossEntropy", [modelOutput, labels.name], {}, "cross_entropy");
+  const ownLoss = b.op("SoftmaxCrossEntropy", [modelOutput, labels.name], {}, "cross_entropy");
+  const partners = options.mixup === true ? { name: b.input("partners", "int64", [batch]), dims: [batch] } : undefined;
+  const crossEntropy = partners === undefined ? ownLoss : mixedLoss(b, ownLoss, modelOutput, partners.name);
+  if (partners !== undefined) scalarNames.push(SHARE);
   const total = options.entropy > 0 ? addEntropy(b, crossEntropy, layers, options.entropy) : crossEntropy;
 
   const trained = [...parameters, ...layers.map(({ weight }) => logitsName(weight))];
@@ -192,7 +202,15 @@ export function compileStep(model: Model, options: StepOptions): Step {
   b.output(correctCount(b, modelOutput, labels.name));
 
   const draws = layers.map(({ weight }) => hostDraws(logitsName(weight)));
-  return { model: modelOf(b.graph, { draws: "host" }), images, labels, tensors, draws, scalars: scalarNames };
+  return {
+    model: modelOf(b.graph, { draws: "host" }),
+    images,
+    labels,
+    ...(partners === undefined ? {} : { partners }),
+    tensors,
+    draws,
+    scalars: scalarNames,
+  };
 }
 
 /**
@@ -285,6 +303,13 @@ function addEntropy(b: Builder, loss: string, layers: readonly PrunedLayer[], we
     return b.mul(b.sum(plogp, [0, 1], false), b.scalar(-weight, phi));
   });
   return b.op("Sum", [loss, ...terms], {}, "regularised_loss");
+}
+
+// share CE(logits, labels) + (1 - share) CE(logits, partners)
+function mixedLoss(b: Builder, loss: string, logits: string, partners: string): string {
+  const share = b.input(SHARE, "float32", []);
+  const other = b.op("SoftmaxCrossEntropy", [logits, partners], {}, `${partners}/cross_entropy`);
+  return b.op("Add", [b.mul(share, b.sub(loss, other)), other], {}, "mixed_loss");
 }
 
 function correctCount(b: Builder, logits: string, labels: string): string {

@@ -1,7 +1,7 @@
 /** Runs training steps: feeds batches, draws and schedules to the compiled step, and recompiles it when a layer's k changes. */
 
 import { availableParallelism } from "node:os";
-import { type Augmentation, checkAugmentation } from "../data/augment.js";
+import { type Augmentation, checkAugmentation, mixPairs, mixupShare } from "../data/augment.js";
 import { BatchFiller, epochOrder, stepsPerEpoch } from "../data/batches.js";
 import { BatchLoader } from "../data/loader.js";
 import { type Normalization, normalizationFor } from "../data/normalization.js";
@@ -13,7 +13,7 @@ import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
 import type { PrunedLayer } from "../prune/types.js";
-import { compileStep, logitsName, runningStatistics, type Step, trainable } from "./compile.js";
+import { compileStep, logitsName, runningStatistics, SHARE, type Step, trainable } from "./compile.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { initialValues, State } from "./state.js";
 import type { BatchNormMode, OptimizerOptions, SamplerOptions, TrainOptions } from "./types.js";
@@ -129,6 +129,7 @@ export class Trainer {
   #samplers: readonly HostSampler[] = [];
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
+  readonly #partners: BigInt64Array;
   readonly #scalars: ReadonlyMap<string, Float32Array>;
   readonly #loss = new Float32Array(1);
   readonly #correct = new Float32Array(1);
@@ -163,6 +164,7 @@ export class Trainer {
     this.state = new State(engine, step.tensors, initialValues(model, layers, k, init, settings.seed));
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
     this.#labels = new BigInt64Array(settings.batch);
+    this.#partners = new BigInt64Array(settings.batch);
     this.#scalars = new Map(step.scalars.map((name) => [name, new Float32Array(1)]));
   }
 
@@ -225,7 +227,7 @@ export class Trainer {
    * @throws KofnError if the loss is no longer a number; the signal's reason if it is aborted.
    */
   async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
-    const { batch, seed, sampler, optimizer, schedule, warmup } = this.settings;
+    const { batch, seed, sampler, optimizer, schedule, warmup, augment } = this.settings;
     const order = epochOrder(this.#count, seed, epoch).subarray(0, this.stepsPerEpoch * batch);
     const begin = performance.now();
     let reported = begin;
@@ -247,6 +249,11 @@ export class Trainer {
         sampler.sample(this.state.get(logitsName(this.layers[j].weight)), step, beta, tau);
       });
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
+      if (augment.mixup !== undefined) {
+        const share = mixupShare(augment.mixup, seed, step);
+        this.#setScalar(SHARE, share);
+        mixPairs(this.#pixels, this.#labels, this.#partners, share);
+      }
       await this.#run();
       if (!Number.isFinite(this.#loss[0])) {
         throw new KofnError(
@@ -313,6 +320,7 @@ export class Trainer {
       logits: this.#logits,
       entropy: this.settings.sampler.entropy,
       batchNorm: this.settings.batchNorm,
+      mixup: this.settings.augment.mixup !== undefined,
     });
   }
 
@@ -327,6 +335,9 @@ export class Trainer {
       [step.images.name]: engine.value("float32", step.images.dims, this.#pixels),
       [step.labels.name]: engine.value("int64", step.labels.dims, this.#labels),
     };
+    if (step.partners !== undefined) {
+      shared[step.partners.name] = engine.value("int64", step.partners.dims, this.#partners);
+    }
     this.#samplers = this.layers.map(
       ({ weight, groups, n }, i) => new HostSampler(groups, n, k[i], this.settings.seed, weight),
     );
