@@ -28,14 +28,10 @@ export function parseAugmentation(text: string): Augmentation {
   if (text === "none") return {};
   const result: { crop?: number; flip?: boolean; cutout?: number; mixup?: number } = {};
   for (const part of text.split(",")) {
-    const [name, amount, ...more]: (string | undefined)[] = part.split(":");
+    const words = part.split(":");
+    const [name, amount] = words;
     const key = KEYS.find((known) => known === name);
-    if (
-      key === undefined ||
-      key in result ||
-      more.length > 0 ||
-      (key === "flip") !== (amount === undefined)
-    ) {
+    if (key === undefined || key in result || words.length !== (key === "flip" ? 1 : 2)) {
       throw new InputError(`augment "${text}": can't read "${part}": ${EXPECTED}.`);
     }
     if (key === "flip") result.flip = true;

@@ -154,7 +154,8 @@ export function compileStep(model: Model, options: StepOptions): Step {
   for (const name of RESULTS) b.release(name);
   const modelOutput = seen.get(output) ?? output;
   const ownLoss = b.op("SoftmaxCrossEntropy", [modelOutput, labels.name], {}, "cross_entropy");
-  const partners = options.mixup === true ? { name: b.input("partners", "int64", [batch]), dims: [batch] } : undefined;
+  const partners =
+    options.mixup === true ? { name: b.input("partners", "int64", [batch]), dims: [batch] } : undefined;
   const crossEntropy = partners === undefined ? ownLoss : mixedLoss(b, ownLoss, modelOutput, partners.name);
   if (partners !== undefined) scalarNames.push(SHARE);
   const total = options.entropy > 0 ? addEntropy(b, crossEntropy, layers, options.entropy) : crossEntropy;

@@ -9,7 +9,14 @@ import type { Checkpoint } from "../../src/train/types.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 const AUGMENT = { crop: 1, flip: true, cutout: 2, mixup: 0.4 };
-const OPTIONS = { model: tinyModel(), data: tinyData(), epochs: 3, batch: 16, augment: AUGMENT };
+const PLAIN = { model: tinyModel(), data: tinyData(), epochs: 3, batch: 16 };
+const OPTIONS = { ...PLAIN, augment: AUGMENT };
+
+function present(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const found = tensors.get(name);
+  if (found === undefined) throw new Error(`no tensor ${name}`);
+  return found;
+}
 
 test("mix-up weighs the losses of both labels", () => {
   const sgd = optimizerOf({ kind: "sgd", lr: 1 });
@@ -33,13 +40,13 @@ test("mix-up weighs the losses of both labels", () => {
       ["partners", tensorFrom("int64", [2], partners)],
       [SHARE, tensorFrom("float32", [], [share])],
     ]);
-    for (const { name } of step.tensors) inputs.set(name, model.graph.initializers.get(name) as Tensor);
+    for (const { name } of step.tensors) inputs.set(name, present(model.graph.initializers, name));
     for (const name of step.scalars) if (!inputs.has(name)) inputs.set(name, tensorFrom("float32", [], [1]));
     const wanted = new Set(step.model.graph.inputs.map(({ name }) => name));
     return evaluateGraph(step.model.graph, new Map([...inputs].filter(([name]) => wanted.has(name))));
   };
   const value = (found: ReadonlyMap<string, Tensor>, name: string): number =>
-    Number((found.get(name) as Tensor).array()[0]);
+    Number(present(found, name).array()[0]);
   const [own, other] = [results(false, [0, 1]), results(false, [2, 2])];
   const mixed = results(true, [0, 1], [2, 2], 0.7);
   for (const name of ["loss", "fc.bias/new"]) {
@@ -65,8 +72,7 @@ test("augmented runs repeat byte for byte, and so do those that were stopped", a
 
 test("the data set's own augmentation is the default, and wrong amounts are refused", async () => {
   const data = { ...tinyData(), augmentation: AUGMENT };
-  const { augment: _, ...options } = OPTIONS;
-  const [asked, own] = [await train(OPTIONS), await train({ ...options, data })];
+  const [asked, own] = [await train(OPTIONS), await train({ ...PLAIN, data })];
   expect(Buffer.compare(encodeModelBytes(own.model), encodeModelBytes(asked.model))).toBe(0);
   await expect(train({ ...OPTIONS, augment: { crop: 0.5 } })).rejects.toThrow('augment "crop:0.5"');
 });
