@@ -41,6 +41,13 @@ export type { Draws } from "./lower/sampler.js";
 // Pruning: what to keep
 export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";
 export { prunableLayers } from "./prune/layers.js";
+export {
+  type MapCarrier,
+  type MapGroup,
+  type MapGroupLayer,
+  mapGroups,
+} from "./prune/structure/map-groups.js";
+export { removeDeadChannels } from "./prune/structure/remove.js";
 export { countPerGroup } from "./prune/groups.js";
 export { topKMask } from "./prune/topk.js";
 export type { Amount, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./prune/types.js";
