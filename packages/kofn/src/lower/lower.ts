@@ -10,6 +10,7 @@ import { emptyGraph, type Graph, type Node } from "../onnx/model.js";
 import { isKofnOp, type KofnOp } from "../onnx/ops.js";
 import { lowerMish, lowerSoftplus } from "./activations.js";
 import { lowerBatchNorm, lowerBatchNormGrad } from "./batch-norm.js";
+import { BlockedLowering } from "./blocked/lower.js";
 import { lowerConvGradInput, lowerConvGradWeight } from "./convolution.js";
 import { lowerSoftmaxCrossEntropy, lowerSoftmaxCrossEntropyGrad } from "./loss.js";
 import { lowerAveragePoolGrad, lowerMaxPoolGrad } from "./pooling.js";
@@ -44,6 +45,11 @@ export interface LowerOptions {
    * the host's memory: then the inputs of noise give way to those of the draws (see `hostDraws`). Default "graph".
    */
   readonly draws?: "graph" | "host";
+  /**
+   * Compute convolutions and what lies between them in onnxruntime's blocked layout, with so many channels in a block: see
+   * `blockOf` of the engine. Default: in the plain layout, which every provider knows.
+   */
+  readonly block?: number | undefined;
 }
 
 /**
@@ -52,7 +58,7 @@ export interface LowerOptions {
  * @example
  * lower(b.graph).nodes.every((node) => node.domain === ""); // true
  */
-export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Graph {
+export function lower(graph: Graph, { draws = "graph", block }: LowerOptions = {}): Graph {
   const drawsOf = draws === "host" ? drawOnHost : drawInGraph;
   const noise = new Set(
     draws === "host" ? graph.nodes.filter(({ op }) => op === "KofN").map(({ inputs }) => inputs[1]) : [],
@@ -62,7 +68,9 @@ export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Gra
   lowered.initializers = new Map(graph.initializers);
   const b = new Builder(lowered);
   for (const node of graph.nodes) b.reserve(node.outputs);
+  const blocked = block === undefined ? undefined : new BlockedLowering(b, block);
   for (const node of graph.nodes) {
+    if (blocked?.lower(node) === true) continue;
     const lowering = loweringOf(node);
     if (lowering === undefined) {
       b.push({ ...node });
@@ -77,6 +85,7 @@ export function lower(graph: Graph, { draws = "graph" }: LowerOptions = {}): Gra
       );
     }
   }
+  blocked?.finish(graph.outputs.map(({ name }) => name));
   for (const { name } of graph.outputs) b.output(name);
   return lowered;
 }

@@ -3,10 +3,11 @@
 import { type Graph, IR_VERSION, type Model, OPSET } from "../onnx/model.js";
 import { simplify } from "../onnx/passes.js";
 import { VERSION } from "../version.js";
+import { BLOCKED_DOMAIN } from "./blocked/layouts.js";
 import { lower, type LowerOptions } from "./lower.js";
 
 /**
- * The model of a graph: lowered to standard operators and simplified, without the types of inner values. The given
+ * The model of a graph: lowered and simplified, without the types of inner values. The given
  * graph is not changed.
  *
  * @throws KofnError if the graph has an operator of the domain "kofn" that is none of kofn's dialect.
@@ -23,7 +24,12 @@ export function modelOf(graph: Graph, options: LowerOptions = {}): Model {
     irVersion: IR_VERSION,
     producerName: "kofn",
     producerVersion: VERSION,
-    opsets: new Map([["", OPSET]]),
+    opsets: new Map([
+      ["", OPSET],
+      ...(lowered.nodes.some(({ domain }) => domain === BLOCKED_DOMAIN)
+        ? [[BLOCKED_DOMAIN, 1] as const]
+        : []),
+    ]),
     graph: lowered,
     metadata: new Map(),
   };

@@ -129,6 +129,26 @@ export class Builder {
     this.graph.nodes.push(node);
   }
 
+  /**
+   * Appends a node of one of onnxruntime's own domains, or of an operator that kofn has no rules for, and returns its
+   * output's name.
+   *
+   * @param type of the output, which can't be inferred.
+   */
+  foreign(
+    domain: string,
+    op: string,
+    inputs: readonly string[],
+    attributes: Attributes,
+    type: ValueType,
+    name = `${inputs[0]}/${op}`,
+  ): string {
+    const unique = this.unique(name);
+    this.graph.nodes.push(newNode(op, domain, [...inputs], [unique], attributes));
+    this.#types.set(unique, type);
+    return unique;
+  }
+
   type(value: string): ValueType {
     const type = this.#types.get(value);
     if (type === undefined) throw new KofnError(`the type of value "${value}" is not known`);

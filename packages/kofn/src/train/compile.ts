@@ -65,6 +65,8 @@ export interface StepOptions {
   readonly batchNorm?: BatchNormMode;
   /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
   readonly mixup?: boolean;
+  /** Channels in a block, if the engine that is to run the step computes convolutions in blocks: see `blockOf`. */
+  readonly block?: number | undefined;
 }
 
 /** The name of the mask logits of a weight among the step's tensors. */
@@ -204,7 +206,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
 
   const draws = layers.map(({ weight }) => hostDraws(logitsName(weight)));
   return {
-    model: modelOf(b.graph, { draws: "host" }),
+    model: modelOf(b.graph, { draws: "host", block: options.block }),
     images,
     labels,
     ...(partners === undefined ? {} : { partners }),

@@ -6,6 +6,7 @@ import { BatchFiller, epochOrder, stepsPerEpoch } from "../data/batches.js";
 import { BatchLoader } from "../data/loader.js";
 import { type Normalization, normalizationFor } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
+import { blockOf } from "../engine/block.js";
 import { Engine, type Session, type Value } from "../engine/session.js";
 import { InputError, KofnError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
@@ -119,6 +120,7 @@ export class Trainer {
   readonly state: State;
   readonly engine: Engine;
 
+  readonly #block: number | undefined;
   readonly #model: Model;
   readonly #batches: BatchLoader;
   readonly #count: number;
@@ -144,8 +146,10 @@ export class Trainer {
     count: number,
     layers: readonly PrunedLayer[],
     settings: Settings,
+    block: number | undefined,
   ) {
     this.engine = engine;
+    this.#block = block;
     this.settings = settings;
     this.layers = layers;
     this.#model = model;
@@ -193,7 +197,7 @@ export class Trainer {
         `a batch of ${settings.batch} is more than the ${count} training samples; choose a smaller batch`,
       );
     }
-    return new Trainer(engine, model, data, count, layers, settings);
+    return new Trainer(engine, model, data, count, layers, settings, await blockOf(engine));
   }
 
   /** Steps of the whole run. */
@@ -321,6 +325,7 @@ export class Trainer {
       entropy: this.settings.sampler.entropy,
       batchNorm: this.settings.batchNorm,
       mixup: this.settings.augment.mixup !== undefined,
+      block: this.#block,
     });
   }
 

@@ -5,13 +5,13 @@ import type { HostType } from "../../src/onnx/dtype.js";
 import { type Graph, IR_VERSION, type Model, OPSET } from "../../src/onnx/model.js";
 import { type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
 
-/** A graph of standard operators as a model. */
+/** A lowered graph as a model. */
 export function modelOf(graph: Graph): Model {
   return {
     irVersion: IR_VERSION,
     producerName: "test",
     producerVersion: "",
-    opsets: new Map([["", OPSET]]),
+    opsets: new Map(graph.nodes.map(({ domain }) => [domain, domain === "" ? OPSET : 1])),
     graph,
     metadata: new Map(),
   };

@@ -1,0 +1,184 @@
+/** Convolutions and their gradients on tensors in the blocked layout. */
+
+import { getInts, int, ints, type Node } from "../../onnx/model.js";
+import { sizeOf } from "../../onnx/tensor.js";
+import { windowsOf } from "../windows.js";
+import type { Layouts } from "./layouts.js";
+
+/** A convolution's window without its group: what the blocked operators are given. */
+interface Geometry {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  readonly begins: readonly number[];
+  readonly ends: readonly number[];
+}
+
+/** Conv (X, W, bias) -> Y. Fewer channels than a block are read from the plain layout, other numbers must fill blocks. */
+export function blockedConv(layouts: Layouts, node: Node): boolean {
+  const { b, block } = layouts;
+  const [x, w, ...bias] = node.inputs;
+  const [outputs, perGroup, ...kernel] = b.shape(w);
+  const [batch, channels, ...input] = layouts.shape(x);
+  const few = channels < block;
+  if (kernel.length !== 2 || perGroup !== channels || outputs % block !== 0) return false;
+  if (!few && !layouts.fits(x)) return false;
+  const [out] = node.outputs;
+  const output = layouts.inferred(node).slice(2);
+  const windows = windowsOf(node, input, output, kernel);
+  if (few) layouts.plain(x);
+  const source = few ? x : layouts.blocked(x);
+  const filters = few ? arrangeFew(layouts, w) : arrange(layouts, w, "forward");
+  const y = convolve(
+    layouts,
+    [source, filters, ...bias],
+    windows,
+    [batch, outputs, ...output],
+    `${out}/blocked`,
+  );
+  layouts.define(out, y);
+  return true;
+}
+
+/**
+ * ConvGradInput (dY, W) -> dX: the correlation of dY, with zeros between its elements where the convolution has strides,
+ * with the filters turned round and with their channels exchanged.
+ */
+export function blockedConvGradInput(layouts: Layouts, node: Node): boolean {
+  const { b, block } = layouts;
+  const [dY, w] = node.inputs;
+  const [outputs, channels, ...kernel] = b.shape(w);
+  const shape = getInts(node, "input_shape", []);
+  const input = shape.slice(2);
+  const [batch, dYChannels, ...output] = layouts.shape(dY);
+  if (kernel.length !== 2 || shape[1] !== channels || dYChannels !== outputs) return false;
+  if (channels % block !== 0 || !layouts.fits(dY)) return false;
+  const { strides, dilations, begins } = windowsOf(node, input, output, kernel);
+  const spread = output.map((size, i) => size * strides[i]);
+  const before = kernel.map((k, i) => (k - 1) * dilations[i] - begins[i]);
+  const after = kernel.map((k, i) => input[i] - spread[i] + (k - 1) * dilations[i] - before[i]);
+  if ([...before, ...after].some((pad) => pad < 0)) return false;
+  const [out] = node.outputs;
+  const filters = arrange(layouts, w, "backward");
+  const ones = kernel.map(() => 1);
+  const geometry = { kernel, strides: ones, dilations, begins: before, ends: after };
+  const source = layouts.blocked(dY);
+  const name = `${out}/blocked`;
+  const isPointwise = kernel.every((k) => k === 1) && [...before, ...after].every((pad) => pad === 0);
+  if (isPointwise) {
+    const small = convolve(layouts, [source, filters], geometry, [batch, channels, ...output], name);
+    layouts.define(out, insertZeros(layouts, small, strides));
+  } else {
+    const large = insertZeros(layouts, source, strides);
+    layouts.define(out, convolve(layouts, [large, filters], geometry, [batch, channels, ...input], name));
+  }
+  return true;
+}
+
+/**
+ * ConvGradWeight (dY, X) -> dW as a convolution over the images: X with batch and channels exchanged, blocked over the
+ * batch, is what is read, dY is the filter, and strides and dilations change places.
+ */
+export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
+  const { b, block } = layouts;
+  const [dY, x] = node.inputs;
+  const [batch, channels, ...input] = layouts.shape(x);
+  const [, outputs, ...output] = layouts.shape(dY);
+  const kernel = getInts(node, "kernel_shape", []);
+  if (kernel.length !== 2 || batch % block !== 0 || !layouts.fits(dY)) return false;
+  const { strides, dilations, begins, group } = windowsOf(node, input, output, kernel);
+  // With a window of one element every filter value would be read for one product alone.
+  if (group !== 1 || kernel.every((k) => k === 1)) return false;
+  const [out] = node.outputs;
+  // [N, C, H, W] -> [C, N, H, W], with pads of its own: the operator is slow where a window leaves its input.
+  layouts.plain(x);
+  const exchanged = b.transpose(x, [1, 0, 2, 3]);
+  const images = layouts.op("ReorderInput", [exchanged], {}, [channels, batch, ...input]);
+  const reach = kernel.map((k, i) => (output[i] - 1) * strides[i] + (k - 1) * dilations[i] + 1);
+  const ends = reach.map((size, i) => Math.max(size - input[i] - begins[i], 0));
+  const padded = pad(layouts, images, begins, ends);
+  const blocks = [batch / block, block, outputs / block, sizeOf(output), block];
+  const filters = b.transpose(b.reshape(layouts.blocked(dY), blocks), [2, 0, 3, 1, 4]);
+  const reached = reach.map(
+    (size, i) => kernel[i] + Math.floor((input[i] + begins[i] + ends[i] - size) / dilations[i]),
+  );
+  const zeros = kernel.map(() => 0);
+  const grad = convolve(
+    layouts,
+    [padded, b.reshape(filters, [outputs, batch, ...output])],
+    { kernel: output, strides: dilations, dilations: strides, begins: zeros, ends: zeros },
+    [channels, outputs, ...reached],
+  );
+  let blocked = b.reshape(grad, [channels, outputs / block, ...reached, block]);
+  if (reached.some((size, i) => size > kernel[i])) {
+    blocked = b.op("Slice", [blocked, b.vector(zeros), b.vector(kernel), b.vector([2, 3])]);
+  }
+  const unblocked = b.transpose(blocked, [1, 4, 0, 2, 3]);
+  b.release(out);
+  b.reshape(unblocked, [outputs, channels, ...kernel], out);
+  return true;
+}
+
+function convolve(
+  layouts: Layouts,
+  inputs: readonly string[],
+  { kernel, strides, dilations, begins, ends }: Geometry,
+  shape: readonly number[],
+  name?: string,
+): string {
+  const attributes = {
+    kernel_shape: ints(kernel),
+    strides: ints(strides),
+    dilations: ints(dilations),
+    pads: ints([...begins, ...ends]),
+  };
+  return layouts.op("Conv", inputs, attributes, shape, name);
+}
+
+/** Zeros around a blocked tensor: a convolution of each channel with the one-element window 1, and pads. */
+function pad(layouts: Layouts, x: string, begins: readonly number[], ends: readonly number[]): string {
+  if ([...begins, ...ends].every((size) => size === 0)) return x;
+  const { b } = layouts;
+  const [count, channels, ...size] = b.shape(x);
+  const ones = b.fill(1, "float32", [channels, 1, 1, 1], "ones");
+  return layouts.op(
+    "Conv",
+    [x, ones],
+    { kernel_shape: ints([1, 1]), group: int(channels), pads: ints([...begins, ...ends]) },
+    [count, channels, ...size.map((dim, i) => dim + begins[i] + ends[i])],
+  );
+}
+
+/** [N, C, H, W] -> [N, C, H * strides[0], W * strides[1]], with zeros after each row and column. */
+function insertZeros(layouts: Layouts, x: string, strides: readonly number[]): string {
+  const { b, block } = layouts;
+  if (strides.every((stride) => stride === 1)) return x;
+  const [batch, channels, height, width] = b.shape(x);
+  const rows = b.reshape(x, [(batch * channels * height) / block, 1, width, block]);
+  const pads = [0, 0, 0, 0, 0, strides[0] - 1, 0, block * (strides[1] - 1)];
+  const padded = b.op("Pad", [rows, b.vector(pads)]);
+  return b.reshape(padded, [batch, channels, height * strides[0], width * strides[1]]);
+}
+
+/** Filters [O, C, Kh, Kw] in memory as [O / block, C / block, Kh, Kw, block of C, block of O]; backward with O and C exchanged. */
+function arrange({ b, block }: Layouts, w: string, direction: "forward" | "backward"): string {
+  const [outputs, channels, ...kernel] = b.shape(w);
+  const blocks = [outputs / block, block, channels / block, block, ...kernel];
+  if (direction === "forward") {
+    const arranged = b.transpose(b.reshape(w, blocks), [0, 2, 4, 5, 3, 1]);
+    return b.reshape(arranged, [outputs, channels, ...kernel]);
+  }
+  const last = b.vector([-1, -1]);
+  const turned = kernel.every((k) => k === 1)
+    ? w
+    : b.op("Slice", [w, last, b.vector([-(2 ** 31), -(2 ** 31)]), b.vector([2, 3]), last]);
+  const arranged = b.transpose(b.reshape(turned, blocks), [2, 0, 4, 5, 1, 3]);
+  return b.reshape(arranged, [channels, outputs, ...kernel]);
+}
+
+/** Filters of fewer channels than a block: in memory [O / block, C, Kh, Kw, block of O]. */
+function arrangeFew({ b, block }: Layouts, w: string): string {
+  const [outputs, ...rest] = b.shape(w);
+  const arranged = b.transpose(b.reshape(w, [outputs / block, block, ...rest]), [0, 2, 3, 4, 1]);
+  return b.reshape(arranged, [outputs, ...rest]);
+}
