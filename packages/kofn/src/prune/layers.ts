@@ -2,15 +2,16 @@
 
 import { getInt, type Graph, type Node } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
+import { layerName } from "./layer-name.js";
 import type { PrunableLayer } from "./types.js";
 
 /**
  * The prunable layers, in the order in which their weights are first used.
  *
  * A layer is a Conv, a Gemm or a MatMul whose second input is an initializer: [out, in, ...kernel] for Conv and Gemm
- * with transB = 1, [in, out] (`transposed`) for the others. It has the node's name, or its weight's without
- * the ending ".weight" or "_weight"; a name that is already taken gets "_2", "_3", ... A MatMul's bias is the initializer
- * that an Add puts on its result. A weight that several nodes use is one layer.
+ * with transB = 1, [in, out] (`transposed`) for the others. It is called after its node or its weight ({@link layerName});
+ * a name that is already taken gets "_2", "_3", ... A MatMul's bias is the initializer that an Add puts on its result. A
+ * weight that several nodes use is one layer.
  *
  * @example
  * prunableLayers(lenet300.graph).map((layer) => layer.name); // ["fc1", "fc2", "fc3"]
@@ -21,7 +22,7 @@ export function prunableLayers(graph: Graph): PrunableLayer[] {
   for (const node of graph.nodes) {
     const weight = weightOf(graph, node);
     if (weight === undefined || found.has(weight.name)) continue;
-    const name = unused(node.name === "" ? weight.name.replace(/(?<=.)[._]weight$/, "") : node.name, taken);
+    const name = unused(layerName(node.name, weight.name), taken);
     taken.add(name);
     const { dims } = weight.tensor;
     const transposed = node.op === "MatMul" || (node.op === "Gemm" && getInt(node, "transB", 0) === 0);

@@ -255,7 +255,7 @@ function formatPercent(share: number): string {
  *
  * @param layers all prunable layers of the model, the last one being the classifier.
  * @param keep applies to the single weights of all layers but the last; entries of `spec` win over it.
- * @throws InputError if a pattern matches no layer, or a rule can't be applied to a layer that it is for.
+ * @throws InputError if a pattern matches no layer (nor module), or a rule can't be applied to a layer that it is for.
  * @example
  * resolvePrune(prunableLayers(model.graph), { fc1: weights({ k: 40 }) }); // [{ name: "fc1", groups: 300, n: 784, k: 40, ... }]
  */
@@ -280,7 +280,7 @@ export function resolvePrune(
   for (const [pattern, rule] of entriesOf(spec)) {
     const where = `prune spec "${pattern}=${formatRule(rule)}"`;
     if (rule !== "none") checkRule(rule, where);
-    const matched = layers.filter((layer) => matches(pattern, layer.name));
+    const matched = layersNamed(pattern, layers);
     if (matched.length === 0)
       throw new InputError(`${where}: no layer matches "${pattern}". ${listed(layers)}`);
     for (const layer of matched) chosen.set(layer.name, { rule, where });
@@ -292,6 +292,19 @@ export function resolvePrune(
     pruned.push(resolveLayer(layer, choice.rule, choice.where, layer === layers.at(-1)));
   }
   return pruned;
+}
+
+/**
+ * The layers that a pattern means: those whose names match the glob. Where a plain name names none of them, it may be that of a
+ * module, which means all layers in it ("layer1" means layer1.0.conv1), or of modules and layers that are numbered
+ * ("layer" means layer1.0.conv1 and layer2.0.conv1, "fc" means fc1 and fc2).
+ */
+function layersNamed(pattern: string, layers: readonly PrunableLayer[]): readonly PrunableLayer[] {
+  const matched = layers.filter(({ name }) => matches(pattern, name));
+  if (matched.length > 0 || pattern === "" || /[*?]/.test(pattern)) return matched;
+  const inside = layers.filter(({ name }) => name.startsWith(`${pattern}.`));
+  if (inside.length > 0 || /\d$/.test(pattern)) return inside;
+  return layers.filter(({ name }) => name.startsWith(pattern) && /^\d+(\.|$)/.test(name.slice(pattern.length)));
 }
 
 /** The entries of a spec, in the order in which they apply. */

@@ -345,9 +345,24 @@ describe("resolvePrune", () => {
     expect(matching("*.conv?")).toEqual(names.slice(0, 3));
     expect(matching("*0*")).toEqual([names[0], names[2]]);
     expect(matching("fc**")).toEqual(["fc"]);
-    expect(complaint(() => matching("layer3"))).toContain("no layer matches");
     expect(complaint(() => matching("layer3?0?conv"))).toContain("no layer matches");
     expect(complaint(() => matching("fc?"))).toContain("no layer matches");
+  });
+
+  test("a plain name may be that of a module, or of numbered ones", () => {
+    const names = ["layer1.0.conv1", "layer1.1.conv1", "layer2.0.conv1", "layer10.0.conv1", "layerx", "fc"];
+    const layers = [...names, "head.1", "head.2"].map((name) => layer(name, [4, 4]));
+    const matching = (pattern: string): string[] =>
+      resolvePrune(layers, { [pattern]: weights({ k: 1 }) }).map((l) => l.name);
+    expect(matching("layer1")).toEqual(names.slice(0, 2));
+    expect(matching("layer1.1")).toEqual(["layer1.1.conv1"]);
+    expect(matching("layer")).toEqual(names.slice(0, 4));
+    expect(matching("fc")).toEqual(["fc"]);
+    expect(matching("head")).toEqual(["head.1", "head.2"]);
+    expect(matching("layer1.0.conv")).toEqual(["layer1.0.conv1"]);
+    for (const pattern of ["lay", "layer3", "layer10.1", "head.", "f", "layer1.", "*.conv", "layer1?0"]) {
+      expect(complaint(() => matching(pattern))).toContain("no layer matches");
+    }
   });
 
   test("globs agree with regular expressions", () => {
@@ -356,7 +371,8 @@ describe("resolvePrune", () => {
     fc.assert(
       fc.property(name, glob, (name, glob) => {
         const expression = glob.replaceAll(".", "\\.").replaceAll("?", ".").replaceAll("*", ".*");
-        const expected = new RegExp(`^${expression}$`).test(name);
+        const isModule = !/[*?]/.test(glob) && name.startsWith(`${glob}.`);
+        const expected = isModule || new RegExp(`^${expression}$`).test(name);
         const layers = [layer(name, [4, 4]), layer("last layer", [4, 4])];
         let matched = false;
         try {

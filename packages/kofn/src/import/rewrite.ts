@@ -1,0 +1,244 @@
+/** Rewrites a graph node by node, in order: newest operators, constants and shapes folded, paddings written out. */
+
+import { InputError } from "../errors.js";
+import { isHostType } from "../onnx/dtype.js";
+import { evaluateNode } from "../onnx/evaluate.js";
+import { inferNode } from "../onnx/infer.js";
+import { constantOf } from "../onnx/infer/reshape.js";
+import { kernelShape, transposedWindow, windowOf } from "../onnx/infer/window.js";
+import { type Dim, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";
+import { isKnown } from "../onnx/ops.js";
+import { sizeOf, type Tensor, tensorFrom } from "../onnx/tensor.js";
+import { without, withAttribute } from "./node.js";
+import { constantReshape } from "./reshape.js";
+import { numbersOf, type Sizes, sizesOfNode, sizesOfTensor } from "./sizes.js";
+import { upgrade, type UpgradeContext } from "./upgrade.js";
+
+/** Constants may be folded to this many elements; to more only where they don't grow. */
+const FOLD_LIMIT = 1 << 12;
+
+/** A rewritten graph, and the types of all its values. */
+export interface Rewritten {
+  readonly graph: Graph;
+  readonly types: ReadonlyMap<string, ValueType>;
+}
+
+/**
+ * @param graph at operator set `opset`; it is not changed.
+ * @param opened the batch that the graph was written for, where its inputs now have an open one.
+ * @throws InputError naming a node that has no meaning, or shapes that do not fit.
+ */
+export function rewrite(graph: Graph, opset: number, opened?: number): Rewritten {
+  const rewriter = new Rewriter(graph, opened);
+  for (const node of graph.nodes) rewriter.add(node, opset);
+  const { nodes, initializers, types } = rewriter;
+  return { graph: { ...graph, nodes, initializers }, types };
+}
+
+class Rewriter implements UpgradeContext {
+  readonly nodes: Node[] = [];
+  readonly initializers: Map<string, Tensor>;
+  readonly types = new Map<string, ValueType>();
+  readonly #declared: ReadonlyMap<string, ValueType>;
+  readonly #opened: number | undefined;
+  readonly #outputs: ReadonlySet<string>;
+  readonly #taken: Set<string>;
+  readonly #used: ReadonlySet<string>;
+  /** What a value is now called. */
+  readonly #aliases = new Map<string, string>();
+  /** Values that are computed from shapes, as far as they are known. */
+  readonly #sizes = new Map<string, Sizes>();
+
+  constructor(graph: Graph, opened: number | undefined) {
+    this.#opened = opened;
+    this.#declared = opened === undefined ? declaredTypes(graph) : new Map();
+    this.#outputs = new Set(graph.outputs.map(({ name }) => name));
+    this.#used = new Set([...graph.nodes.flatMap(({ inputs }) => inputs), ...this.#outputs]);
+    this.#taken = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
+    this.initializers = new Map(graph.initializers);
+    for (const { name, type } of graph.inputs) {
+      if (type === undefined) {
+        throw new InputError(`graph input "${name}" has no tensor type; kofn takes tensors only`);
+      }
+      this.#taken.add(name);
+      this.types.set(name, type);
+    }
+    for (const [name, value] of graph.initializers) {
+      this.#taken.add(name);
+      this.types.set(name, { dtype: value.dtype, shape: value.dims });
+    }
+  }
+
+  typeOf(value: string): ValueType | undefined {
+    return this.types.get(value);
+  }
+
+  constant(name: string, value: Tensor): string {
+    const unique = this.unique(name);
+    this.#store(unique, value);
+    return unique;
+  }
+
+  unique(name: string): string {
+    let unique = name;
+    for (let i = 2; this.#taken.has(unique); i++) unique = `${name}_${i}`;
+    this.#taken.add(unique);
+    return unique;
+  }
+
+  /** Appends what a node of operator set `opset` computes. */
+  add(node: Node, opset: number): void {
+    const inputs = node.inputs.map((name) => this.#aliases.get(name) ?? name);
+    for (const each of upgrade(this.#withoutUnusedMask({ ...node, inputs }), opset, this)) this.#addNewest(each);
+  }
+
+  #addNewest(node: Node): void {
+    if (this.#passesThrough(node)) {
+      this.#alias(node.outputs[0], node.inputs[0]);
+      return;
+    }
+    const simplified = this.#simplified(node);
+    const types = inferNode(
+      simplified,
+      simplified.inputs.map((name) => this.#inputType(simplified, name)),
+      simplified.inputs.map((name) => this.#constantOf(name)),
+    );
+    if (this.#folds(simplified, types)) return;
+    simplified.outputs.forEach((name, i) => {
+      if (name !== "") this.types.set(name, refined(types[i], this.#declared.get(name)));
+    });
+    this.nodes.push(this.#padded(simplified));
+  }
+
+  /** Dropout's mask, where nothing uses it, is not asked for. */
+  #withoutUnusedMask(node: Node): Node {
+    if (node.op !== "Dropout" || node.outputs.length < 2 || this.#used.has(node.outputs[1])) return node;
+    return { ...node, outputs: node.outputs.slice(0, 1) };
+  }
+
+  /** Whether a node hands on its first input: an Identity, a Dropout at inference. */
+  #passesThrough({ op, inputs, outputs }: Node): boolean {
+    if (op !== "Identity" && op !== "Dropout") return false;
+    return outputs.length === 1 && inputs[0] !== "" && !this.#outputs.has(outputs[0]);
+  }
+
+  /** Exporters store equal parameters once; an Identity of a stored tensor is a parameter of its own again. */
+  #alias(output: string, input: string): void {
+    const value = this.initializers.get(input);
+    if (value === undefined) this.#aliases.set(output, input);
+    else this.#store(output, value);
+  }
+
+  #simplified(node: Node): Node {
+    if (node.op !== "Reshape") return node;
+    const [data, target] = node.inputs;
+    const sizes = this.#sizesOf(target);
+    const vector = (dims: readonly number[]): string => {
+      const same = this.initializers.get(target)?.numbers();
+      const isSame = same?.length === dims.length && dims.every((dim, i) => dim === same[i]);
+      return isSame
+        ? target
+        : this.constant(`${node.outputs[0]}/shape`, tensorFrom("int64", [dims.length], dims));
+    };
+    const shape = this.types.get(data)?.shape;
+    return (sizes && constantReshape(node, shape, sizes, this.#opened, vector)) ?? node;
+  }
+
+  /** Computes the node's outputs now if they are known. */
+  #folds(node: Node, types: readonly ValueType[]): boolean {
+    if (node.outputs.some((output) => this.#outputs.has(output))) return false;
+    const [output] = node.outputs;
+    const inputs = node.inputs.map((name) => this.#sizesOf(name));
+    const sizes = sizesOfNode(node, inputs, this.types.get(node.inputs.at(0) ?? "")?.shape);
+    const [{ dtype }] = types;
+    if (sizes !== undefined && (dtype === "int64" || dtype === "int32")) {
+      const numbers = numbersOf(sizes);
+      if (numbers !== undefined) {
+        this.#store(output, tensorFrom(dtype, sizes.scalar ? [] : [numbers.length], numbers));
+        return true;
+      }
+      this.#sizes.set(output, sizes);
+    }
+    const values = this.#constantOutputs(node, types);
+    if (values === undefined) return false;
+    node.outputs.forEach((name, i) => {
+      if (name !== "") this.#store(name, values[i]);
+    });
+    return true;
+  }
+
+  #constantOutputs(node: Node, types: readonly ValueType[]): readonly Tensor[] | undefined {
+    if (node.op === "Constant") return [constantOf(node)];
+    const inputs = node.inputs.map((name) => this.initializers.get(name));
+    const known = inputs.every((value, i) =>
+      value === undefined ? node.inputs[i] === "" : isHostType(value.dtype),
+    );
+    if (!known || !isKnown(node)) return undefined;
+    let size = 0;
+    for (const { dtype, shape } of types) {
+      const dims = shape?.filter((dim) => typeof dim === "number");
+      if (dims === undefined || dims.length !== shape?.length || !isHostType(dtype)) return undefined;
+      size += sizeOf(dims);
+    }
+    const given = inputs.reduce((sum, value) => sum + (value?.size ?? 0), 0);
+    return size <= Math.max(FOLD_LIMIT, given) ? evaluateNode(node, inputs) : undefined;
+  }
+
+  /** A window's automatic padding as numbers, where the sizes are known. */
+  #padded(node: Node): Node {
+    const mode = getString(node, "auto_pad", "NOTSET");
+    if (!node.attributes.has("auto_pad")) return node;
+    if (mode === "NOTSET") return without(node, "auto_pad");
+    const spatial = numbersIn(this.types.get(node.inputs[0])?.shape?.slice(2));
+    if (spatial === undefined) return node;
+    const kernel = node.op.startsWith("Conv")
+      ? numbersIn(this.types.get(node.inputs[1])?.shape?.slice(2))
+      : kernelShape(node);
+    if (kernel === undefined) return node;
+    const window = node.op === "ConvTranspose" ? transposedWindow : windowOf;
+    const { padsBegin, padsEnd } = window(node, spatial, kernel);
+    return withAttribute(without(node, "auto_pad", "output_shape"), "pads", ints([...padsBegin, ...padsEnd]));
+  }
+
+  #inputType(node: Node, name: string): ValueType | undefined {
+    const type = this.types.get(name);
+    if (name !== "" && type === undefined) {
+      throw new InputError(`node "${node.name}" (${node.op}): nothing before it makes its input "${name}"`);
+    }
+    return type;
+  }
+
+  #constantOf(name: string): Tensor | undefined {
+    return this.initializers.get(name);
+  }
+
+  #sizesOf(name: string): Sizes | undefined {
+    const value = this.initializers.get(name);
+    return value === undefined ? this.#sizes.get(name) : sizesOfTensor(value);
+  }
+
+  #store(name: string, value: Tensor): void {
+    this.initializers.set(name, value);
+    this.types.set(name, { dtype: value.dtype, shape: value.dims });
+  }
+}
+
+function declaredTypes(graph: Graph): Map<string, ValueType> {
+  const declared = new Map(graph.valueTypes);
+  for (const { name, type } of graph.outputs) if (type !== undefined) declared.set(name, type);
+  return declared;
+}
+
+/** What the file declares fills in what inference can't know. */
+function refined(inferred: ValueType, declared: ValueType | undefined): ValueType {
+  const shape = declared?.shape;
+  if (shape === undefined) return inferred;
+  if (inferred.shape === undefined) return { dtype: inferred.dtype, shape };
+  if (inferred.shape.length !== shape.length) return inferred;
+  return { dtype: inferred.dtype, shape: inferred.shape.map((dim, axis) => dim ?? shape[axis]) };
+}
+
+function numbersIn(dims: readonly Dim[] | undefined): readonly number[] | undefined {
+  const numbers = dims?.filter((dim) => typeof dim === "number");
+  return numbers?.length === dims?.length ? numbers : undefined;
+}
