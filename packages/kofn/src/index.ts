@@ -93,7 +93,8 @@ export {
 export { countMacs, type LayerMacs, type Macs } from "./metrics/macs.js";
 export { log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 
-// ONNX models: read, write, print, check, evaluate
+// ONNX models: read, import, write, print, check, evaluate
+export { importModel } from "./import/import.js";
 export { loadModel, saveModel } from "./onnx/file.js";
 export { decodeModel, encodeModel, encodeModelBytes } from "./onnx/codec.js";
 export type { ExternalLocation, ExternalReader } from "./onnx/codec/tensor.js";

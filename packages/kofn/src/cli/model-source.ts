@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { InputError } from "../errors.js";
+import { importModel } from "../import/import.js";
 import { ZOO } from "../models/zoo.js";
 import { loadModel } from "../onnx/file.js";
 import type { Model } from "../onnx/model.js";
@@ -12,7 +13,7 @@ export type ModelSource = (classes?: number) => Model;
 
 /**
  * @param name a name of the zoo, or the path of an .onnx file.
- * @throws InputError if it is neither, or the file is no ONNX model.
+ * @throws InputError if it is neither, or the file is no ONNX model that can be imported.
  */
 export async function modelSource(name: string, seed: number): Promise<ModelSource> {
   const [, build] = Object.entries(ZOO).find(([known]) => known === name) ?? [];
@@ -24,6 +25,6 @@ export async function modelSource(name: string, seed: number): Promise<ModelSour
       `model "${name}": no model of the zoo has this name, and there is no such file.${suggestion(name, zoo)} Models: ${zoo.join(", ")}, or the path of an .onnx file.`,
     );
   }
-  const model = await loadModel(name);
+  const model = importModel(await loadModel(name));
   return () => model;
 }

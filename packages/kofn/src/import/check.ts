@@ -33,7 +33,8 @@ export function checkImportable({ graph }: Model): void {
   const narrow = [...graph.initializers].filter(([, { dtype }]) => OTHER_FLOATS.has(dtype));
   if (narrow.length === 0) return;
   const named = narrow.slice(0, 3).map(([name, { dtype }]) => `"${name}" is ${dtype}`);
-  const more = narrow.length > named.length ? `, and ${narrow.length - named.length} more are no float32` : "";
+  const more =
+    narrow.length > named.length ? `, and ${narrow.length - named.length} more are no float32` : "";
   throw new InputError(
     `model "${graph.name}": kofn trains weights of type float32, but ${named.join(", ")}${more}; export the model in float32`,
   );

@@ -8,7 +8,8 @@ export function dropOutputIdentities(graph: Graph): void {
   const made = new Set(graph.nodes.flatMap((node) => node.outputs));
   const renamed = new Map<string, string>();
   graph.nodes = graph.nodes.filter(({ op, inputs, outputs: [output] }) => {
-    const isPlain = op === "Identity" && outputs.has(output) && made.has(inputs[0]) && !outputs.has(inputs[0]);
+    const isPlain =
+      op === "Identity" && outputs.has(output) && made.has(inputs[0]) && !outputs.has(inputs[0]);
     if (!isPlain || renamed.has(inputs[0])) return true;
     renamed.set(inputs[0], output);
     return false;

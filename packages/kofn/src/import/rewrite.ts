@@ -89,7 +89,8 @@ class Rewriter implements UpgradeContext {
   /** Appends what a node of operator set `opset` computes. */
   add(node: Node, opset: number): void {
     const inputs = node.inputs.map((name) => this.#aliases.get(name) ?? name);
-    for (const each of upgrade(this.#withoutUnusedMask({ ...node, inputs }), opset, this)) this.#addNewest(each);
+    for (const each of upgrade(this.#withoutUnusedMask({ ...node, inputs }), opset, this))
+      this.#addNewest(each);
   }
 
   #addNewest(node: Node): void {
@@ -101,7 +102,7 @@ class Rewriter implements UpgradeContext {
     const types = inferNode(
       simplified,
       simplified.inputs.map((name) => this.#inputType(simplified, name)),
-      simplified.inputs.map((name) => this.#constantOf(name)),
+      simplified.inputs.map((name) => this.constantOf(name)),
     );
     if (this.#folds(simplified, types)) return;
     simplified.outputs.forEach((name, i) => {
@@ -208,7 +209,7 @@ class Rewriter implements UpgradeContext {
     return type;
   }
 
-  #constantOf(name: string): Tensor | undefined {
+  constantOf(name: string): Tensor | undefined {
     return this.initializers.get(name);
   }
 

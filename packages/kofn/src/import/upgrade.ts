@@ -3,13 +3,15 @@
 import { fail } from "../onnx/infer/support.js";
 import { getFloat, getInt, getInts, int, type Node, type ValueType } from "../onnx/model.js";
 import type { OnnxOp } from "../onnx/ops.js";
-import { type Tensor, tensorFrom } from "../onnx/tensor.js";
+import { type Tensor, tensor, tensorFrom } from "../onnx/tensor.js";
 import { without, withAttribute, withInput } from "./node.js";
 
 /** What an upgrade sees of the graph around its node. */
 export interface UpgradeContext {
   /** The type of a value that an earlier node makes. */
   typeOf(value: string): ValueType | undefined;
+  /** The value of a constant. */
+  constantOf(value: string): Tensor | undefined;
   /** Stores a constant under a name like this one, and returns its name. */
   constant(name: string, value: Tensor): string;
   /** A name like this one that no value has. */
@@ -78,7 +80,8 @@ const kToInput: Upgrade = (node, context) => {
 
 /** `ratio` counts in training alone; a mask had the type of the data. */
 const dropoutRatio: Upgrade = (node) => {
-  if ((node.outputs.at(1) ?? "") !== "") fail(node, "its output mask changed its meaning with operator set 12");
+  if ((node.outputs.at(1) ?? "") !== "")
+    fail(node, "its output mask changed its meaning with operator set 12");
   return [without(node, "ratio")];
 };
 
@@ -88,6 +91,27 @@ const batchNormalizationMode: Upgrade = (node) => {
     fail(node, "it is in training mode; export the model in evaluation mode");
   }
   return [{ ...without(node, "spatial"), outputs: node.outputs.slice(0, 1) }];
+};
+
+/** Scale and bias had a number for each group, and have one for each channel. */
+const scalePerChannel: Upgrade = (node, context) => {
+  const channels = context.typeOf(node.inputs[0])?.shape?.[1];
+  return [
+    [1, 2].reduce((changed, index) => {
+      const perGroup = context.constantOf(node.inputs[index]);
+      if (perGroup?.dtype !== "float32" || typeof channels !== "number") {
+        fail(
+          node,
+          `its input "${node.inputs[index]}" must be a stored float32 tensor, and its channels known`,
+        );
+      }
+      const values = (perGroup as Tensor<"float32">).array();
+      const repeat = channels / perGroup.size;
+      const perChannel = Float32Array.from({ length: channels }, (_, i) => values[Math.floor(i / repeat)]);
+      const name = context.constant(node.inputs[index], tensor("float32", [channels], perChannel));
+      return withInput(changed, index, name);
+    }, node),
+  ];
 };
 
 /** The input was taken as a matrix, cut before `axis` (by default 1), and each of its rows normalised. */
@@ -104,7 +128,14 @@ const flattenedSoftmax: Upgrade = (node, context) => {
     context.unique(`${y}/${name}`),
   );
   const make = (op: OnnxOp, inputs: string[], output: string): Node => {
-    return { op, domain: "", name: output === y ? node.name : output, inputs, outputs: [output], attributes: new Map() };
+    return {
+      op,
+      domain: "",
+      name: output === y ? node.name : output,
+      inputs,
+      outputs: [output],
+      attributes: new Map(),
+    };
   };
   return [
     withAttribute(make("Flatten", [x], rows), "axis", int(axis)),
@@ -123,16 +154,21 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   Add: SAME,
   And: SAME,
   ArgMax: SAME,
+  ArgMin: SAME,
   AveragePool: SAME,
   BatchNormalization: [[14, batchNormalizationMode]],
   Cast: SAME,
+  Ceil: SAME,
+  Celu: SAME,
   Clip: [[11, inTurn(floatToInput("min", 1), floatToInput("max", 2))]],
   Concat: SAME,
   Constant: SAME,
   ConstantOfShape: SAME,
   Conv: SAME,
   ConvTranspose: SAME,
+  Cos: SAME,
   CumSum: SAME,
+  DepthToSpace: SAME,
   Div: SAME,
   Dropout: [[12, dropoutRatio]],
   Elu: SAME,
@@ -140,33 +176,45 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   Erf: SAME,
   Exp: SAME,
   Expand: SAME,
+  EyeLike: SAME,
   Flatten: SAME,
+  Floor: SAME,
   Gather: SAME,
   GatherElements: SAME,
+  GatherND: SAME,
   Gelu: SAME,
   Gemm: SAME,
   GlobalAveragePool: SAME,
+  GlobalLpPool: SAME,
   GlobalMaxPool: SAME,
   Greater: SAME,
   GreaterOrEqual: SAME,
+  GroupNormalization: [[21, scalePerChannel]],
   HardSigmoid: SAME,
   HardSwish: SAME,
   Identity: SAME,
   InstanceNormalization: SAME,
+  IsInf: SAME,
+  IsNaN: SAME,
+  LRN: SAME,
   LayerNormalization: SAME,
   LeakyRelu: SAME,
   Less: SAME,
   LessOrEqual: SAME,
   Log: SAME,
   LogSoftmax: [[13, flattenedSoftmax]],
+  LpNormalization: SAME,
   MatMul: SAME,
   Max: SAME,
   MaxPool: SAME,
+  Mean: SAME,
   Min: SAME,
   Mish: SAME,
+  Mod: SAME,
   Mul: SAME,
   Neg: SAME,
   Not: SAME,
+  OneHot: SAME,
   Or: SAME,
   PRelu: SAME,
   Pad: [[11, inTurn(intsToInput("pads", 1), floatToInput("value", 2))]],
@@ -175,6 +223,8 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   Reciprocal: SAME,
   ReduceL1: [[18, axesToInput]],
   ReduceL2: [[18, axesToInput]],
+  ReduceLogSum: [[18, axesToInput]],
+  ReduceLogSumExp: [[18, axesToInput]],
   ReduceMax: [[18, axesToInput]],
   ReduceMean: [[18, axesToInput]],
   ReduceMin: [[18, axesToInput]],
@@ -183,16 +233,19 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   ReduceSumSquare: [[18, axesToInput]],
   Relu: SAME,
   Reshape: SAME,
+  Round: SAME,
   Scatter: [[11, renamed("ScatterElements")]],
   ScatterElements: SAME,
   Selu: SAME,
   Shape: SAME,
   Sigmoid: SAME,
   Sign: SAME,
+  Sin: SAME,
   Slice: [[10, inTurn(intsToInput("starts", 1), intsToInput("ends", 2), intsToInput("axes", 3))]],
   Softmax: [[13, flattenedSoftmax]],
   Softplus: SAME,
   Softsign: SAME,
+  SpaceToDepth: SAME,
   Split: [
     [13, intsToInput("split", 1)],
     [18, countParts],
@@ -202,6 +255,8 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   Sub: SAME,
   Sum: SAME,
   Tanh: SAME,
+  ThresholdedRelu: SAME,
+  Tile: SAME,
   TopK: [[10, kToInput]],
   Transpose: SAME,
   Unsqueeze: [[13, axesToInput]],

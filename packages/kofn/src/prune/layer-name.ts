@@ -7,7 +7,8 @@ const MODULE_WEIGHT = /^(?!onnx::)(.+)[._/](?:weight|kernel)(?::\d+)?$/;
 const GENERIC = /^(?:node_)?(?:conv\w*?|gemm|matmul|linear|addmm|mm|dense)(?:[._]?\d+)*$/i;
 
 /** Last parts of a path that name the operator: "/layer1/conv1/Conv", "model/fc/MatMul". */
-const OPERATOR = /^(?:conv|conv2d|conv_?transpose|depthwise|depthwiseconv2dnative|gemm|matmul|tensordot|biasadd|linear)(?:_\d+)?$/i;
+const OPERATOR =
+  /^(?:conv|conv2d|conv_?transpose|depthwise|depthwiseconv2dnative|gemm|matmul|tensordot|biasadd|linear)(?:_\d+)?$/i;
 
 /** What exporters put before every path. */
 const ROOT = /^(?:StatefulPartitionedCall|PartitionedCall)$/;
@@ -28,7 +29,7 @@ const ROOT = /^(?:StatefulPartitionedCall|PartitionedCall)$/;
 export function layerName(node: string, weight: string): string {
   const isPath = node.includes("/");
   if (node !== "" && !isPath && !GENERIC.test(node)) return node;
-  const [, module] = MODULE_WEIGHT.exec(weight) ?? [];
+  const module = MODULE_WEIGHT.exec(weight)?.at(1);
   if (module !== undefined) return fromPath(module);
   if (isPath) return fromPath(node);
   return node === "" ? weight : node;

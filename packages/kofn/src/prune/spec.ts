@@ -303,8 +303,10 @@ function layersNamed(pattern: string, layers: readonly PrunableLayer[]): readonl
   const matched = layers.filter(({ name }) => matches(pattern, name));
   if (matched.length > 0 || pattern === "" || /[*?]/.test(pattern)) return matched;
   const inside = layers.filter(({ name }) => name.startsWith(`${pattern}.`));
-  if (inside.length > 0 || /\d$/.test(pattern)) return inside;
-  return layers.filter(({ name }) => name.startsWith(pattern) && /^\d+(\.|$)/.test(name.slice(pattern.length)));
+  if (inside.length > 0 || !/[a-z_]$/i.test(pattern)) return inside;
+  return layers.filter(
+    ({ name }) => name.startsWith(pattern) && /^\d+(\.|$)/.test(name.slice(pattern.length)),
+  );
 }
 
 /** The entries of a spec, in the order in which they apply. */

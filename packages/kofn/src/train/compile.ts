@@ -27,6 +27,8 @@ import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, masksBias } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
+import { classifierOf } from "./classifier.js";
+import { checkObstacles } from "./trainability.js";
 import type { BatchNormMode } from "./types.js";
 
 /** A tensor that a step reads under `name` and writes under `updated`. */
@@ -110,10 +112,12 @@ function isBatchNormalization({ op, domain }: Node): boolean {
  */
 export function compileStep(model: Model, options: StepOptions): Step {
   const { batch, layers, weights, logits, batchNorm = "train" } = options;
-  checkTrainable(model);
-  const { input, output, dims } = classifierInterface(model.graph);
-  const parameters = trainable(model.graph);
-  const graph = atBatch(model.graph, input, [batch, ...dims], parameters);
+  checkOpset(model);
+  const { model: view, input, output, dims } = classifierOf(model);
+  checkBatch(view.graph, batch);
+  const parameters = trainable(view.graph);
+  checkObstacles(view.graph, parameters);
+  const graph = atBatch(view.graph, input, [batch, ...dims], parameters);
   const b = new Builder(emptyGraph(`${graph.name}/step`));
   const images = { name: b.input("images", "float32", [batch, ...dims]), dims: [batch, ...dims] };
   const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
@@ -280,12 +284,21 @@ function appendBatchNorm(
 }
 
 /** Operators change their meaning from version to version, and the rules of gradients are written for one. */
-function checkTrainable({ graph, opsets }: Model): void {
+function checkOpset({ graph, opsets }: Model): void {
   const version = opsets.get("");
   if (version === OPSET) return;
   throw new InputError(
-    `model "${graph.name}": training needs version ${OPSET} of the standard operators (ai.onnx), ` +
-      `but the model has ${version ?? "none"}; export or convert it with opset_version=${OPSET}`,
+    `model "${graph.name}": a training step is compiled from version ${OPSET} of the standard operators (ai.onnx), ` +
+      `but the model has ${version ?? "none"}; bring it there with importModel`,
+  );
+}
+
+/** A graph that takes batches of one size alone can be trained with that one. */
+function checkBatch({ name, inputs: [{ type }] }: Graph, batch: number): void {
+  const fixed = type?.shape?.[0];
+  if (typeof fixed !== "number" || fixed === batch) return;
+  throw new InputError(
+    `model "${name}" takes batches of ${fixed} alone, not of ${batch}; export it with a dynamic batch, or train with a batch of ${fixed}`,
   );
 }
 
@@ -319,24 +332,4 @@ function correctCount(b: Builder, logits: string, labels: string): string {
   const best = b.op("ArgMax", [logits], { axis: int(1), keepdims: int(0) });
   const right = b.op("Cast", [b.op("Equal", [best, labels])], { to: int(DATA_TYPES.float32.code) });
   return b.sum(right, [0], false, "correct");
-}
-
-/** The image input and the logits of a classifier. */
-export function classifierInterface(graph: Graph): {
-  input: string;
-  output: string;
-  dims: readonly number[];
-} {
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
-  const shape = inputs.length === 1 ? inputs[0].type?.shape?.slice(1) : undefined;
-  if (shape?.every((dim) => typeof dim === "number") !== true || graph.outputs.length !== 1) {
-    const described = inputs.map(
-      ({ name, type }) => `${name} [${type?.shape?.map((dim) => String(dim ?? "?")).join(", ") ?? "?"}]`,
-    );
-    throw new InputError(
-      `model "${graph.name}": expected one image input with known size and one output of logits, ` +
-        `got inputs ${described.join(", ")} and ${graph.outputs.length} outputs`,
-    );
-  }
-  return { input: inputs[0].name, output: graph.outputs[0].name, dims: shape };
 }

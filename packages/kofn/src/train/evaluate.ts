@@ -7,7 +7,7 @@ import type { Dataset, Split } from "../data/types.js";
 import type { Engine } from "../engine/session.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
-import { classifierInterface } from "./compile.js";
+import { type Classifier, classifierOf } from "./classifier.js";
 import type { Evaluation } from "./types.js";
 
 /**
@@ -24,14 +24,14 @@ export async function evaluateOn(
   normalization: Normalization,
   wantedBatch = 250,
 ): Promise<Evaluation> {
-  const { input, output, dims } = checkInterface(model, dataset);
+  const { model: view, input, output, dims } = checkInterface(model, dataset);
   if (split.count === 0) {
     throw new InputError(`data set ${dataset.name}: the split to evaluate on has no images`);
   }
-  const fixed = model.graph.inputs.find(({ name }) => name === input)?.type?.shape?.[0];
+  const fixed = view.graph.inputs.find(({ name }) => name === input)?.type?.shape?.[0];
   const batch = typeof fixed === "number" ? fixed : Math.min(wantedBatch, split.count);
   const loader = new BatchLoader(split, dataset, new BatchFiller(dataset, normalization));
-  const session = await engine.session(model);
+  const session = await engine.session(view);
   try {
     const size = dims.reduce((product, dim) => product * dim, 1);
     const pixels = new Float32Array(batch * size);
@@ -70,8 +70,8 @@ function summarise(logits: Float32Array, start: number, classes: number): { best
 }
 
 /** @throws InputError if the model's input does not fit the data set's images, or its output their classes. */
-export function checkInterface(model: Model, dataset: Dataset): ReturnType<typeof classifierInterface> {
-  const found = classifierInterface(model.graph);
+export function checkInterface(model: Model, dataset: Dataset): Classifier {
+  const found = classifierOf(model);
   const declared = model.graph.outputs[0].type?.shape?.at(-1);
   if (typeof declared === "number") checkClasses(model, declared, dataset);
   const expected = [dataset.channels, dataset.height, dataset.width];

@@ -2,16 +2,18 @@
 
 import type { Split } from "../data/types.js";
 import { InputError, KofnError } from "../errors.js";
+import { importModel } from "../import/import.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
 import { maskedModel } from "../prune/apply.js";
 import { prunableLayers } from "../prune/layers.js";
 import { resolvePrune } from "../prune/spec.js";
-import { logitsName } from "./compile.js";
+import { logitsName, trainable } from "./compile.js";
 import { checkInterface, evaluateOn } from "./evaluate.js";
 import { chooseNormalization, withNormalization } from "./normalize.js";
 import { reportOf } from "./report.js";
 import { Run } from "./run.js";
+import { checkFinite } from "./trainability.js";
 import { type EpochTotals, Trainer, withDefaults } from "./trainer.js";
 import type { Checkpoint, EpochMetrics, TrainOptions } from "./types.js";
 
@@ -39,8 +41,10 @@ type Best = ReadonlyMap<string, Tensor>;
  * await run.save("runs/a");
  */
 export async function train(options: TrainOptions): Promise<Run> {
-  const { model, data, provider = "cpu" } = options;
+  const { data, provider = "cpu" } = options;
+  const model = importModel(options.model);
   checkInterface(model, data);
+  checkFinite(model.graph, trainable(model.graph));
   const { normalization } = await chooseNormalization(model, data, options);
   const prepared = {
     ...options,

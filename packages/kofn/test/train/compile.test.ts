@@ -237,12 +237,12 @@ describe("compileStep", () => {
     two.graph.inputs.push({ name: "other", type: { dtype: "float32", shape: [1] } });
     expect(() => dense(two)).toThrow(
       new InputError(
-        'model "tiny": expected one image input with known size and one output of logits, ' +
-          "got inputs input [batch, 1, 8, 8], other [1] and 1 outputs",
+        'model "tiny": expected one image input [batch, channels, height, width] of known size, ' +
+          'got 2: "input" [batch, 1, 8, 8], "other" [1]',
       ),
     );
     const open = tinyModel();
     open.graph.inputs[0].type = { dtype: "float32", shape: ["batch", 1, "height", 8] };
-    expect(() => dense(open)).toThrow(/got inputs input \[batch, 1, height, 8\] and 1 outputs/);
+    expect(() => dense(open)).toThrow(/got "input" \[batch, 1, height, 8\]; export it with fixed/);
   });
 });
