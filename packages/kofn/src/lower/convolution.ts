@@ -13,7 +13,7 @@ export function lowerConvGradInput(b: Builder, node: Node, out: string): string 
   const [dY, w] = node.inputs;
   const input = getInts(node, "input_shape", []).slice(2);
   const output = b.shape(dY).slice(2);
-  const windows = windowsOf(node, input, output, b.shape(w).slice(2));
+  const windows = windowsOf(node, input, b.shape(w).slice(2));
   const { kernel, strides, dilations, begins, ends, group } = windows;
   const pads = kernel.map((k, i) => (k - 1) * dilations[i] - Math.max(begins[i], ends[i]));
   // The correlation multiplies once per element of dX, ConvTranspose once per element of dY (and then adds up).
@@ -79,7 +79,7 @@ export function lowerConvGradWeight(b: Builder, node: Node, out: string): string
   const [batch, channels, ...input] = b.shape(x);
   const output = b.shape(dY).slice(2);
   const kernel = getInts(node, "kernel_shape", []);
-  const { strides, dilations, begins, ends, group } = windowsOf(node, input, output, kernel);
+  const { strides, dilations, begins, ends, group } = windowsOf(node, input, kernel);
   const spatial = kernel.map((_, i) => i + 2);
   const perGroup = channels / group;
   // [B, group, Cin/group, ...] -> [Cin/group, group * B, ...]

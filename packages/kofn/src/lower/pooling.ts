@@ -18,7 +18,7 @@ export function lowerMaxPoolGrad(b: Builder, node: Node, out: string): string {
   const input = b.shape(x).slice(2);
   const output = b.shape(dY).slice(2);
   const kernel = getInts(node, "kernel_shape", []);
-  const { strides, dilations } = windowsOf(node, input, output, kernel);
+  const { strides, dilations } = windowsOf(node, input, kernel);
   const tiled =
     kernel.length === 2 &&
     kernel.every((k, i) => strides[i] === k && (k === 1 || dilations[i] === 1) && output[i] * k === input[i]);
@@ -93,7 +93,7 @@ export function lowerAveragePoolGrad(b: Builder, node: Node, out: string): strin
   const [, channels, ...input] = getInts(node, "input_shape", []);
   const output = b.shape(dY).slice(2);
   const kernel = getInts(node, "kernel_shape", []);
-  const { strides, dilations, begins, ends } = windowsOf(node, input, output, kernel);
+  const { strides, dilations, begins, ends } = windowsOf(node, input, kernel);
   const includePad = getInt(node, "count_include_pad", 0) === 1;
   // How many elements each window averages: separable, one factor per dimension.
   const counts = kernel.map((k, d) =>

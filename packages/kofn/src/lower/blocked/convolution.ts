@@ -25,7 +25,7 @@ export function blockedConv(layouts: Layouts, node: Node): boolean {
   if (!few && !layouts.fits(x)) return false;
   const [out] = node.outputs;
   const output = layouts.inferred(node).slice(2);
-  const windows = windowsOf(node, input, output, kernel);
+  const windows = windowsOf(node, input, kernel);
   if (few) layouts.plain(x);
   const source = few ? x : layouts.blocked(x);
   const filters = few ? arrangeFew(layouts, w) : arrange(layouts, w, "forward");
@@ -53,7 +53,7 @@ export function blockedConvGradInput(layouts: Layouts, node: Node): boolean {
   const [batch, dYChannels, ...output] = layouts.shape(dY);
   if (kernel.length !== 2 || shape[1] !== channels || dYChannels !== outputs) return false;
   if (channels % block !== 0 || !layouts.fits(dY)) return false;
-  const { strides, dilations, begins } = windowsOf(node, input, output, kernel);
+  const { strides, dilations, begins } = windowsOf(node, input, kernel);
   const spread = output.map((size, i) => size * strides[i]);
   const before = kernel.map((k, i) => (k - 1) * dilations[i] - begins[i]);
   const after = kernel.map((k, i) => input[i] - spread[i] + (k - 1) * dilations[i] - before[i]);
@@ -86,7 +86,7 @@ export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
   const [, outputs, ...output] = layouts.shape(dY);
   const kernel = getInts(node, "kernel_shape", []);
   if (kernel.length !== 2 || batch % block !== 0 || !layouts.fits(dY)) return false;
-  const { strides, dilations, begins, group } = windowsOf(node, input, output, kernel);
+  const { strides, dilations, begins, group } = windowsOf(node, input, kernel);
   // With a window of one element every filter value would be read for one product alone.
   if (group !== 1 || kernel.every((k) => k === 1)) return false;
   const [out] = node.outputs;

@@ -15,24 +15,22 @@ interface Shape {
   readonly group: number;
 }
 
-interface Pair {
-  /** First element of an input channel, of the kernel that reads it, and of the output map that it adds to. */
-  readonly x: number;
-  readonly w: number;
-  readonly y: number;
-}
-
-/** Every (image, output map, input channel) that a convolution connects. */
-function* pairs({ batch, maps, channels, group }: Shape, { inputs, cells, outputs }: Taps): Generator<Pair> {
+/** Visits every multiplication of a convolution, with the places of its factors and of the element that it adds to. */
+function forEachProduct(
+  { batch, maps, channels, group }: Shape,
+  { inputs, cells, outputs, at }: Taps,
+  visit: (x: number, w: number, y: number) => void,
+): void {
   for (let image = 0; image < batch; image++) {
     for (let map = 0; map < maps; map++) {
       const first = Math.floor(map / (maps / group)) * channels;
       for (let channel = 0; channel < channels; channel++) {
-        yield {
-          x: (image * channels * group + first + channel) * inputs,
-          w: (map * channels + channel) * cells,
-          y: (image * maps + map) * outputs,
-        };
+        const x = (image * channels * group + first + channel) * inputs;
+        const w = (map * channels + channel) * cells;
+        let y = (image * maps + map) * outputs;
+        for (let i = 0; i < at.length; y++) {
+          for (let cell = 0; cell < cells; cell++, i++) if (at[i] >= 0) visit(x + at[i], w + cell, y);
+        }
       }
     }
   }
@@ -40,19 +38,11 @@ function* pairs({ batch, maps, channels, group }: Shape, { inputs, cells, output
 
 /** Spreads dy back through the kernels: dx[tap] += dy * w. */
 function convolveBack(dy: Tensor, w: Tensor, shape: Shape, taps: Taps): Float64Array {
-  const gradient = numbersOf(dy);
-  const weight = numbersOf(w);
+  const [gradient, weight] = [numbersOf(dy), numbersOf(w)];
   const dx = new Float64Array(shape.batch * shape.channels * shape.group * taps.inputs);
-  for (const pair of pairs(shape, taps)) {
-    let i = 0;
-    for (let output = 0; output < taps.outputs; output++) {
-      const value = gradient[pair.y + output];
-      for (let cell = 0; cell < taps.cells; cell++) {
-        const tap = taps.at[i++];
-        if (tap >= 0) dx[pair.x + tap] += value * weight[pair.w + cell];
-      }
-    }
-  }
+  forEachProduct(shape, taps, (x, w, y) => {
+    dx[x] += gradient[y] * weight[w];
+  });
   return dx;
 }
 
@@ -69,22 +59,13 @@ function conv(context: EvaluateContext): Tensor {
   const w = inputTensor(context, 1);
   const taps = tapsOf(windowOf(node, x.dims.slice(2), w.dims.slice(2)), x.dims.slice(2));
   const shape = { batch: x.dims[0], maps: w.dims[0], channels: w.dims[1], group: getInt(node, "group", 1) };
-  const input = numbersOf(x);
-  const weight = numbersOf(w);
-  const y = new Float64Array(shape.batch * shape.maps * taps.outputs);
-  for (const pair of pairs(shape, taps)) {
-    let i = 0;
-    for (let output = 0; output < taps.outputs; output++) {
-      let sum = 0;
-      for (let cell = 0; cell < taps.cells; cell++) {
-        const tap = taps.at[i++];
-        if (tap >= 0) sum += input[pair.x + tap] * weight[pair.w + cell];
-      }
-      y[pair.y + output] += sum;
-    }
-  }
-  addBias(y, inputs[2], shape.maps, taps.outputs);
-  return outputTensor(outputs[0], y);
+  const [input, weight] = [numbersOf(x), numbersOf(w)];
+  const result = new Float64Array(shape.batch * shape.maps * taps.outputs);
+  forEachProduct(shape, taps, (x, w, y) => {
+    result[y] += input[x] * weight[w];
+  });
+  addBias(result, inputs[2], shape.maps, taps.outputs);
+  return outputTensor(outputs[0], result);
 }
 
 function convTranspose(context: EvaluateContext): Tensor {
@@ -111,23 +92,15 @@ function convGradInput(context: EvaluateContext): Tensor {
 /** dw[cell] += dy * x[tap] */
 function convGradWeight(context: EvaluateContext): Tensor {
   const { node, outputs } = context;
-  const x = inputTensor(context, 1);
+  const image = inputTensor(context, 1);
   const [maps, channels, ...kernel] = outputs[0].dims;
-  const taps = tapsOf(windowOf(node, x.dims.slice(2), kernel), x.dims.slice(2));
-  const shape = { batch: x.dims[0], maps, channels, group: getInt(node, "group", 1) };
-  const gradient = numbersOf(inputTensor(context, 0));
-  const input = numbersOf(x);
+  const taps = tapsOf(windowOf(node, image.dims.slice(2), kernel), image.dims.slice(2));
+  const shape = { batch: image.dims[0], maps, channels, group: getInt(node, "group", 1) };
+  const [gradient, input] = [numbersOf(inputTensor(context, 0)), numbersOf(image)];
   const dw = new Float64Array(maps * channels * taps.cells);
-  for (const pair of pairs(shape, taps)) {
-    let i = 0;
-    for (let output = 0; output < taps.outputs; output++) {
-      const value = gradient[pair.y + output];
-      for (let cell = 0; cell < taps.cells; cell++) {
-        const tap = taps.at[i++];
-        if (tap >= 0) dw[pair.w + cell] += value * input[pair.x + tap];
-      }
-    }
-  }
+  forEachProduct(shape, taps, (x, w, y) => {
+    dw[w] += gradient[y] * input[x];
+  });
   return outputTensor(outputs[0], dw);
 }
 
