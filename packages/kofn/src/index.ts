@@ -40,6 +40,7 @@ export type { Draws } from "./lower/sampler.js";
 
 // Pruning: what to keep
 export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";
+export { planPruning, type PruneOptions, type PrunePlan } from "./prune/budget.js";
 export { prunableLayers } from "./prune/layers.js";
 export {
   type MapCarrier,
@@ -50,7 +51,17 @@ export {
 export { removeDeadChannels } from "./prune/structure/remove.js";
 export { countPerGroup } from "./prune/groups.js";
 export { topKMask } from "./prune/topk.js";
-export type { Amount, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./prune/types.js";
+export type {
+  Allocation,
+  Amount,
+  Budget,
+  BudgetResult,
+  Granularity,
+  PrunableLayer,
+  PrunedLayer,
+  PruneRule,
+  PruneSpec,
+} from "./prune/types.js";
 
 // Networks
 export type { ZooOptions } from "./models/network.js";
@@ -96,8 +107,13 @@ export { log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 // ONNX models: read, import, write, print, check, evaluate
 export { importModel } from "./import/import.js";
 export { loadModel, saveModel } from "./onnx/file.js";
-export { decodeModel, encodeModel, encodeModelBytes } from "./onnx/codec.js";
-export type { ExternalLocation, ExternalReader } from "./onnx/codec/tensor.js";
+export {
+  decodeModel,
+  encodeModel,
+  encodeModelBytes,
+  type ExternalLocation,
+  type ExternalReader,
+} from "./onnx/codec.js";
 export { decodeSafetensors, encodeSafetensors } from "./onnx/safetensors.js";
 export { printGraph } from "./onnx/print.js";
 export { topologicalSort, validate } from "./onnx/validate.js";

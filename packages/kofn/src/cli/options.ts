@@ -17,6 +17,7 @@ const NUMBERS: ReadonlySet<string> = new Set<keyof Config>([
   "seed",
   "threads",
   "limit",
+  "round",
 ]);
 
 /**

@@ -3,6 +3,7 @@
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { prunableLayers } from "../prune/layers.js";
+import type { BudgetResult } from "../prune/types.js";
 import type { Evaluation, LayerReport, Report } from "../train/types.js";
 import { bytes, percent, styled, table, whole } from "./terminal.js";
 
@@ -42,9 +43,16 @@ export function summary(report: Report, model: Model): string[] {
     "",
     `parameters  ${bytes(totals.bytesDense)} dense, ${bytes(totals.bytesPacked)} packed (limit ${bytes(totals.bytesLimit)})`,
     `MACs        ${whole(totals.macs)} dense, ${whole(totals.macsKept)} with kept weights alone`,
+    ...(report.budget === undefined ? [] : [`budget      ${budgetLine(report.budget)}`]),
     `validation  ${evaluation(result.validation)}`,
     styled("bold", `test        ${evaluation(result.test)}`),
   ];
+}
+
+/** "27,216 of 272,160 weights requested (10.00 %), 27,210 kept (10.00 %)" */
+export function budgetLine({ of, total, limit, kept, requested, achieved }: BudgetResult): string {
+  const what = of === "macs" ? "MACs" : "weights";
+  return `${whole(limit)} of ${whole(total)} ${what} requested (${percent(requested)}), ${whole(kept)} kept (${percent(achieved)})`;
 }
 
 /** "weights per kernel, share 4" */

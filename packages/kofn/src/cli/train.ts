@@ -6,8 +6,7 @@ import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { loadDataset } from "../data/registry.js";
 import { InputError } from "../errors.js";
-import { prunableLayers } from "../prune/layers.js";
-import { resolvePrune } from "../prune/spec.js";
+import { planPruning } from "../prune/budget.js";
 import { ZOO } from "../models/zoo.js";
 import type { Config } from "../train/config.js";
 import { checkInterface } from "../train/evaluate.js";
@@ -25,7 +24,7 @@ import { interruptible } from "./interrupt.js";
 import { modelSource } from "./model-source.js";
 import { checkProvider, collect, configOfOptions } from "./options.js";
 import { progressDisplay } from "./progress.js";
-import { summary } from "./summary.js";
+import { budgetLine, summary } from "./summary.js";
 import { note, print, printJson } from "./terminal.js";
 
 const EXAMPLES = `
@@ -40,6 +39,8 @@ Examples:
   kofn train lenet-5 --data mnist --prune "conv*=kernels:25%" --prune fc1=weights:32 --out runs/a
   kofn train lenet-5 --data mnist --keep 5% --prune conv1=none --seed 2
   kofn train lenet-300-100 --data mnist --prune "*=weights:2:4" --json > report.json
+  kofn train lenet-5 --data mnist --budget 20x --prune conv1=none
+  kofn train resnet-20 --data cifar10 --macs 30% --granularity kernels --round 8
   kofn train net.onnx --data mnist --prune "fc1=weights:10%,share:4"
   kofn train --config runs/a/config.json --out runs/b
   kofn train --resume --out runs/b`;
@@ -56,6 +57,14 @@ export function addTrainCommand(program: Command): void {
     .option("--data-dir <dir>", "folder with the data set's files")
     .option("--prune <spec>", "what to prune; can be given several times", collect)
     .option("--keep <amount>", "keep so many weights of every output channel, in all layers but the last")
+    .option(
+      "--budget <amount>",
+      "keep so much of all weights, such as 10x (a tenth) or 10%, each layer its part",
+    )
+    .option("--macs <share>", "the same of multiply-accumulates, such as 30%")
+    .option("--granularity <name>", "what the budget keeps: weights, kernels or maps (default: weights)")
+    .option("--allocation <name>", "which part each layer gets: erk or uniform (default: erk)")
+    .option("--round <n>", "the budget keeps multiples of n in each group, or all (default: 1)")
     .option("--epochs <n>", "passes over the training data (default: 20)")
     .option("--batch <n>", "samples per step (default: 64)")
     .option("--limit <n>", "train on the first n samples only")
@@ -119,7 +128,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   checkProvider(config.provider);
   const options = { ...optionsOf(config), threads: config.threads ?? availableParallelism() };
   const source = await modelSource(name, options.seed ?? 1);
-  resolvePrune(prunableLayers(source().graph), options.prune ?? {}, options.keep);
+  planPruning(source().graph, options);
   const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));
   const directory =
     stopped?.directory ?? (await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false }));
@@ -147,6 +156,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   note(
     `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
   );
+  const { budget } = planPruning(network.graph, options);
+  if (budget !== undefined) note(`budget: ${budgetLine(budget)}`);
   const display = progressDisplay(epochs);
   const run = await interruptible(
     (signal) =>

@@ -111,19 +111,8 @@ export class Network {
       this.#filled(`${name}.running_mean`, channels, 0),
       this.#filled(`${name}.running_var`, channels, 1),
     ];
-    this.#b.graph.nodes.push({
-      op: "BatchNormalization",
-      domain: "",
-      name,
-      inputs: [value, ...parameters],
-      outputs: [name],
-      attributes: new Map([
-        ["epsilon", float(1e-5)],
-        ["momentum", float(0.9)],
-      ]),
-    });
-    this.#b.graph.valueTypes.set(name, this.#b.type(value));
-    return name;
+    const attributes = { epsilon: float(1e-5), momentum: float(0.9) };
+    return this.#append("BatchNormalization", name, [value, ...parameters], attributes);
   }
 
   maxPool(value: string, name: string, size: number, stride = size, padding = 0): string {

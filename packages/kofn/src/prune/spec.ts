@@ -2,9 +2,16 @@
 
 import { InputError } from "../errors.js";
 import { sizeOf } from "../onnx/tensor.js";
-import type { Amount, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
+import {
+  type Amount,
+  GRANULARITIES,
+  type Granularity,
+  type PrunableLayer,
+  type PrunedLayer,
+  type PruneRule,
+  type PruneSpec,
+} from "./types.js";
 
-const GRANULARITIES: readonly Granularity[] = ["weights", "kernels", "maps"];
 const GRAMMAR = "LAYER=GRANULARITY:AMOUNT[,OPTION:VALUE...], such as fc1=weights:40, or LAYER=none";
 const AMOUNTS = "a count (40), a percentage (5%), or k of every n consecutive weights (2:4)";
 
@@ -118,7 +125,7 @@ export function parseAmount(text: string, where: string): Amount {
   const amount = amountOf(text.trim());
   if (amount === undefined) {
     const hint = /^0?\.\d+$/.test(text)
-      ? ` For a fraction write a percentage: ${formatPercent(Number(text))}.`
+      ? ` For a fraction write a percentage: ${formatShare(Number(text))}.`
       : "";
     throw new InputError(`${where}: expected ${AMOUNTS}, got "${text}".${hint}`);
   }
@@ -198,7 +205,7 @@ function checkAmount(amount: Amount, where: string): void {
   if ("keep" in amount) {
     if (amount.keep > 0 && amount.keep <= 1) return;
     throw new InputError(
-      `${where}: expected a share above 0 % and at most 100 %, got ${formatPercent(amount.keep)}.`,
+      `${where}: expected a share above 0 % and at most 100 %, got ${formatShare(amount.keep)}.`,
     );
   }
   const k = "k" in amount ? amount.k : amount.tile[0];
@@ -231,10 +238,11 @@ export function formatRule(rule: PruneRule | "none"): string {
 /** The amount as the command line writes it: "40", "5%", "2:4". */
 export function formatAmount(amount: Amount): string {
   if ("k" in amount) return String(amount.k);
-  return "keep" in amount ? formatPercent(amount.keep) : amount.tile.join(":");
+  return "keep" in amount ? formatShare(amount.keep) : amount.tile.join(":");
 }
 
-function formatPercent(share: number): string {
+/** A fraction as the command line writes it: "5%". */
+export function formatShare(share: number): string {
   return `${Number((share * 100).toPrecision(15))}%`;
 }
 
@@ -325,7 +333,13 @@ function listed(layers: readonly PrunableLayer[]): string {
   return `Layers: ${names.join(", ")}${more}.`;
 }
 
-function resolveLayer(layer: PrunableLayer, rule: PruneRule, where: string, last: boolean): PrunedLayer {
+/** What a rule means for one layer: {@link resolvePrune} for a layer alone. */
+export function resolveLayer(
+  layer: PrunableLayer,
+  rule: PruneRule,
+  where: string,
+  last: boolean,
+): PrunedLayer {
   const { granularity, amount, per, share = 1 } = rule;
   const [outputs, inputs, kernel] = canonicalDims(layer);
   const at = `${where}: layer "${layer.name}" (weight [${layer.dims.join(", ")}])`;
@@ -373,7 +387,7 @@ export function canonicalDims(layer: PrunableLayer): [outputs: number, inputs: n
 }
 
 /** Whether a glob (`*` any text, `?` one character) matches a whole name. Takes at most pattern * name steps. */
-function matches(pattern: string, name: string): boolean {
+export function matches(pattern: string, name: string): boolean {
   let p = 0;
   let star = -1;
   let resume = 0;

@@ -1,7 +1,8 @@
 /** What is to be pruned, as users say it, and as it was understood for one weight of a model. */
 
+export const GRANULARITIES = ["weights", "kernels", "maps"] as const;
 /** What one prunable unit is. */
-export type Granularity = "weights" | "kernels" | "maps";
+export type Granularity = (typeof GRANULARITIES)[number];
 
 /** How many units of each group are kept. */
 export type Amount =
@@ -53,4 +54,45 @@ export interface PrunedLayer extends PrunableLayer {
   readonly n: number;
   /** The target k. */
   readonly k: number;
+}
+
+export const ALLOCATIONS = ["erk", "uniform"] as const;
+/**
+ * How a budget is shared out among layers: by Erdos-Renyi-Kernel, which keeps more of small layers than of large ones, or the same
+ * share of each.
+ */
+export type Allocation = (typeof ALLOCATIONS)[number];
+
+/** How much of a whole model is kept; the k of each layer follows. Layers that a prune spec names keep what that says. */
+export type Budget = (
+  | {
+      /** The weights of all prunable layers over those that are kept: 10 keeps a tenth. At least 1. */
+      readonly weights: number;
+    }
+  | {
+      /** The fraction of the model's multiply-accumulates that is kept (0 < macs <= 1). */
+      readonly macs: number;
+    }
+) & {
+  /** What is kept or removed. Default "weights". */
+  readonly granularity?: Granularity;
+  /** Default "erk". */
+  readonly allocation?: Allocation;
+  /** Every k is a multiple of this, or n. Default 1. */
+  readonly round?: number;
+};
+
+/** What became of a budget. */
+export interface BudgetResult {
+  readonly of: "weights" | "macs";
+  readonly granularity: Granularity;
+  readonly allocation: Allocation;
+  readonly round: number;
+  /** Fractions of the weights or multiply-accumulates of the dense model. */
+  readonly requested: number;
+  readonly achieved: number;
+  /** Weights or multiply-accumulates: of the dense model, at most to be kept, and kept. */
+  readonly total: number;
+  readonly limit: number;
+  readonly kept: number;
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { parseAugmentation } from "../data/augment.js";
 import { parseNormalization } from "../data/normalization.js";
 import { messageOf } from "../errors.js";
+import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
 import { type OptimizerOptions, PROVIDERS } from "./types.js";
 
 const number = (expected: string, test: (value: number) => boolean) =>
@@ -81,6 +82,11 @@ export const configSchema = z.strictObject({
     .union([z.string(), z.number()], { error: "expected an amount: 40, 5% or 2:4" })
     .transform(String)
     .exactOptional(),
+  budget: text("how many times fewer weights to keep (10x), or the share to keep (10%)").exactOptional(),
+  macs: text("the share of multiply-accumulates to keep (30%)").exactOptional(),
+  granularity: oneOf(GRANULARITIES).exactOptional(),
+  allocation: z.enum(ALLOCATIONS, { error: "expected erk or uniform" }).exactOptional(),
+  round: count(1).exactOptional(),
   epochs: count(1).exactOptional(),
   batch: count(1).exactOptional(),
   optimizer: z

@@ -10,7 +10,7 @@ import { prunableLayers } from "../prune/layers.js";
 import { VERSION } from "../version.js";
 import type { LayerReport, Report } from "./types.js";
 
-interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" | "training"> {
+interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" | "budget" | "training"> {
   /** The masked model. */
   readonly model: Model;
   readonly masks: readonly LayerMask[];
@@ -21,7 +21,7 @@ interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" 
 }
 
 export function reportOf(finished: Finished): Report {
-  const { model, masks, logits, beta, seed, provider, data, result, training } = finished;
+  const { model, masks, logits, beta, seed, provider, data, result, budget, training } = finished;
   const layers = masks.map((mask, i) => layerReport(mask, logits[i], beta));
   const pruned = masks.map(({ layer }) => layer);
   const weights = prunableLayers(model.graph).reduce((sum, { dims }) => sum + sizeOf(dims), 0);
@@ -42,6 +42,7 @@ export function reportOf(finished: Finished): Report {
       macsKept,
       ...sizesOf(model.graph, pruned),
     },
+    ...(budget === undefined ? {} : { budget }),
     layers,
     training,
   };

@@ -10,6 +10,7 @@ import { saveModel, writeAtomically } from "../onnx/file.js";
 import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
+import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
 import { checkConfig, type Config } from "./config.js";
 import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./types.js";
 
@@ -407,11 +408,24 @@ const REPORT: z.ZodType<Report> = z.looseObject({
     bytesPacked: z.number(),
     bytesLimit: z.number(),
   }),
+  budget: z
+    .looseObject({
+      of: z.enum(["weights", "macs"]),
+      granularity: z.enum(GRANULARITIES),
+      allocation: z.enum(ALLOCATIONS),
+      round: z.number(),
+      requested: z.number(),
+      achieved: z.number(),
+      total: z.number(),
+      limit: z.number(),
+      kept: z.number(),
+    })
+    .exactOptional(),
   layers: z.array(
     z.looseObject({
       name: z.string(),
       weight: z.string(),
-      granularity: z.enum(["weights", "kernels", "maps"]),
+      granularity: z.enum(GRANULARITIES),
       per: z.literal("kernel").exactOptional(),
       share: z.number().exactOptional(),
       groups: z.number(),

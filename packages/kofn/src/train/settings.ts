@@ -3,8 +3,9 @@
 import { formatAugmentation, parseAugmentation } from "../data/augment.js";
 import { formatNormalization, parseNormalization } from "../data/normalization.js";
 import { InputError } from "../errors.js";
+import { formatBudget, parseShare } from "../prune/budget.js";
 import { entriesOf, formatAmount, formatRule, parseAmount, parsePrune } from "../prune/spec.js";
-import type { PruneRule } from "../prune/types.js";
+import type { Budget, PruneRule } from "../prune/types.js";
 import type { Config } from "./config.js";
 import { withDefaults } from "./trainer.js";
 import type { OptimizerOptions, TrainOptions } from "./types.js";
@@ -40,6 +41,7 @@ export function optionsOf(config: Config): PlainOptions {
     optimizer: optimizerOf(config),
     ...(augment === undefined ? {} : { augment: parseAugmentation(augment) }),
     ...(normalize === undefined ? {} : { normalize: parseNormalization(normalize) }),
+    ...budgetOf(config),
     ...(config.keep === undefined ? {} : { keep: parseAmount(config.keep, `keep "${config.keep}"`) }),
     sampler: {
       ...(logits === undefined ? {} : { optimizer: logits }),
@@ -47,6 +49,26 @@ export function optionsOf(config: Config): PlainOptions {
     },
     ...defined({ epochs, batch, schedule, warmup, batchNorm, seed, threads, provider, limit }),
   };
+}
+
+function budgetOf(config: Config): Pick<PlainOptions, "budget"> {
+  const { budget, macs, granularity, allocation, round } = config;
+  const how = defined({ granularity, allocation, round });
+  if (budget !== undefined && macs !== undefined) {
+    throw new InputError(
+      `budget "${budget}" of weights and macs "${macs}": a run has one budget. Leave one of them out.`,
+    );
+  }
+  if (macs !== undefined) return { budget: { macs: parseShare(macs, `macs "${macs}"`), ...how } };
+  if (budget !== undefined) {
+    const times = 1 / parseShare(budget, `budget "${budget}"`);
+    return { budget: { weights: Number(times.toPrecision(15)), ...how } };
+  }
+  const lone = Object.keys(how).at(0);
+  if (lone === undefined) return {};
+  throw new InputError(
+    `${lone} says how a budget chooses, and there is none. Give one (--budget 10x or --macs 30%), or leave ${lone} out.`,
+  );
 }
 
 function optimizerOf(config: Config): OptimizerOptions {
@@ -64,7 +86,7 @@ function optimizerOf(config: Config): OptimizerOptions {
 
 /** A config that says all of the options, defaults included: what config.json holds. `optionsOf` reads it back. */
 export function configOf(options: PlainOptions): Config {
-  const { keep, limit, provider = "cpu" } = options;
+  const { keep, budget, limit, provider = "cpu" } = options;
   const { sampler, optimizer, epochs, batch, schedule, warmup, batchNorm, seed, threads } =
     withDefaults(options);
   const { tau, beta, entropy, init, shrink, optimizer: logits } = sampler;
@@ -72,6 +94,7 @@ export function configOf(options: PlainOptions): Config {
   return {
     prune: entriesOf(options.prune ?? {}).map(([pattern, rule]) => `${pattern}=${formatRule(rule)}`),
     ...(keep === undefined ? {} : { keep: formatAmount(keep) }),
+    ...(budget === undefined ? {} : budgetConfig(budget)),
     epochs,
     batch,
     ...optimizerConfig(optimizer),
@@ -91,6 +114,12 @@ export function configOf(options: PlainOptions): Config {
     provider,
     ...defined({ limit }),
   };
+}
+
+function budgetConfig(budget: Budget): Config {
+  const { granularity = "weights", allocation = "erk", round = 1 } = budget;
+  const amount = formatBudget(budget);
+  return { ...("macs" in budget ? { macs: amount } : { budget: amount }), granularity, allocation, round };
 }
 
 function optimizerConfig(

@@ -6,8 +6,7 @@ import { importModel } from "../import/import.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
 import { maskedModel } from "../prune/apply.js";
-import { prunableLayers } from "../prune/layers.js";
-import { resolvePrune } from "../prune/spec.js";
+import { planPruning } from "../prune/budget.js";
 import { logitsName, trainable } from "./compile.js";
 import { checkInterface, evaluateOn } from "./evaluate.js";
 import { chooseNormalization, withNormalization } from "./normalize.js";
@@ -52,7 +51,7 @@ export async function train(options: TrainOptions): Promise<Run> {
     normalize: normalization,
   };
   const settings = withDefaults(prepared);
-  const layers = resolvePrune(prunableLayers(model.graph), options.prune ?? {}, options.keep);
+  const { layers, budget } = planPruning(model.graph, options);
   const count = sampleCount(data.train, options.limit);
   const trainer = await Trainer.create(model, data, count, layers, settings, provider);
   try {
@@ -129,6 +128,7 @@ export async function train(options: TrainOptions): Promise<Run> {
     const report = reportOf({
       model: final,
       masks,
+      ...(budget === undefined ? {} : { budget }),
       logits: layers.map(({ weight }) => trainer.state.get(logitsName(weight))),
       beta: settings.sampler.beta[1],
       seed: settings.seed,

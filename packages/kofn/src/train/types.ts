@@ -5,7 +5,7 @@ import type { Normalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
-import type { Amount, Granularity, PruneSpec } from "../prune/types.js";
+import type { Amount, Budget, BudgetResult, Granularity, PruneSpec } from "../prune/types.js";
 
 export const PROVIDERS = ["cpu", "wasm", "webgpu", "cuda"] as const;
 /** Where onnxruntime computes. This version runs on "cpu" (onnxruntime-node) and "wasm" (onnxruntime-web). */
@@ -65,6 +65,8 @@ export interface TrainOptions {
   readonly prune?: PruneSpec;
   /** Keep this much of every layer but the last; rules of `prune` win. */
   readonly keep?: Amount;
+  /** Keep so much of the whole model, each layer its part; layers that `prune` names keep what it says. Not with `keep`. */
+  readonly budget?: Budget;
   /** Default 20. */
   readonly epochs?: number;
   /** Default 64. */
@@ -206,6 +208,8 @@ export interface Report {
     /** The same with the mask at its limit of log2 C(n, k) bits per group. */
     readonly bytesLimit: number;
   };
+  /** What the budget asked for and what became of it, if there was one. */
+  readonly budget?: BudgetResult;
   readonly layers: readonly LayerReport[];
   readonly training: {
     readonly epochs: number;

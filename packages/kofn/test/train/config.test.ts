@@ -168,6 +168,30 @@ describe("optionsOf and configOf", () => {
     expect(configOf(optionsOf(config))).toEqual({ ...config, prune: ["fc3=none", "fc*=weights:7"] });
   });
 
+  test("a budget survives, whichever way it is written", () => {
+    const how = { granularity: "kernels", allocation: "uniform", round: 8 } as const;
+    const there = configOf(optionsOf({ budget: "10%", ...how }));
+    expect(there).toMatchObject({ budget: "10x", ...how });
+    expect(configOf(optionsOf(there))).toEqual(there);
+    const macs = configOf(optionsOf({ macs: "30%" }));
+    expect(macs).toMatchObject({ macs: "30%", granularity: "weights", allocation: "erk", round: 1 });
+    expect(configOf(optionsOf(macs))).toEqual(macs);
+    fc.assert(
+      fc.property(fc.double({ min: 0.01, max: 100, noNaN: true }), (percent) => {
+        const config = configOf(optionsOf({ budget: `${percent.toFixed(4)}%` }));
+        expect(configOf(optionsOf(config))).toEqual(config);
+      }),
+    );
+  });
+
+  test("a run has one budget, and says how it chooses only if it has one", () => {
+    expect(() => optionsOf({ budget: "10x", macs: "30%" })).toThrowErrorMatchingInlineSnapshot(`[InputError: budget "10x" of weights and macs "30%": a run has one budget. Leave one of them out.]`);
+    expect(() => optionsOf({ round: 8 })).toThrowErrorMatchingInlineSnapshot(`[InputError: round says how a budget chooses, and there is none. Give one (--budget 10x or --macs 30%), or leave round out.]`);
+    expect(() => optionsOf({ macs: "0.3" })).toThrowErrorMatchingInlineSnapshot(`[InputError: macs "0.3": expected how many times less is kept (10x; at least 1x) or the share that is kept (10%; above 0 %, at most 100 %), got "0.3".]`);
+    expect(problem({ granularity: "maps", allocation: "ERK" })).toMatchInlineSnapshot(`"allocation: expected erk or uniform, got "ERK""`);
+    expect(problem({ granularity: "filters" })).toMatchInlineSnapshot(`"granularity: expected weights, kernels or maps, got "filters""`);
+  });
+
   test("optimizers that flags can't say are kept whole", () => {
     const optimizer = { kind: "sgd", lr: 0.1, nesterov: true, momentum: 0.9 } as const;
     const logits = { kind: "adam", lr: 0.01, beta1: 0.5 } as const;

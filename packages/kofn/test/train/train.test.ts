@@ -98,6 +98,31 @@ describe("train", () => {
     expect(await confidence(0.1)).toBeGreaterThan(await confidence(0));
   });
 
+  it("keeps to a budget, and reports what was asked for and what is kept", async () => {
+    const prune = { conv: weights({ k: 4 }) };
+    const { report, model, masks } = await train(options({ prune, budget: { weights: 4 }, epochs: 1 }));
+    const kept =
+      model.graph.initializers
+        .get("fc.weight")
+        ?.numbers()
+        .filter((value) => value !== 0).length ?? 0;
+    expect(report.totals.weights).toBe(4 * 9 + 3 * 36);
+    expect(report.totals.kept).toBe(16 + kept);
+    expect(report.totals.compression).toBeGreaterThanOrEqual(4);
+    expect(report.budget).toEqual({
+      of: "weights",
+      granularity: "weights",
+      allocation: "erk",
+      round: 1,
+      requested: 0.25,
+      achieved: report.totals.kept / report.totals.weights,
+      total: 144,
+      limit: 36,
+      kept: report.totals.kept,
+    });
+    expect([...masks.keys()]).toEqual(["conv.weight", "fc.weight"]);
+  });
+
   it("uses the first samples alone if it is limited", async () => {
     const { report, metrics } = await train(options({ limit: 40, epochs: 1 }));
     expect(report.data.train).toBe(40);
