@@ -1,6 +1,5 @@
 /** What memory.js measures, in a process of its own: `idle`, `train NETWORK MODE STEPS` or `sampler R N K`. */
 
-import { availableParallelism } from "node:os";
 import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { Random } from "../packages/kofn/dist/random.js";
 import { Trainer, withDefaults } from "../packages/kofn/dist/train/trainer.js";
@@ -23,9 +22,8 @@ switch (what) {
     break;
   case "sampler": {
     const [rows, n, k] = args.map(Number);
-    const sampler = await Sampler.create({ rows, n, k }, availableParallelism());
-    for (let i = 0; i < SAMPLER_RUNS; i++) await sampler.run();
-    await sampler.close();
+    const sampler = new Sampler({ rows, n, k });
+    for (let i = 0; i < SAMPLER_RUNS; i++) sampler.run();
     break;
   }
   default:

@@ -101,13 +101,13 @@ async function measure(pytorch) {
   const series = [];
   /** @type {import("./support/rounds.js").Contender[]} */
   const contenders = [];
-  for (const threads of THREADS) {
-    for (const size of [FEW, MANY]) {
-      const own = newSeries("kofn", size, threads);
-      series.push(own);
-      contenders.push(await samplerContender(`kofn k=${size.k} x${threads}`, own));
-    }
-    if (pytorch !== undefined) {
+  for (const size of [FEW, MANY]) {
+    const own = newSeries("kofn", size, 1);
+    series.push(own);
+    contenders.push(samplerContender(`kofn k=${size.k}`, own));
+  }
+  if (pytorch !== undefined) {
+    for (const threads of THREADS) {
       const own = newSeries("published", FEW, threads);
       series.push(own);
       contenders.push({
@@ -123,17 +123,17 @@ async function measure(pytorch) {
 /**
  * @param {string} name
  * @param {Series} series where its times go
- * @returns {Promise<import("./support/rounds.js").Contender>}
+ * @returns {import("./support/rounds.js").Contender}
  */
-async function samplerContender(name, series) {
-  const sampler = await Sampler.create(series.size, series.threads);
-  const round = async () => {
-    const { total, draws } = await timed(sampler);
+function samplerContender(name, series) {
+  const sampler = new Sampler(series.size);
+  const round = () => {
+    const { total, draws } = timed(sampler);
     series.runs.push(total);
     series.draws.push(median(draws));
-    return recorded(series, median(total));
+    return Promise.resolve(recorded(series, median(total)));
   };
-  return { name, round, close: () => sampler.close() };
+  return { name, round };
 }
 
 /**
@@ -147,16 +147,16 @@ function recorded(series, ms) {
 
 /**
  * @param {Sampler} sampler
- * @returns {Promise<{ total: number[], draws: number[] }>}
+ * @returns {{ total: number[], draws: number[] }}
  */
-async function timed(sampler) {
-  for (let i = 0; i < WARM_UP; i++) await sampler.run();
+function timed(sampler) {
+  for (let i = 0; i < WARM_UP; i++) sampler.run();
   /** @type {number[]} */
   const total = [];
   /** @type {number[]} */
   const draws = [];
   for (let i = 0; i < RUNS; i++) {
-    const run = await sampler.run();
+    const run = sampler.run();
     total.push(run.total);
     draws.push(run.draws);
   }
@@ -170,7 +170,7 @@ async function measureGrowth() {
   const contenders = [];
   for (const own of series) {
     const { rows, n, k } = own.size;
-    contenders.push(await samplerContender(`R=${rows} n=${n} k=${k}`, own));
+    contenders.push(samplerContender(`R=${rows} n=${n} k=${k}`, own));
   }
   await takeTurns("growth", contenders, { rounds: ROUNDS, seconds: GROWTH_SECONDS });
   return series;
@@ -226,9 +226,9 @@ function judge(series) {
  */
 function resultTable(series) {
   const rows = series.map(({ who, size, threads, rounds, draws }) => {
-    const published = series.find((one) => one.who === "published" && one.threads === threads);
+    const published = fastest(series, "published", size);
     const speed =
-      who === "kofn" && published?.size === size ? digits(pairedRatio(published.rounds, rounds).median) : "";
+      who === "kofn" && published !== undefined ? digits(pairedRatio(published.rounds, rounds).median) : "";
     return [
       who,
       `${size.k}`,

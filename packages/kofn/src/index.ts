@@ -34,9 +34,16 @@ export type {
 } from "./train/types.js";
 
 // The training step
-export { compileStep, type Step, type StepOptions, type StepTensor } from "./train/compile.js";
+export {
+  compileStep,
+  type GraphSampling,
+  type Step,
+  type StepMask,
+  type StepOptions,
+  type StepTensor,
+} from "./train/compile.js";
+export { HostSampler, type HostSamplerOptions } from "./prune/host-sampler.js";
 export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
-export type { Draws } from "./lower/sampler.js";
 
 // Pruning: what to keep
 export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";

@@ -14,13 +14,13 @@ import { BlockedLowering } from "./blocked/lower.js";
 import { lowerConvGradInput, lowerConvGradWeight } from "./convolution.js";
 import { lowerSoftmaxCrossEntropy, lowerSoftmaxCrossEntropyGrad } from "./loss.js";
 import { lowerAveragePoolGrad, lowerMaxPoolGrad } from "./pooling.js";
-import { drawInGraph, drawOnHost, type DrawsOf, lowerKofN, lowerKofNGrad } from "./sampler.js";
+import { lowerKofN, lowerKofNGrad } from "./sampler.js";
 
 /**
  * Appends the operators that compute a node of the dialect. They must make values of the names of the node's outputs, the
  * first of which is `out`, and return these.
  */
-type Lowering = (b: Builder, node: Node, out: string, drawsOf: DrawsOf) => string | readonly string[];
+type Lowering = (b: Builder, node: Node, out: string) => string | readonly string[];
 
 const LOWERINGS: Readonly<Record<KofnOp, Lowering>> = {
   ReluGrad: (b, { inputs: [dY, y] }, out) => b.mul(dY, b.op("Sign", [y]), out),
@@ -41,11 +41,6 @@ const FASTER: Partial<Record<string, Lowering>> = { Mish: lowerMish, Softplus: l
 
 export interface LowerOptions {
   /**
-   * Where the sampler draws: within the graph, which any provider can; or on the host, which is faster where tensors are in
-   * the host's memory: then the inputs of noise give way to those of the draws (see `hostDraws`). Default "graph".
-   */
-  readonly draws?: "graph" | "host";
-  /**
    * Compute convolutions and what lies between them in onnxruntime's blocked layout, with so many channels in a block: see
    * `blockOf` of the engine. Default: in the plain layout, which every provider knows.
    */
@@ -58,13 +53,9 @@ export interface LowerOptions {
  * @example
  * lower(b.graph).nodes.every((node) => node.domain === ""); // true
  */
-export function lower(graph: Graph, { draws = "graph", block }: LowerOptions = {}): Graph {
-  const drawsOf = draws === "host" ? drawOnHost : drawInGraph;
-  const noise = new Set(
-    draws === "host" ? graph.nodes.filter(({ op }) => op === "KofN").map(({ inputs }) => inputs[1]) : [],
-  );
+export function lower(graph: Graph, { block }: LowerOptions = {}): Graph {
   const lowered = emptyGraph(graph.name);
-  lowered.inputs = graph.inputs.filter(({ name }) => !noise.has(name));
+  lowered.inputs = [...graph.inputs];
   lowered.initializers = new Map(graph.initializers);
   const b = new Builder(lowered);
   for (const node of graph.nodes) b.reserve(node.outputs);
@@ -77,7 +68,7 @@ export function lower(graph: Graph, { draws = "graph", block }: LowerOptions = {
       continue;
     }
     for (const output of node.outputs) b.release(output);
-    const made = [lowering(b, node, node.outputs[0], drawsOf)].flat();
+    const made = [lowering(b, node, node.outputs[0])].flat();
     const wrong = node.outputs.findIndex((output, i) => made[i] !== output);
     if (wrong >= 0) {
       throw new KofnError(

@@ -22,7 +22,7 @@ const LOWEST = -1e30;
 const FLOAT64 = { to: int(11) };
 
 /** What the two halves of the sampler share. */
-export interface Draws {
+interface Draws {
   /** The k largest of each row of z = phi + noise, descending, ties by lower index, and where they are: [R, k]. */
   readonly values: string;
   readonly indices: string;
@@ -30,11 +30,7 @@ export interface Draws {
   readonly undrawn: string;
 }
 
-/** How a KofN or KofNGrad node comes by its draws. */
-export type DrawsOf = (b: Builder, phi: string, noise: string, tau: string, k: number) => Draws;
-
-/** Draws within the graph, by TopK. */
-export const drawInGraph: DrawsOf = (b, phi, noise, tau, k) => {
+function draw(b: Builder, phi: string, noise: string, tau: string, k: number): Draws {
   const z = b.add(phi, noise, `${phi}/z`);
   const [rows] = b.shape(phi);
   const [values, indices] = b.ops("TopK", [z, b.vector([k])], { axis: int(1) }, [
@@ -45,47 +41,27 @@ export const drawInGraph: DrawsOf = (b, phi, noise, tau, k) => {
   const lowest = b.expand(b.scalar(LOWEST, z), [rows, k], `${phi}/lowest`);
   const undrawn = b.op("ScatterElements", [scaled, indices, lowest], { axis: int(1) }, `${phi}/undrawn`);
   return { values, indices, undrawn };
-};
-
-/**
- * Draws made on the host (src/prune/host-sampler.ts) and fed to the step: "PHI/values", "PHI/draws" (int32) and
- * "PHI/undrawn" become inputs of the graph.
- */
-export const drawOnHost: DrawsOf = (b, phi, _noise, _tau, k) => {
-  const [rows, n] = b.shape(phi);
-  const names = hostDraws(phi);
-  if (!b.graph.inputs.some(({ name }) => name === names.values)) {
-    b.input(names.values, "float32", [rows, k]);
-    b.input(names.indices, "int32", [rows, k]);
-    b.input(names.undrawn, "float32", [rows, n]);
-  }
-  return names;
-};
-
-/** Names of the inputs that {@link drawOnHost} adds for the logits `phi`. */
-export function hostDraws(phi: string): Draws {
-  return { values: `${phi}/values`, indices: `${phi}/draws`, undrawn: `${phi}/undrawn` };
 }
 
 /** KofN: 1 at the k largest, else 0. */
-export function lowerKofN(b: Builder, node: Node, out: string, drawsOf: DrawsOf): string {
+export function lowerKofN(b: Builder, node: Node, out: string): string {
   const [phi, noise, tau] = node.inputs;
   const k = getInt(node, "k", 0);
   const [rows, n] = b.shape(phi);
   const dtype = b.dtype(phi) === "float64" ? "float64" : "float32";
   if (k === n) return b.fill(1, dtype, [rows, n], out);
-  const { indices } = drawsOf(b, phi, noise, tau, k);
+  const { indices } = draw(b, phi, noise, tau, k);
   const zeros = b.fill(0, dtype, [rows, n], `${phi}/zeros`);
   const ones = b.fill(1, dtype, [rows, k], `${phi}/ones`);
   return b.op("ScatterElements", [zeros, indices, ones], { axis: int(1) }, out);
 }
 
 /** KofNGrad: see the head of this file. */
-export function lowerKofNGrad(b: Builder, node: Node, out: string, drawsOf: DrawsOf): string {
+export function lowerKofNGrad(b: Builder, node: Node, out: string): string {
   const [upstream, phi, noise, tau] = node.inputs;
   const k = getInt(node, "k", 0);
   const [rows, n] = b.shape(phi);
-  const { values, indices, undrawn } = drawsOf(b, phi, noise, tau, k);
+  const { values, indices, undrawn } = draw(b, phi, noise, tau, k);
   const named = (suffix: string): string => `${phi}/${suffix}`;
   const double = (value: string): string => b.op("Cast", [value], FLOAT64);
   const like = (value: string): string =>

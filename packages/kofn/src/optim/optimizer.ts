@@ -10,6 +10,10 @@ export interface Optimizer {
   readonly state: readonly string[];
   /** Names of the scalars that {@link scalars} gives. */
   readonly scalarNames: readonly string[];
+  /** What its formula has besides the scalars. */
+  readonly constants:
+    | { readonly kind: "adam"; readonly beta1: number; readonly beta2: number }
+    | { readonly kind: "sgd"; readonly momentum: number; readonly nesterov: boolean };
   /** Whether weights decay under this optimizer. */
   readonly weightDecay: number;
   /** The values of the scalars at step `t`, counted from 1, under learning rate `lr`. */
@@ -57,6 +61,7 @@ function adam(options: AdamOptions): Optimizer {
   return {
     state: ["m", "v"],
     scalarNames: ["rate", "epsilon", ...(weightDecay > 0 ? ["decay"] : [])],
+    constants: { kind: "adam", beta1, beta2 },
     weightDecay,
     scalars(t, lr) {
       const correction = Math.sqrt((1 - beta2 ** t) / (1 - beta2));
@@ -90,6 +95,7 @@ function sgd(options: SgdOptions): Optimizer {
   return {
     state: momentum > 0 ? ["velocity"] : [],
     scalarNames: ["rate", ...(weightDecay > 0 ? ["decay"] : [])],
+    constants: { kind: "sgd", momentum, nesterov },
     weightDecay,
     scalars: (_, lr) => ({ rate: lr, decay: 1 - lr * weightDecay }),
     update(b, { parameter, gradient, state: [velocity], scalars, decays }) {

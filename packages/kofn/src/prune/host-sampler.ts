@@ -1,115 +1,203 @@
-/** The sampler's draws on the host, made by a WebAssembly kernel (assembly/sampler.ts) from logits and (seed, layer, step). */
+/** The k-of-n sampler of one pruned layer on the host, with its logits: a WebAssembly kernel (assembly/sampler.ts). */
 
 import { readFileSync } from "node:fs";
+import { KofnError } from "../errors.js";
+import type { Optimizer } from "../optim/optimizer.js";
 import { streamOf } from "../random.js";
 
 interface Kernel {
   readonly memory: WebAssembly.Memory;
   base(): number;
-  perturb(
-    z: number,
-    phi: number,
-    count: number,
-    key0: number,
-    key1: number,
-    stepLow: number,
-    stepHigh: number,
-    scale: number,
-  ): void;
-  draw(
-    z: number,
-    values: number,
-    draws: number,
-    rows: number,
-    n: number,
-    k: number,
-    inverseTau: number,
-    scratch: number,
-  ): void;
+  scratchBytes(n: number, k: number): number;
+  sample(...args: number[]): void;
+  backward(...args: number[]): void;
+  adam(...args: number[]): void;
+  sgd(...args: number[]): void;
 }
 
 const PAGE = 65_536;
-/** The kernel perturbs so many elements at once. */
-const LANES = 16;
-/** Bytes of the kernel's table of buckets. */
-const BUCKETS = 4 * 1025;
+const ALIGNMENT = 64;
+/** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
+const BLOCK = 8192;
 
 let compiled: WebAssembly.Module | undefined;
 
+/** @throws KofnError if the kernel is not built, or is that of another version. */
 function instantiate(): Kernel {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL("../../wasm/sampler.wasm", import.meta.url)));
-  return new WebAssembly.Instance(compiled).exports as unknown as Kernel;
+  const url = new URL("../../wasm/sampler.wasm", import.meta.url);
+  try {
+    compiled ??= new WebAssembly.Module(readFileSync(url));
+  } catch (cause) {
+    throw new KofnError(`the WebAssembly kernel ${url.pathname} is missing; build it with "npm run build"`, {
+      cause,
+    });
+  }
+  const { exports } = new WebAssembly.Instance(compiled);
+  if (!("backward" in exports)) {
+    throw new KofnError(
+      `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
+    );
+  }
+  return exports as unknown as Kernel;
+}
+
+/** What a {@link HostSampler} is made for. */
+export interface HostSamplerOptions {
+  /** R */
+  readonly rows: number;
+  readonly n: number;
+  /** The largest k that will be asked for. */
+  readonly most: number;
+  readonly seed: number;
+  /** With the seed, the key of the layer's noise. */
+  readonly name: string;
+  readonly optimizer: Optimizer;
+  /** Weight of the entropy regulariser. */
+  readonly entropy: number;
 }
 
 /**
- * Draws k of n units in each of R rows: the k largest of z = logits + beta * g, with g standard Gumbel noise that is a
- * function of (seed, name, step) alone. Its arrays are filled anew for each step; they are what a training step's graph
- * takes when it is lowered with `draws: "host"`.
+ * Samples k of n units in each of R rows and learns the logits of which it samples: the k largest of z = logits + beta * g,
+ * with g standard Gumbel noise that is a function of (seed, name, step) alone.
+ *
+ * It computes what the operators KofN and KofNGrad and the logits' optimizer mean, in the host's memory: a training step's
+ * graph reads `mask` and writes `gradient`. The arrays stay the same from step to step.
  *
  * @example
- * const sampler = new HostSampler(300, 784, 40, 1, "fc1.weight");
- * sampler.sample(logits, step, 0.1, 5);
- * sampler.indices; // of row 0's draws, from the largest: the first 40 elements
+ * const sampler = new HostSampler({ rows: 300, n: 784, most: 40, seed: 1, name: "fc1.weight", optimizer, entropy: 0 });
+ * sampler.sample(step, 0.1, 40); // fills sampler.mask
+ * sampler.gradient.set(gradientOfMask);
+ * sampler.update(5, optimizer.scalars(step + 1, 0.03)); // sampler.logits have moved
  */
 export class HostSampler {
-  /** z / tau, with -1e30 where a unit was drawn: [R, n]. */
-  readonly undrawn: Float32Array<ArrayBuffer>;
-  /** The drawn z, descending: [R, k]. */
-  readonly values: Float32Array<ArrayBuffer>;
-  /** Where they are, ties by lower index: [R, k]. */
-  readonly indices: Int32Array<ArrayBuffer>;
+  /** [R, n] */
+  readonly logits: Float32Array<ArrayBuffer>;
+  /** The optimizer's state tensors by their names, [R, n] each. */
+  readonly states: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
+  /** 1 at the k largest z of each row, ties by lower index, and 0 elsewhere: [R, n]. */
+  readonly mask: Float32Array<ArrayBuffer>;
+  /** z of the last sample: [R, n]. */
+  readonly perturbed: Float32Array<ArrayBuffer>;
+  /** dL/dmask, which {@link backward} replaces by dL/dlogits: [R, n]. */
+  readonly gradient: Float32Array<ArrayBuffer>;
 
   readonly #kernel: Kernel;
-  readonly #logits: Float32Array;
-  readonly #rows: number;
-  readonly #n: number;
-  readonly #k: number;
+  readonly #options: HostSamplerOptions;
   readonly #key: readonly [number, number];
+  readonly #order: number;
+  readonly #guesses: number;
   readonly #scratch: number;
+  #k = 0;
 
-  constructor(rows: number, n: number, k: number, seed: number, name: string) {
-    this.#kernel = instantiate();
-    this.#rows = rows;
-    this.#n = n;
-    this.#k = k;
+  constructor(options: HostSamplerOptions) {
+    const { rows, n, most, seed, name, optimizer } = options;
+    const kernel = instantiate();
+    this.#kernel = kernel;
+    this.#options = options;
     this.#key = [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ streamOf(`${name}/noise`)) >>> 0];
-    const size = Math.ceil((rows * n) / LANES) * LANES;
-    const logits = this.#kernel.base();
-    const undrawn = logits + 4 * size;
-    const values = undrawn + 4 * size;
-    const indices = values + 4 * rows * k;
-    this.#scratch = Math.ceil((indices + 4 * rows * k) / LANES) * LANES;
-    const end = this.#scratch + 8 * n + BUCKETS;
-    const missing = end - this.#kernel.memory.buffer.byteLength;
-    if (missing > 0) this.#kernel.memory.grow(Math.ceil(missing / PAGE));
-    const { buffer } = this.#kernel.memory;
-    this.#logits = new Float32Array(buffer, logits, rows * n);
-    this.undrawn = new Float32Array(buffer, undrawn, rows * n);
-    this.values = new Float32Array(buffer, values, rows * k);
-    this.indices = new Int32Array(buffer, indices, rows * k);
+    let end = kernel.base();
+    const allot = (bytes: number): number => {
+      const begin = end;
+      end = Math.ceil((begin + bytes) / ALIGNMENT) * ALIGNMENT;
+      return begin;
+    };
+    // The kernel reads and writes whole vectors of 16 bytes.
+    const bytes = 4 * rows * n + 16;
+    const [logits, mask, perturbed, gradient] = [allot(bytes), allot(bytes), allot(bytes), allot(bytes)];
+    const states = optimizer.state.map(() => allot(bytes));
+    this.#order = allot(4 * rows * most);
+    this.#guesses = allot(8 * rows);
+    this.#scratch = allot(kernel.scratchBytes(n, most));
+    const missing = end - kernel.memory.buffer.byteLength;
+    if (missing > 0) kernel.memory.grow(Math.ceil(missing / PAGE));
+    const { buffer } = kernel.memory;
+    const array = (begin: number): Float32Array<ArrayBuffer> => new Float32Array(buffer, begin, rows * n);
+    this.logits = array(logits);
+    this.mask = array(mask);
+    this.perturbed = array(perturbed);
+    this.gradient = array(gradient);
+    this.states = new Map(states.map((begin, i) => [optimizer.state[i], array(begin)]));
+    const guesses = new Float32Array(buffer, this.#guesses, 2 * rows);
+    for (let row = 0; row < rows; row++) guesses[2 * row] = -Infinity;
   }
 
   /**
-   * @param logits [R, n]
+   * Draws a mask.
+   *
    * @param beta scale of the noise
-   * @param tau temperature of `undrawn`
+   * @param k at most `most`
    */
-  sample(logits: Float32Array, step: number, beta: number, tau: number): void {
-    this.#logits.set(logits);
-    const [key0, key1] = this.#key;
-    const z = this.undrawn.byteOffset;
-    const size = Math.ceil((this.#rows * this.#n) / LANES) * LANES;
-    const high = Math.floor(step / 2 ** 32);
-    this.#kernel.perturb(z, this.#logits.byteOffset, size, key0, key1, step >>> 0, high, beta);
-    this.#kernel.draw(
-      z,
-      this.values.byteOffset,
-      this.indices.byteOffset,
-      this.#rows,
-      this.#n,
-      this.#k,
-      1 / tau,
+  sample(step: number, beta: number, k: number): void {
+    const { rows, n } = this.#options;
+    this.#k = k;
+    this.#kernel.sample(
+      this.logits.byteOffset,
+      this.perturbed.byteOffset,
+      this.mask.byteOffset,
+      this.#order,
+      this.#guesses,
       this.#scratch,
+      0,
+      rows,
+      n,
+      k,
+      ...this.#key,
+      step >>> 0,
+      Math.floor(step / 2 ** 32),
+      beta,
     );
+  }
+
+  /** Replaces the gradient of the last mask by that of the logits, at temperature tau, with the entropy regulariser's. */
+  backward(tau: number): void {
+    this.#backward(0, this.#options.rows, tau);
+  }
+
+  #backward(first: number, end: number, tau: number): void {
+    this.#kernel.backward(
+      this.logits.byteOffset,
+      this.perturbed.byteOffset,
+      this.mask.byteOffset,
+      this.#order,
+      this.gradient.byteOffset,
+      this.#scratch,
+      first,
+      end,
+      this.#options.n,
+      this.#k,
+      tau,
+      this.#options.entropy,
+    );
+  }
+
+  /**
+   * {@link backward}, and the optimizer's update of the logits.
+   *
+   * @param scalars what the optimizer's `scalars` gave for this step
+   */
+  update(tau: number, scalars: Readonly<Record<string, number>>): void {
+    const { rows, n } = this.#options;
+    // Blocks begin at multiples of four elements.
+    const block = 4 * Math.max(1, Math.round(BLOCK / (4 * n)));
+    for (let row = 0; row < rows; row += block) {
+      const end = Math.min(rows, row + block);
+      this.#backward(row, end, tau);
+      this.#step(4 * row * n, Math.ceil(((end - row) * n) / 4) * 4, scalars);
+    }
+  }
+
+  #step(offset: number, count: number, scalars: Readonly<Record<string, number>>): void {
+    const { constants } = this.#options.optimizer;
+    const p = this.logits.byteOffset + offset;
+    const g = this.gradient.byteOffset + offset;
+    const state = (name: string): number => (this.states.get(name)?.byteOffset ?? 0) + offset;
+    const { rate, epsilon, decay } = scalars;
+    if (constants.kind === "adam") {
+      const { beta1, beta2 } = constants;
+      this.#kernel.adam(p, state("m"), state("v"), g, count, beta1, beta2, rate, epsilon, decay);
+    } else {
+      const { momentum, nesterov } = constants;
+      this.#kernel.sgd(p, state("velocity"), g, count, momentum, Number(nesterov), rate, decay);
+    }
   }
 }

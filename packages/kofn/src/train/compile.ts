@@ -1,14 +1,15 @@
 /**
  * Compiles one training step to one ONNX model: forward with masked weights, loss, gradients, optimizer.
  *
- * Inputs: a batch, the parameters, running statistics, the optimizers' states, per pruned layer logits and draws, and scalars of schedules.
- * Outputs: the new parameters, states and logits (each named "INPUT/new"), "loss" and "correct".
+ * Inputs: a batch, the parameters, running statistics, the optimizer's states, a mask per pruned layer, and scalars of
+ * schedules. Outputs: the new parameters, statistics and states (each named "INPUT/new"), the gradients of the masks, "loss"
+ * and "correct". Who draws the masks and learns from their gradients is a choice: the host (`HostSampler`), or the step's
+ * own graph, which then has logits and noise for inputs instead of masks, and new logits for outputs instead of gradients.
  */
 
 import { differentiate } from "../autodiff/differentiate.js";
 import { InputError } from "../errors.js";
 import { modelOf } from "../lower/model.js";
-import { type Draws, hostDraws } from "../lower/sampler.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { inferGraph } from "../onnx/infer.js";
@@ -38,6 +39,14 @@ export interface StepTensor {
   readonly dims: readonly number[];
 }
 
+/** A mask that the host draws: an input of the step, and the output with the loss's gradient in it. */
+export interface StepMask {
+  readonly name: string;
+  readonly gradient: string;
+  /** [R, n]: one number for each unit. */
+  readonly dims: readonly [number, number];
+}
+
 /** A compiled training step: its model, and what its inputs and outputs are. */
 export interface Step {
   readonly model: Model;
@@ -45,24 +54,33 @@ export interface Step {
   readonly labels: { readonly name: string; readonly dims: readonly number[] };
   /** With mix-up: the labels of the images that were mixed in. */
   readonly partners?: { readonly name: string; readonly dims: readonly number[] };
-  /** Parameters, optimizer states, logits, running statistics. */
+  /** Parameters, optimizer states, running statistics; logits too, where the graph samples. */
   readonly tensors: readonly StepTensor[];
-  /** Inputs of what the host draws for each pruned layer, in the layers' order: see `HostSampler`. */
-  readonly draws: readonly Draws[];
-  /** Scalars of the schedules: "tau", and those of the optimizers as "weights/NAME" and "logits/NAME". */
+  /** For each pruned layer, where the host samples. */
+  readonly masks: readonly StepMask[];
+  /** For each pruned layer the input of Gumbel noise, already scaled, where the graph samples: [R, n]. */
+  readonly noises: readonly string[];
+  /** Scalars of the schedules: those of the optimizers as "weights/NAME" and "logits/NAME", and "tau". */
   readonly scalars: readonly string[];
+}
+
+/** Sampling within the step's graph: what any provider can, and what defines the step. */
+export interface GraphSampling {
+  /** k of each layer; another k is another graph. */
+  readonly k: readonly number[];
+  readonly optimizer: Optimizer;
+  /** Weight of the entropy regulariser; 0 leaves it out. */
+  readonly entropy: number;
 }
 
 /** What a training step is compiled for. */
 export interface StepOptions {
   readonly batch: number;
   readonly layers: readonly PrunedLayer[];
-  /** k of each layer at this stage of training. */
-  readonly k: readonly number[];
+  /** Optimizer of the model's parameters. */
   readonly weights: Optimizer;
-  readonly logits: Optimizer;
-  /** Weight of the entropy regulariser; 0 leaves it out. */
-  readonly entropy: number;
+  /** Where masks are drawn and logits learnt: on the host, which any k may be asked of, step by step; or in the graph. */
+  readonly sampling: "host" | GraphSampling;
   /** Default "train". */
   readonly batchNorm?: BatchNormMode;
   /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
@@ -71,7 +89,7 @@ export interface StepOptions {
   readonly block?: number | undefined;
 }
 
-/** The name of the mask logits of a weight among the step's tensors. */
+/** The name of the mask logits of a weight among the tensors of a run. */
 export const logitsName = (weight: string): string => `${weight}/logits`;
 
 /** With mix-up: the scalar with which images keep their own pixels and label. */
@@ -107,11 +125,11 @@ function isBatchNormalization({ op, domain }: Node): boolean {
  *
  * @example
  * const adam = optimizerOf({ kind: "adam", lr: 0.001 });
- * const options = { batch: 64, layers: [], k: [], weights: adam, logits: adam, entropy: 0 };
- * await saveModel(compileStep(zoo.lenet5(), options).model, "step.onnx");
+ * const step = compileStep(zoo.lenet5(), { batch: 64, layers: [], weights: adam, sampling: "host" });
+ * await saveModel(step.model, "step.onnx");
  */
 export function compileStep(model: Model, options: StepOptions): Step {
-  const { batch, layers, weights, logits, batchNorm = "train" } = options;
+  const { batch, layers, weights, sampling, batchNorm = "train" } = options;
   checkOpset(model);
   const { model: view, input, output, dims } = classifierOf(model);
   checkBatch(view.graph, batch);
@@ -130,17 +148,14 @@ export function compileStep(model: Model, options: StepOptions): Step {
 
   // The weights that the forward pass sees: masked where a layer is pruned.
   const seen = new Map<string, string>([[input, images.name]]);
-  const scalarNames = layers.length > 0 ? [b.input("tau", "float32", [])] : [];
-  const [tau] = scalarNames;
+  const scalarNames: string[] = [];
+  const units =
+    sampling === "host" ? layers.map((layer) => inputMask(b, layer)) : addSampling(b, layers, sampling);
+  if (sampling !== "host" && layers.length > 0) scalarNames.push("tau");
   layers.forEach((layer, i) => {
-    const shape = [layer.groups, layer.n];
-    const phi = b.input(logitsName(layer.weight), "float32", shape);
-    const noise = b.input(`${layer.weight}/noise`, "float32", shape);
-    const drawn = [phi, noise, tau];
-    const sampled = b.op("KofN", drawn, { k: int(options.k[i]) }, `${layer.weight}/units`);
-    seen.set(layer.weight, b.mul(layer.weight, maskOf(b, layer, sampled), `${layer.weight}/masked`));
+    seen.set(layer.weight, b.mul(layer.weight, maskOf(b, layer, units[i]), `${layer.weight}/masked`));
     if (masksBias(layer)) {
-      const mask = b.reshape(sampled, [layer.n], `${layer.bias}/mask`);
+      const mask = b.reshape(units[i], [layer.n], `${layer.bias}/mask`);
       seen.set(layer.bias, b.mul(layer.bias, mask, `${layer.bias}/masked`));
     }
   });
@@ -164,10 +179,17 @@ export function compileStep(model: Model, options: StepOptions): Step {
     options.mixup === true ? { name: b.input("partners", "int64", [batch]), dims: [batch] } : undefined;
   const crossEntropy = partners === undefined ? ownLoss : mixedLoss(b, ownLoss, modelOutput, partners.name);
   if (partners !== undefined) scalarNames.push(SHARE);
-  const total = options.entropy > 0 ? addEntropy(b, crossEntropy, layers, options.entropy) : crossEntropy;
+  const regularised = sampling !== "host" && sampling.entropy > 0 && layers.length > 0;
+  const total = regularised ? addEntropy(b, crossEntropy, layers, sampling.entropy) : crossEntropy;
 
-  const trained = [...parameters, ...layers.map(({ weight }) => logitsName(weight))];
-  const gradients = differentiate(b, total, trained);
+  const logits = sampling === "host" ? [] : layers.map(({ weight }) => logitsName(weight));
+  const trained = [...parameters, ...logits];
+  const gradients = differentiate(b, total, sampling === "host" ? [...trained, ...units] : trained);
+  const gradientOf = (name: string): string => {
+    const gradient = gradients.get(name);
+    if (gradient !== undefined) return gradient;
+    throw new InputError(`the model's output does not depend on its parameter "${name}"`);
+  };
 
   const scalarsOf = (prefix: string, optimizer: Optimizer): Map<string, string> =>
     new Map(
@@ -177,47 +199,65 @@ export function compileStep(model: Model, options: StepOptions): Step {
         return [name, input];
       }),
     );
-  const weightScalars = scalarsOf("weights", weights);
-  const logitScalars = layers.length > 0 ? scalarsOf("logits", logits) : new Map<string, string>();
-
   const tensors: StepTensor[] = [];
-  for (const parameter of trained) {
-    const gradient = gradients.get(parameter);
-    if (gradient === undefined) {
-      throw new InputError(`the model's output does not depend on its parameter "${parameter}"`);
+  const update = (names: readonly string[], prefix: string, optimizer: Optimizer): void => {
+    const scalars = scalarsOf(prefix, optimizer);
+    for (const parameter of names) {
+      const dims = b.shape(parameter);
+      const state = optimizer.state.map((name) => b.input(`${parameter}/${name}`, "float32", dims));
+      const gradient = gradientOf(parameter);
+      const decays = dims.length > 1;
+      const updated = optimizer.update(b, { parameter, gradient, state, scalars, decays });
+      [parameter, ...state].forEach((name, i) => {
+        const value = i === 0 ? updated.parameter : updated.state[i - 1];
+        tensors.push({ name, updated: b.output(value), dims });
+      });
     }
-    const isLogits = !parameters.includes(parameter);
-    const optimizer = isLogits ? logits : weights;
-    const shape = b.shape(parameter);
-    const state = optimizer.state.map((name) => b.input(`${parameter}/${name}`, "float32", shape));
-    const updated = optimizer.update(b, {
-      parameter,
-      gradient,
-      state,
-      scalars: isLogits ? logitScalars : weightScalars,
-      decays: shape.length > 1,
-    });
-    [parameter, ...state].forEach((name, i) => {
-      const value = i === 0 ? updated.parameter : updated.state[i - 1];
-      tensors.push({ name, updated: b.output(value), dims: shape });
-    });
-  }
+  };
+  update(parameters, "weights", weights);
+  if (sampling !== "host" && layers.length > 0) update(logits, "logits", sampling.optimizer);
   for (const [name, value] of running) {
     tensors.push({ name, updated: b.output(value), dims: b.shape(name) });
   }
   b.output(b.op("Identity", [crossEntropy], {}, "loss"));
   b.output(correctCount(b, modelOutput, labels.name));
 
-  const draws = layers.map(({ weight }) => hostDraws(logitsName(weight)));
+  const masks: StepMask[] = [];
+  if (sampling === "host") {
+    layers.forEach(({ groups, n }, i) => {
+      masks.push({ name: units[i], gradient: b.output(gradientOf(units[i])), dims: [groups, n] });
+    });
+  }
+  const noises = sampling === "host" ? [] : layers.map(noiseName);
   return {
-    model: modelOf(b.graph, { draws: "host", block: options.block }),
+    model: modelOf(b.graph, { block: options.block }),
     images,
     labels,
     ...(partners === undefined ? {} : { partners }),
     tensors,
-    draws,
+    masks,
+    noises,
     scalars: scalarNames,
   };
+}
+
+const unitsName = ({ weight }: PrunedLayer): string => `${weight}/units`;
+const noiseName = ({ weight }: PrunedLayer): string => `${weight}/noise`;
+
+function inputMask(b: Builder, layer: PrunedLayer): string {
+  return b.input(unitsName(layer), "float32", [layer.groups, layer.n]);
+}
+
+/** Inputs of logits and noise, and the masks [R, n] that the graph draws from them. */
+function addSampling(b: Builder, layers: readonly PrunedLayer[], { k }: GraphSampling): string[] {
+  if (layers.length === 0) return [];
+  const tau = b.input("tau", "float32", []);
+  return layers.map((layer, i) => {
+    const shape = [layer.groups, layer.n];
+    const phi = b.input(logitsName(layer.weight), "float32", shape);
+    const noise = b.input(noiseName(layer), "float32", shape);
+    return b.op("KofN", [phi, noise, tau], { k: int(k[i]) }, unitsName(layer));
+  });
 }
 
 /**

@@ -1,4 +1,4 @@
-/** The tensors that a training run changes from step to step: parameters, optimizer states, mask logits. */
+/** The tensors that a training run changes from step to step: parameters, mask logits, and the states of their optimizers. */
 
 import type { Engine, Value } from "../engine/session.js";
 import { InputError } from "../errors.js";
@@ -18,16 +18,31 @@ interface Slot extends StepTensor {
   readonly values: readonly Value[];
 }
 
+/** A tensor that the host changes in place. */
+export interface HeldTensor {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly array: Float32Array;
+}
+
 /**
- * Two buffers for each tensor: a step reads one and writes the other, and the next step the other way round, so that
- * nothing is allocated while training.
+ * Two buffers for each tensor of the graph: a step reads one and writes the other, and the next step the other way round,
+ * so that nothing is allocated while training. What the host holds has one.
  */
 export class State {
   readonly #slots: ReadonlyMap<string, Slot>;
+  readonly #held: ReadonlyMap<string, HeldTensor>;
   /** Which of the two buffers holds the current values. */
   #current: 0 | 1 = 0;
 
-  constructor(engine: Engine, tensors: readonly StepTensor[], initial: ReadonlyMap<string, Float32Array>) {
+  constructor(
+    engine: Engine,
+    tensors: readonly StepTensor[],
+    held: readonly HeldTensor[],
+    initial: ReadonlyMap<string, Float32Array>,
+  ) {
+    this.#held = new Map(held.map((one) => [one.name, one]));
+    for (const { name, array } of held) array.set(initial.get(name) ?? []);
     this.#slots = new Map(
       tensors.map((one) => {
         const size = sizeOf(one.dims);
@@ -60,8 +75,10 @@ export class State {
     this.#current = this.#current === 0 ? 1 : 0;
   }
 
-  /** The current values of a tensor; they change with the next step but one. */
+  /** The current values of a tensor; they change with the next step, or the next but one. */
   get(name: string): Float32Array {
+    const held = this.#held.get(name);
+    if (held !== undefined) return held.array;
     const slot = this.#slots.get(name);
     if (slot === undefined) throw new TypeError(`there is no tensor "${name}" in the run's state`);
     return slot.arrays[this.#current];
@@ -70,7 +87,7 @@ export class State {
   /** A copy of all current values. */
   snapshot(): Map<string, Tensor> {
     return new Map(
-      [...this.#slots.values()].map(({ name, dims }) => [
+      [...this.#slots.values(), ...this.#held.values()].map(({ name, dims }) => [
         name,
         tensor("float32", dims, this.get(name).slice()),
       ]),
@@ -79,7 +96,7 @@ export class State {
 
   /** @throws InputError if the snapshot is not of the same tensors. */
   restore(snapshot: ReadonlyMap<string, Tensor>): void {
-    for (const { name, dims } of this.#slots.values()) {
+    for (const { name, dims } of [...this.#slots.values(), ...this.#held.values()]) {
       const saved = snapshot.get(name);
       if (saved?.dtype !== "float32" || saved.dims.join() !== dims.join()) {
         throw new InputError(

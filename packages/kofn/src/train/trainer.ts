@@ -1,4 +1,4 @@
-/** Runs training steps: feeds batches, draws and schedules to the compiled step, and recompiles it when a layer's k changes. */
+/** Runs training steps: draws masks, feeds them with batches and schedules to the compiled step, and updates the logits. */
 
 import { availableParallelism } from "node:os";
 import { type Augmentation, checkAugmentation, mixPairs, mixupShare } from "../data/augment.js";
@@ -19,8 +19,6 @@ import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { initialValues, State } from "./state.js";
 import type { BatchNormMode, OptimizerOptions, SamplerOptions, TrainOptions } from "./types.js";
 
-/** While k shrinks, it changes so many times: each change compiles the step anew. */
-const SHRINK_STAGES = 20;
 const WINDOW_MS = 100;
 
 /** The options of a run with every default filled in. */
@@ -120,15 +118,14 @@ export class Trainer {
   readonly state: State;
   readonly engine: Engine;
 
-  readonly #block: number | undefined;
   readonly #model: Model;
   readonly #batches: BatchLoader;
   readonly #count: number;
   readonly #weights: Optimizer;
   readonly #logits: Optimizer;
-  /** The step with which the run begins, compiled to learn its tensors. */
-  readonly #first: { readonly k: readonly number[]; readonly step: Step };
-  #samplers: readonly HostSampler[] = [];
+  readonly #step: Step;
+  /** One for each layer. */
+  readonly #samplers: readonly HostSampler[];
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
   readonly #partners: BigInt64Array;
@@ -137,7 +134,8 @@ export class Trainer {
   readonly #correct = new Float32Array(1);
   #bindings: { feeds: Record<string, Value>; results: Record<string, Value> }[] = [];
   #session: Session | undefined;
-  #k: readonly number[] = [];
+  /** Of each layer, in the last step. */
+  #k: readonly number[];
 
   private constructor(
     engine: Engine,
@@ -149,11 +147,10 @@ export class Trainer {
     block: number | undefined,
   ) {
     this.engine = engine;
-    this.#block = block;
     this.settings = settings;
     this.layers = layers;
     this.#model = model;
-    const { augment, normalize = "none", seed } = settings;
+    const { augment, batch, normalize = "none", sampler, seed } = settings;
     const normalization = normalizationFor(normalize, data.channels);
     const filler = new BatchFiller(data, normalization, { of: augment, seed });
     this.#batches = new BatchLoader(data.train, data, filler);
@@ -161,15 +158,33 @@ export class Trainer {
     this.stepsPerEpoch = stepsPerEpoch(count, settings.batch);
     this.#weights = optimizerOf(settings.optimizer);
     this.#logits = optimizerOf(settings.sampler.optimizer);
-    const { init } = settings.sampler;
-    const k = this.#kAt(0);
-    const step = this.#compile(k);
-    this.#first = { k, step };
-    this.state = new State(engine, step.tensors, initialValues(model, layers, k, init, settings.seed));
+    this.#k = this.#kAt(0);
+    this.#step = compileStep(model, {
+      batch,
+      layers,
+      weights: this.#weights,
+      sampling: "host",
+      batchNorm: settings.batchNorm,
+      mixup: augment.mixup !== undefined,
+      block,
+    });
+    this.#samplers = layers.map(({ weight, groups, n }, i) => {
+      const size = { rows: groups, n, most: this.#k[i] };
+      const { entropy } = sampler;
+      return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy });
+    });
+    const held = this.#samplers.flatMap((sampler, i) => {
+      const { weight, groups, n } = layers[i];
+      const name = logitsName(weight);
+      const states = [...sampler.states].map(([state, array]) => ({ name: `${name}/${state}`, array }));
+      return [{ name, array: sampler.logits }, ...states].map((one) => ({ ...one, dims: [groups, n] }));
+    });
+    const initial = initialValues(model, layers, this.#k, sampler.init, seed);
+    this.state = new State(engine, this.#step.tensors, held, initial);
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
     this.#labels = new BigInt64Array(settings.batch);
     this.#partners = new BigInt64Array(settings.batch);
-    this.#scalars = new Map(step.scalars.map((name) => [name, new Float32Array(1)]));
+    this.#scalars = new Map(this.#step.scalars.map((name) => [name, new Float32Array(1)]));
   }
 
   /**
@@ -245,13 +260,9 @@ export class Trainer {
       factor = learningRateFactor(schedule, warmup, progress);
       tau = linear(sampler.tau, progress);
       beta = linear(sampler.beta, progress);
-      await this.#useK(this.#kAt(progress));
-      this.#setScalar("tau", tau);
+      this.#k = this.#kAt(progress);
       this.#setScalars("weights", this.#weights.scalars(step + 1, optimizer.lr * factor));
-      this.#setScalars("logits", this.#logits.scalars(step + 1, sampler.optimizer.lr * factor));
-      this.#samplers.forEach((sampler, j) => {
-        sampler.sample(this.state.get(logitsName(this.layers[j].weight)), step, beta, tau);
-      });
+      for (const [j, one] of this.#samplers.entries()) one.sample(step, beta, this.#k[j]);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {
         const share = mixupShare(augment.mixup, seed, step);
@@ -265,6 +276,8 @@ export class Trainer {
             `lower the learning rate, or raise tau's end`,
         );
       }
+      const scalars = this.#logits.scalars(step + 1, sampler.optimizer.lr * factor);
+      for (const one of this.#samplers) one.update(tau, scalars);
       loss += this.#loss[0];
       correct += this.#correct[0];
       const now = performance.now();
@@ -291,8 +304,9 @@ export class Trainer {
   }
 
   async #run(): Promise<void> {
+    this.#session ??= await this.#open();
     const { feeds, results } = this.#bindings[this.state.current];
-    await this.#session?.run(feeds, results);
+    await this.#session.run(feeds, results);
     this.state.swap();
   }
 
@@ -305,37 +319,15 @@ export class Trainer {
     if (scalar !== undefined) scalar[0] = value;
   }
 
-  /** k of each layer at a progress; while it shrinks it stays for a stage. */
+  /** k of each layer at a progress. */
   #kAt(progress: number): number[] {
-    const { shrink } = this.settings.sampler;
-    const [from, to] = shrink;
-    const stage = (to - from) / SHRINK_STAGES;
-    const held =
-      progress > from && progress < to ? from + Math.floor((progress - from) / stage) * stage : progress;
-    return this.layers.map(({ n, k }) => kAt(n, k, shrink, held));
+    return this.layers.map(({ n, k }) => kAt(n, k, this.settings.sampler.shrink, progress));
   }
 
-  #compile(k: readonly number[]): Step {
-    return compileStep(this.#model, {
-      batch: this.settings.batch,
-      layers: this.layers,
-      k,
-      weights: this.#weights,
-      logits: this.#logits,
-      entropy: this.settings.sampler.entropy,
-      batchNorm: this.settings.batchNorm,
-      mixup: this.settings.augment.mixup !== undefined,
-      block: this.#block,
-    });
-  }
-
-  async #useK(k: readonly number[]): Promise<void> {
-    if (this.#session !== undefined && sameNumbers(k, this.#k)) return;
-    await this.#session?.close();
-    this.#k = k;
-    const step = sameNumbers(k, this.#first.k) ? this.#first.step : this.#compile(k);
-    this.#session = await this.engine.session(step.model);
+  async #open(): Promise<Session> {
     const { engine } = this;
+    const step = this.#step;
+    const session = await engine.session(step.model);
     const shared: Record<string, Value> = {
       [step.images.name]: engine.value("float32", step.images.dims, this.#pixels),
       [step.labels.name]: engine.value("int64", step.labels.dims, this.#labels),
@@ -343,28 +335,19 @@ export class Trainer {
     if (step.partners !== undefined) {
       shared[step.partners.name] = engine.value("int64", step.partners.dims, this.#partners);
     }
-    this.#samplers = this.layers.map(
-      ({ weight, groups, n }, i) => new HostSampler(groups, n, k[i], this.settings.seed, weight),
-    );
-    this.layers.forEach(({ groups, n }, i) => {
-      const { values, indices, undrawn } = this.#samplers[i];
-      const names = step.draws[i];
-      shared[names.values] = engine.value("float32", [groups, k[i]], values);
-      shared[names.indices] = engine.value("int32", [groups, k[i]], indices);
-      shared[names.undrawn] = engine.value("float32", [groups, n], undrawn);
-    });
-    for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
-    const results = {
+    const results: Record<string, Value> = {
       loss: engine.value("float32", [], this.#loss),
       correct: engine.value("float32", [], this.#correct),
     };
+    step.masks.forEach(({ name, gradient, dims }, i) => {
+      shared[name] = engine.value("float32", dims, this.#samplers[i].mask);
+      results[gradient] = engine.value("float32", dims, this.#samplers[i].gradient);
+    });
+    for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
     this.#bindings = this.state.bindings().map((own) => ({
       feeds: { ...own.feeds, ...shared },
       results: { ...own.results, ...results },
     }));
+    return session;
   }
-}
-
-function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
-  return a.every((value, i) => value === b[i]);
 }

@@ -1,12 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Engine } from "../../src/engine/session.js";
-import { lower, type LowerOptions } from "../../src/lower/lower.js";
-import { hostDraws } from "../../src/lower/sampler.js";
+import { lower } from "../../src/lower/lower.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import { emptyGraph, type Graph, int, IR_VERSION, type Model, OPSET } from "../../src/onnx/model.js";
-import { type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
-import { HostSampler } from "../../src/prune/host-sampler.js";
+import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { Random } from "../../src/random.js";
 
 type Float = "float32" | "float64";
@@ -64,17 +62,13 @@ function inputs({ rows, n, tau, spread }: Case, dtype: Float): Map<string, Tenso
   ]);
 }
 
-async function runLowered(
-  graph: Graph,
-  feeds: Map<string, Tensor>,
-  options?: LowerOptions,
-): Promise<Map<string, number[]>> {
+async function runLowered(graph: Graph, feeds: Map<string, Tensor>): Promise<Map<string, number[]>> {
   const model: Model = {
     irVersion: IR_VERSION,
     producerName: "test",
     producerVersion: "",
     opsets: new Map([["", OPSET]]),
-    graph: lower(graph, options),
+    graph: lower(graph),
     metadata: new Map(),
   };
   const engine = await Engine.open({ threads: 1 });
@@ -92,8 +86,8 @@ async function runLowered(
   );
 }
 
-/** The least value that float32 products still tell from 0 with all their digits. */
-const TINY = 1e-30;
+/** The graph takes differences of nearly equal doubles where every draw is nearly certain: what is less than this drowns. */
+const TINY = 1e-8;
 
 /** The largest difference within a row, relative to the row's largest value. */
 function relativeError(actual: number[], expected: number[], n: number): number {
@@ -154,33 +148,6 @@ describe("the lowered sampler", () => {
       }
     });
   }
-
-  it("gives the same with draws from the host", async () => {
-    const [rows, n, k, tau] = [4, 30, 7, 0.7];
-    const sampler = new HostSampler(rows, n, k, 1, "phi");
-    const random = new Random(2, "host");
-    const draw = (): Float32Array => Float32Array.from({ length: rows * n }, () => random.normal());
-    const [phi, upstream] = [draw(), draw()];
-    sampler.sample(phi, 0, 0, tau);
-    const feeds = new Map<string, Tensor>([
-      ["tau", tensorFrom("float32", [], [tau])],
-      ["upstream", tensor("float32", [rows, n], upstream)],
-      ["phi", tensor("float32", [rows, n], phi)],
-    ]);
-    const names = hostDraws("phi");
-    const hosted = new Map([
-      ...feeds,
-      [names.undrawn, tensor("float32", [rows, n], sampler.undrawn)],
-      [names.values, tensor("float32", [rows, k], sampler.values)],
-      [names.indices, tensor("int32", [rows, k], sampler.indices)],
-    ]);
-    const noise = tensor("float32", [rows, n], new Float32Array(rows * n));
-    const graph = samplerGraph(rows, n, k, "float32");
-    const expected = await runLowered(graph, new Map([...feeds, ["noise", noise]]));
-    const actual = await runLowered(graph, hosted, { draws: "host" });
-    expect(actual.get("mask")).toEqual(expected.get("mask"));
-    expect(relativeError(actual.get("gradient") ?? [], expected.get("gradient") ?? [], n)).toBeLessThan(1e-5);
-  });
 
   it("keeps exactly k of tied units, those of lower index", async () => {
     const feeds = new Map<string, Tensor>([

@@ -1,104 +1,308 @@
+/** The host's sampler: draws, noise, the gradient against the definition, and the update against the optimizer's graph. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Builder } from "../../src/onnx/builder.js";
+import { evaluateGraph } from "../../src/onnx/evaluate.js";
+import { emptyGraph, int } from "../../src/onnx/model.js";
+import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
+import { optimizerOf } from "../../src/optim/optimizer.js";
 import { HostSampler } from "../../src/prune/host-sampler.js";
 import { philox, Random, streamOf } from "../../src/random.js";
+import type { OptimizerOptions } from "../../src/train/types.js";
 
-const DRAWN = Math.fround(-1e30);
-
-/** z as the sampler had it: its draws, and the rest times tau. */
-function perturbed(sampler: HostSampler, rows: number, n: number, k: number, tau: number): Float64Array {
-  const z = Float64Array.from(sampler.undrawn, (value) => value * tau);
-  for (let row = 0; row < rows; row++) {
-    for (let j = 0; j < k; j++) z[row * n + sampler.indices[row * k + j]] = sampler.values[row * k + j];
-  }
-  return z;
+interface Size {
+  readonly rows: number;
+  readonly n: number;
+  readonly k: number;
 }
 
-function expectDraws(sampler: HostSampler, logits: Float32Array, rows: number, n: number, k: number): void {
-  for (let row = 0; row < rows; row++) {
-    const z = logits.subarray(row * n, (row + 1) * n);
-    const order = [...z.keys()].sort((a, b) => z[b] - z[a] || a - b).slice(0, k);
-    expect([...sampler.indices.subarray(row * k, (row + 1) * k)]).toEqual(order);
-    expect([...sampler.values.subarray(row * k, (row + 1) * k)]).toEqual(order.map((i) => z[i] + 0));
-    z.forEach((value, i) => {
-      expect(sampler.undrawn[row * n + i]).toBe(order.includes(i) ? DRAWN : Math.fround(value * 2));
-    });
-  }
+function samplerOf(
+  { rows, n, k }: Size,
+  options: Partial<ConstructorParameters<typeof HostSampler>[0]> = {},
+) {
+  const optimizer = optimizerOf({ kind: "sgd", lr: 1 });
+  return new HostSampler({ rows, n, most: k, seed: 1, name: "layer", optimizer, entropy: 0, ...options });
 }
 
-describe("HostSampler", () => {
-  it("draws the k largest in order, ties by lower index", () => {
+/** The mask of the k largest of each row by sorting, ties by lower index. */
+function sortedMask(z: Float32Array, { rows, n, k }: Size): number[] {
+  const mask = new Array<number>(rows * n).fill(0);
+  for (let row = 0; row < rows; row++) {
+    const values = z.subarray(row * n, (row + 1) * n);
+    const order = [...values.keys()].sort((a, b) => values[b] - values[a] || a - b);
+    for (const unit of order.slice(0, k)) mask[row * n + unit] = 1;
+  }
+  return mask;
+}
+
+function normals(count: number, stream: string): Float32Array {
+  const random = new Random(5, stream);
+  return Float32Array.from({ length: count }, () => random.normal());
+}
+
+describe("sample", () => {
+  it("keeps the k largest, ties by lower index", () => {
     const sizes = fc.record({
       rows: fc.integer({ min: 1, max: 5 }),
-      n: fc.integer({ min: 1, max: 90 }),
+      n: fc.integer({ min: 1, max: 150 }),
       share: fc.double({ min: 0, max: 1, noNaN: true }),
       seed: fc.nat(),
       levels: fc.constantFrom(1, 2, 5, 1e6),
-      outlier: fc.constantFrom(0, 1e6),
+      outlier: fc.constantFrom(0, 1e6, -1e30),
     });
     fc.assert(
       fc.property(sizes, ({ rows, n, share, seed, levels, outlier }) => {
-        const k = Math.max(1, Math.round(share * n));
+        const size = { rows, n, k: Math.max(1, Math.round(share * n)) };
         const random = new Random(seed, "logits");
+        const sampler = samplerOf(size);
         // Few levels make ties; an outlier squeezes the rest into one bucket; halves of 0 make -0.
-        const logits = Float32Array.from(
-          { length: rows * n },
-          (_, i) => (random.below(levels) - levels / 2) * (i % 2 === 0 ? 1 : -1) + (i === 0 ? outlier : 0),
+        sampler.logits.set(
+          Float32Array.from(
+            { length: rows * n },
+            (_, i) => (random.below(levels) - levels / 2) * (i % 2 === 0 ? 1 : -1) + (i === 0 ? outlier : 0),
+          ),
         );
-        const sampler = new HostSampler(rows, n, k, 1, "layer");
-        sampler.sample(logits, 3, 0, 0.5);
-        expectDraws(sampler, logits, rows, n, k);
+        sampler.sample(3, 0, size.k);
+        expect([...sampler.mask]).toEqual(sortedMask(sampler.logits, size));
       }),
       { numRuns: 200 },
     );
   });
 
-  it("draws many of a long row", () => {
-    const [n, k] = [5000, 2500];
-    const random = new Random(3, "long");
-    const logits = Float32Array.from({ length: n }, () => random.normal() ** 9);
-    const sampler = new HostSampler(1, n, k, 1, "layer");
-    sampler.sample(logits, 0, 0, 0.5);
-    expectDraws(sampler, logits, 1, n, k);
-  });
-
-  it("adds noise that is a function of seed, name and step", () => {
-    const [rows, n, k] = [2, 37, 5];
-    const draws = (seed: number, name: string, step: number): string => {
-      const sampler = new HostSampler(rows, n, k, seed, name);
-      sampler.sample(new Float32Array(rows * n), step, 1, 1);
-      return Buffer.from(sampler.undrawn.slice().buffer).toString("base64") + sampler.indices.join();
-    };
-    const reference = draws(1, "fc1", 5);
-    expect(draws(1, "fc1", 5)).toBe(reference);
-    const others = [draws(2, "fc1", 5), draws(1, "fc2", 5), draws(1, "fc1", 6), draws(1, "fc1", 5 + 2 ** 32)];
-    for (const other of [...others, draws(1 + 2 ** 32, "fc1", 5)]) expect(other).not.toBe(reference);
-  });
-
-  it("makes its noise from Philox4x32-7, as -log(-log u)", () => {
-    const n = 64;
-    const sampler = new HostSampler(1, n, 1, 9, "fc1");
-    sampler.sample(new Float32Array(n), 2, 1, 1);
-    const z = perturbed(sampler, 1, n, 1, 1);
-    const bits = new Uint32Array(4);
-    for (let i = 0; i < n; i++) {
-      philox(bits, [i >> 2, 2, 0, 0], [9, streamOf("fc1/noise")], 7);
-      const u = ((bits[i % 4] >>> 9) + 0.5) / 2 ** 23;
-      expect(z[i]).toBeCloseTo(-Math.log(-Math.log(u)), 4);
+  it("keeps the k largest in every step, however far the logits jump and whatever k is asked for", () => {
+    const size = { rows: 7, n: 300, k: 120 };
+    const sampler = samplerOf(size);
+    const random = new Random(8, "jumps");
+    for (let step = 0; step < 60; step++) {
+      const [shift, scale] = [100 * random.normal(), random.normal() ** 5];
+      sampler.logits.set(normals(size.rows * size.n, `jump ${step >> 2}`).map((x) => x * scale + shift));
+      const k = [120, 119, 40, 1][step % 4];
+      sampler.sample(step, 0.1, k);
+      expect([...sampler.mask]).toEqual(sortedMask(sampler.perturbed, { ...size, k }));
     }
   });
 
-  it("makes noise with the distribution of Gumbel(0, 1)", () => {
+  it("draws many of a long row", () => {
+    const size = { rows: 1, n: 5001, k: 2500 };
+    const sampler = samplerOf(size);
+    sampler.logits.set(normals(size.n, "long").map((x) => x ** 9));
+    sampler.sample(0, 0, size.k);
+    expect([...sampler.mask]).toEqual(sortedMask(sampler.logits, size));
+  });
+
+  it("keeps exactly k where logits are not numbers", () => {
+    const size = { rows: 2, n: 64, k: 9 };
+    const sampler = samplerOf(size);
+    sampler.logits.set(normals(128, "broken"));
+    for (const step of [0, 1]) {
+      sampler.logits.set([NaN, Infinity, -Infinity], 5);
+      sampler.logits.fill(NaN, 64);
+      sampler.sample(step, 0.1, size.k);
+      for (const row of [0, 64]) {
+        expect(sampler.mask.subarray(row, row + 64).reduce((sum, bit) => sum + bit, 0)).toBe(size.k);
+      }
+    }
+  });
+});
+
+describe("noise", () => {
+  it("is a function of seed, name, step and place", () => {
+    const size = { rows: 30, n: 37, k: 5 };
+    const draw = (seed: number, name: string, step: number): string => {
+      const sampler = samplerOf(size, { seed, name });
+      sampler.sample(step, 1, size.k);
+      return Buffer.from(sampler.perturbed.slice().buffer).toString("base64");
+    };
+    const reference = draw(1, "fc1", 5);
+    expect(draw(1, "fc1", 5)).toBe(reference);
+    const others = [draw(2, "fc1", 5), draw(1, "fc2", 5), draw(1, "fc1", 6), draw(1, "fc1", 5 + 2 ** 32)];
+    for (const other of [...others, draw(1 + 2 ** 32, "fc1", 5)]) expect(other).not.toBe(reference);
+    const once = samplerOf(size);
+    once.sample(0, 1, size.k);
+    expect(new Set(once.perturbed).size).toBeGreaterThan(size.rows * size.n - 3);
+  });
+
+  it("is -log(-log u) of xoshiro128++, seeded by Philox4x32-7", () => {
+    const n = 1030;
+    const sampler = samplerOf({ rows: 1, n, k: 1 }, { seed: 9, name: "fc1" });
+    sampler.sample(2, 1, 1);
+    const rotl = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
+    for (let lane = 0; lane < 4; lane++) {
+      for (let chunk = 0; 512 * chunk + lane < n; chunk++) {
+        const s = new Uint32Array(4);
+        philox(s, [4 * chunk + lane, 2, 0, 0], [9, streamOf("fc1/noise")], 7);
+        for (let i = 512 * chunk + lane; i < Math.min(n, 512 * (chunk + 1)); i += 4) {
+          const bits = (rotl(s[0] + s[3], 7) + s[0]) >>> 0;
+          const t = s[1] << 9;
+          s[2] ^= s[0];
+          s[3] ^= s[1];
+          s[1] ^= s[2];
+          s[0] ^= s[3];
+          s[2] ^= t;
+          s[3] = rotl(s[3], 11);
+          const u = ((bits >>> 9) + 0.5) / 2 ** 23;
+          expect(Math.abs(sampler.perturbed[i] + Math.log(-Math.log(u)))).toBeLessThan(3e-5);
+        }
+      }
+    }
+  });
+
+  it("has the distribution of Gumbel(0, 1)", () => {
     const n = 200_000;
-    const sampler = new HostSampler(1, n, 1, 1, "fc1");
-    sampler.sample(new Float32Array(n), 0, 1, 1);
-    const sorted = perturbed(sampler, 1, n, 1, 1).sort();
+    const sampler = samplerOf({ rows: 1, n, k: 1 });
+    sampler.sample(0, 1, 1);
     let distance = 0;
-    sorted.forEach((value, i) => {
-      const expected = Math.exp(-Math.exp(-value));
-      distance = Math.max(distance, Math.abs(expected - i / n), Math.abs(expected - (i + 1) / n));
-    });
+    Float64Array.from(sampler.perturbed)
+      .sort()
+      .forEach((value, i) => {
+        const expected = Math.exp(-Math.exp(-value));
+        distance = Math.max(distance, Math.abs(expected - i / n), Math.abs(expected - (i + 1) / n));
+      });
     // Kolmogorov and Smirnov: 1.95 / sqrt(n) is exceeded by one sample in a thousand.
     expect(distance).toBeLessThan(1.95 / Math.sqrt(n));
+  });
+});
+
+/** dPhi by the definition of KofNGrad at these perturbed logits, plus the regulariser's. */
+function gradientByDefinition(
+  sampler: HostSampler,
+  upstream: Float32Array,
+  size: Size,
+  tau: number,
+): number[] {
+  const { rows, n, k } = size;
+  const b = new Builder(emptyGraph("definition"));
+  const names = [b.input("u", "float64", [rows, n]), b.input("z", "float64", [rows, n])];
+  names.push(b.input("noise", "float64", [rows, n]), b.input("tau", "float64", []));
+  b.output(b.op("KofNGrad", names, { k: int(k) }, "gradient"));
+  const feeds = new Map<string, Tensor>([
+    ["u", tensorFrom("float64", [rows, n], upstream)],
+    ["z", tensorFrom("float64", [rows, n], sampler.perturbed)],
+    ["noise", tensorFrom("float64", [rows, n], new Float64Array(rows * n))],
+    ["tau", tensorFrom("float64", [], [tau])],
+  ]);
+  return [...(evaluateGraph(b.graph, feeds).get("gradient")?.numbers() ?? [])];
+}
+
+/** The least value that float32 still tells from 0 with all its digits. */
+const TINY = 1e-30;
+
+/** The largest difference within a row, relative to the row's largest value. */
+function relativeError(actual: ArrayLike<number>, expected: readonly number[], n: number): number {
+  let worst = 0;
+  for (let row = 0; row < expected.length; row += n) {
+    let scale = TINY;
+    let difference = 0;
+    for (let i = row; i < row + n; i++) {
+      if (!Number.isFinite(actual[i])) return Infinity;
+      scale = Math.max(scale, Math.abs(expected[i]));
+      difference = Math.max(difference, Math.abs(actual[i] - expected[i]));
+    }
+    worst = Math.max(worst, difference / scale);
+  }
+  return worst;
+}
+
+describe("backward", () => {
+  const sizes: Size[] = [
+    { rows: 3, n: 9, k: 1 },
+    { rows: 2, n: 9, k: 3 },
+    { rows: 5, n: 4, k: 2 },
+    { rows: 3, n: 50, k: 50 },
+    { rows: 1, n: 120, k: 43 },
+    { rows: 3, n: 203, k: 100 },
+    { rows: 1, n: 700, k: 2 },
+  ];
+  it.each(sizes)("equals the definition at every temperature and spread: $rows x $n, k $k", (size) => {
+    const count = size.rows * size.n;
+    for (const tau of [0.05, 0.5, 5]) {
+      for (const spread of [0, 1, 10, 50]) {
+        const sampler = samplerOf(size);
+        const random = new Random(7, `${size.n},${spread}`);
+        sampler.logits.set(Float32Array.from({ length: count }, () => spread * (random.uniform() - 0.5)));
+        sampler.sample(1, 0.1, size.k);
+        const upstream = normals(count, "upstream");
+        sampler.gradient.set(upstream);
+        sampler.backward(tau);
+        const expected = gradientByDefinition(sampler, upstream, size, tau);
+        expect(
+          relativeError(sampler.gradient, expected, size.n),
+          `tau ${tau}, spread ${spread}`,
+        ).toBeLessThan(1e-5);
+      }
+    }
+  });
+
+  it("adds the gradient of the entropy regulariser", () => {
+    const size = { rows: 3, n: 21, k: 4 };
+    const entropy = 0.3;
+    const sampler = samplerOf(size, { entropy });
+    const logits = normals(63, "phi").map((x) => 3 * x);
+    sampler.logits.set(logits);
+    sampler.sample(0, 0, size.k);
+    sampler.gradient.fill(0);
+    sampler.backward(1);
+    const total = (phi: Float64Array): number => {
+      let sum = 0;
+      for (let row = 0; row < 63; row += 21) {
+        const e = phi.subarray(row, row + 21).map(Math.exp);
+        const all = e.reduce((a, b) => a + b, 0);
+        for (const one of e) sum -= (one / all) * Math.log(one / all);
+      }
+      return entropy * sum;
+    };
+    for (let i = 0; i < 63; i++) {
+      const [up, down] = [1e-5, -1e-5].map((step) => {
+        const phi = Float64Array.from(logits);
+        phi[i] += step;
+        return total(phi);
+      });
+      expect(sampler.gradient[i]).toBeCloseTo((up - down) / 2e-5, 6);
+    }
+  });
+});
+
+describe("update", () => {
+  it.each<OptimizerOptions>([
+    { kind: "adam", lr: 0.1 },
+    { kind: "adam", lr: 0.1, beta1: 0.5, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.1 },
+    { kind: "sgd", lr: 0.1 },
+    { kind: "sgd", lr: 0.1, momentum: 0.9 },
+    { kind: "sgd", lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.1 },
+  ])("is that of the optimizer's graph: %o", (options) => {
+    const size = { rows: 9, n: 1501, k: 3 };
+    const shape = [size.rows, size.n];
+    const count = size.rows * size.n;
+    const optimizer = optimizerOf(options);
+    const sampler = samplerOf(size, { optimizer });
+    sampler.logits.set(normals(count, "logits"));
+
+    const b = new Builder(emptyGraph("update"));
+    const [parameter, gradient] = [b.input("p", "float32", shape), b.input("g", "float32", shape)];
+    const state = optimizer.state.map((name) => b.input(name, "float32", shape));
+    const scalars = new Map(optimizer.scalarNames.map((name) => [name, b.input(`s/${name}`, "float32", [])]));
+    const updated = optimizer.update(b, { parameter, gradient, state, scalars, decays: true });
+    const held = new Map([["p", sampler.logits], ...sampler.states]);
+    const outputs = [updated.parameter, ...updated.state];
+    for (let step = 0; step < 3; step++) {
+      const feeds = new Map<string, Tensor>(
+        [...held].map(([name, values]) => [name, tensorFrom("float32", shape, values)]),
+      );
+      const given = optimizer.scalars(step + 1, 0.1);
+      for (const [name, input] of scalars) feeds.set(input, tensorFrom("float32", [], [given[name]]));
+      sampler.sample(step, 0.1, size.k);
+      sampler.gradient.set(normals(count, `gradient ${step}`));
+      sampler.update(2, given);
+      // The update leaves the logits' gradient where the mask's was.
+      feeds.set("g", tensorFrom("float32", shape, sampler.gradient));
+      const expected = evaluateGraph(b.graph, feeds, outputs);
+      [...held.values()].forEach((values, i) => {
+        const wanted = expected.get(outputs[i])?.numbers() ?? [];
+        values.forEach((value, j) => {
+          if (Math.abs(value - wanted[j]) > 1e-6 * (1 + Math.abs(wanted[j]))) expect(value).toBe(wanted[j]);
+        });
+      });
+    }
   });
 });

@@ -20,7 +20,7 @@ function present(tensors: ReadonlyMap<string, Tensor>, name: string): Tensor {
 
 test("mix-up weighs the losses of both labels", () => {
   const sgd = optimizerOf({ kind: "sgd", lr: 1 });
-  const options = { batch: 2, layers: [], k: [], weights: sgd, logits: sgd, entropy: 0 };
+  const options = { batch: 2, layers: [], weights: sgd, sampling: "host" } as const;
   const model = tinyModel();
   const pixels = tensorFrom(
     "float32",

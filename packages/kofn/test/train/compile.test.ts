@@ -19,14 +19,11 @@ function dense(
   optimizer: OptimizerOptions = { kind: "sgd", lr: 0.1 },
   batchNorm?: BatchNormMode,
 ): Step {
-  const [weights, logits] = [optimizerOf(optimizer), optimizerOf({ kind: "sgd", lr: 0.1 })];
   return compileStep(model, {
     batch: BATCH,
     layers: [],
-    k: [],
-    weights,
-    logits,
-    entropy: 0,
+    weights: optimizerOf(optimizer),
+    sampling: "host",
     ...(batchNorm === undefined ? {} : { batchNorm }),
   });
 }

@@ -17,9 +17,14 @@ function drawOrder(z: Float64Array, k: number): Uint32Array {
 
 /**
  * Calls `visit` with the distribution of each draw: the softmax of z / tau over the units that are not drawn yet, 0 for
- * those that are.
+ * those that are. The likeliest unit is the one that is drawn.
  */
-function eachDraw(z: Float64Array, k: number, tau: number, visit: (p: Float64Array) => void): void {
+function eachDraw(
+  z: Float64Array,
+  k: number,
+  tau: number,
+  visit: (p: Float64Array, likeliest: number) => void,
+): void {
   const p = new Float64Array(z.length);
   const drawn = new Uint8Array(z.length);
   for (const unit of drawOrder(z, k)) {
@@ -31,7 +36,7 @@ function eachDraw(z: Float64Array, k: number, tau: number, visit: (p: Float64Arr
       sum += p[i];
     }
     for (let i = 0; i < z.length; i++) p[i] /= sum;
-    visit(p);
+    visit(p, unit);
     drawn[unit] = 1;
   }
 }
@@ -67,10 +72,12 @@ function relaxedGradient(context: EvaluateContext): Tensor {
   const gradient = new Float64Array(rows * n);
   for (const [row, z] of perturbed(phi, inputTensor(context, 2)).entries()) {
     const first = row * n;
-    eachDraw(z, k, tau, (p) => {
+    eachDraw(z, k, tau, (p, likeliest) => {
+      // Relative to the likeliest unit's U: where its p is nearly 1, its U and the mean are nearly equal.
+      const base = upstream[first + likeliest];
       let mean = 0;
-      for (let i = 0; i < n; i++) mean += p[i] * upstream[first + i];
-      for (let i = 0; i < n; i++) gradient[first + i] += (p[i] * (upstream[first + i] - mean)) / tau;
+      for (let i = 0; i < n; i++) mean += p[i] * (upstream[first + i] - base);
+      for (let i = 0; i < n; i++) gradient[first + i] += (p[i] * (upstream[first + i] - base - mean)) / tau;
     });
   }
   return outputTensor(context.outputs[0], gradient);

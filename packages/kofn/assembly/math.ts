@@ -1,0 +1,40 @@
+/** Exponentials of vectors of non-positive numbers. Coefficients: minimax fits of 2^f on [-1/2, 1/2]. */
+
+/** e^x for x <= 0, with a relative error of 1e-7 (and that of x log2 e in float32); 0 below 2^-126. NaN stays NaN. */
+@inline
+export function exp32(x: v128): v128 {
+  const t = f32x4.mul(x, f32x4.splat(1.4426950408889634));
+  // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits.
+  const magic = f32x4.splat(12582912);
+  const shifted = f32x4.add(f32x4.max(t, f32x4.splat(-126)), magic);
+  const f = f32x4.sub(f32x4.max(t, f32x4.splat(-126)), f32x4.sub(shifted, magic));
+  let p = f32x4.splat(0.0013410005239491232);
+  p = f32x4.add(f32x4.mul(p, f), f32x4.splat(0.009676036358222532));
+  p = f32x4.add(f32x4.mul(p, f), f32x4.splat(0.05550297298098227));
+  p = f32x4.add(f32x4.mul(p, f), f32x4.splat(0.2402210737432102));
+  p = f32x4.add(f32x4.mul(p, f), f32x4.splat(0.6931472254085076));
+  p = f32x4.add(f32x4.mul(p, f), f32x4.splat(1.00000007548957));
+  const scaled = i32x4.add(p, i32x4.shl(shifted, 23));
+  return v128.andnot(scaled, f32x4.lt(t, f32x4.splat(-126)));
+}
+
+/** e^x for x <= 0, with a relative error of 1e-12; 0 below 2^-1000. */
+@inline
+export function exp64(x: v128): v128 {
+  const t = f64x2.mul(x, f64x2.splat(1.4426950408889634));
+  const magic = f64x2.splat(6755399441055744);
+  const held = f64x2.max(t, f64x2.splat(-1000));
+  const shifted = f64x2.add(held, magic);
+  const f = f64x2.sub(held, f64x2.sub(shifted, magic));
+  let p = f64x2.splat(1.3264094524971957e-6);
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(1.53100816201559e-5));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.00015403411517849947));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.0013333450558621197));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.009618129228653996));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.055504109412172827));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.2402265069546676));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.6931471805459298));
+  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(1.000000000000027));
+  const scaled = i64x2.add(p, i64x2.shl(shifted, 52));
+  return v128.andnot(scaled, f64x2.lt(t, f64x2.splat(-1000)));
+}

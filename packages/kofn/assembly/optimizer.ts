@@ -1,0 +1,58 @@
+/** Updates of parameters in one pass over memory: the formulas of src/optim/optimizer.ts. Counts are multiples of 4. */
+
+/** m <- beta1 m + g,  v <- beta2 v + g^2,  p <- decay p - rate m / (sqrt(v) + epsilon). */
+export function adam(
+  p: usize,
+  m: usize,
+  v: usize,
+  g: usize,
+  count: i32,
+  beta1: f32,
+  beta2: f32,
+  rate: f32,
+  epsilon: f32,
+  decay: f32,
+): void {
+  const beta1s = f32x4.splat(beta1);
+  const beta2s = f32x4.splat(beta2);
+  const rates = f32x4.splat(rate);
+  const epsilons = f32x4.splat(epsilon);
+  const decays = f32x4.splat(decay);
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const gradient = v128.load(g + at);
+    const newM = f32x4.add(f32x4.mul(v128.load(m + at), beta1s), gradient);
+    const newV = f32x4.add(f32x4.mul(v128.load(v + at), beta2s), f32x4.mul(gradient, gradient));
+    const change = f32x4.mul(f32x4.div(newM, f32x4.add(f32x4.sqrt(newV), epsilons)), rates);
+    v128.store(m + at, newM);
+    v128.store(v + at, newV);
+    v128.store(p + at, f32x4.sub(f32x4.mul(v128.load(p + at), decays), change));
+  }
+}
+
+/** v <- momentum v + g,  p <- decay p - rate (g + momentum v if nesterov, else v). */
+export function sgd(
+  p: usize,
+  velocity: usize,
+  g: usize,
+  count: i32,
+  momentum: f32,
+  nesterov: bool,
+  rate: f32,
+  decay: f32,
+): void {
+  const momenta = f32x4.splat(momentum);
+  const rates = f32x4.splat(rate);
+  const decays = f32x4.splat(decay);
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const gradient = v128.load(g + at);
+    let direction = gradient;
+    if (momentum > 0) {
+      const newVelocity = f32x4.add(f32x4.mul(v128.load(velocity + at), momenta), gradient);
+      v128.store(velocity + at, newVelocity);
+      direction = nesterov ? f32x4.add(gradient, f32x4.mul(newVelocity, momenta)) : newVelocity;
+    }
+    v128.store(p + at, f32x4.sub(f32x4.mul(v128.load(p + at), decays), f32x4.mul(direction, rates)));
+  }
+}
