@@ -8,7 +8,7 @@ import { lower } from "../../src/lower/lower.js";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
-import { type Attribute, emptyGraph, type Graph, int, ints, string } from "../../src/onnx/model.js";
+import { type Attribute, emptyGraph, float, type Graph, int, ints, string } from "../../src/onnx/model.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
 import { execute, single } from "../support/execute.js";
 import { Values } from "../support/ops/case.js";
@@ -115,15 +115,32 @@ describe.skipIf(block === undefined)("the blocked layout", () => {
 
   it("holds from one convolution to the next, through a residual block and its gradients", async () => {
     const b = new Builder(emptyGraph("residual"));
-    const weights = { w1: [16, 3, 3, 3], b1: [16], w2: [16, 16, 3, 3], b2: [16], fc: [16, 4] };
+    const weights = {
+      w1: [16, 3, 3, 3],
+      b1: [16],
+      w2: [16, 16, 3, 3],
+      scale: [16],
+      bias: [16],
+      w3: [32, 16, 1, 1],
+      b3: [32],
+      fc: [32, 4],
+    };
     b.input("x", "float32", [16, 3, 6, 6]);
     b.input("labels", "int64", [16]);
     for (const [name, shape] of Object.entries(weights)) b.input(name, "float32", shape);
     const pads = { pads: ints([1, 1, 1, 1]) };
     const first = b.op("Relu", [b.op("Conv", ["x", "w1", "b1"], pads)]);
-    const second = b.op("Relu", [b.add(b.op("Conv", [first, "w2", "b2"], pads), first)]);
-    const pooled = b.reshape(b.op("GlobalAveragePool", [second]), [16, 16]);
+    const second = b.op("Conv", [first, "w2"], pads);
+    const [normal] = b.ops("BatchNorm", [second, "scale", "bias"], { epsilon: float(1e-3) }, [
+      "y",
+      "mean",
+      "var",
+    ]);
+    const sum = b.op("Relu", [b.add(normal, first)]);
+    const third = b.op("Conv", [sum, "w3", "b3"], { strides: ints([2, 2]) });
+    const pooled = b.reshape(b.op("GlobalAveragePool", [third]), [16, 32]);
     const logits = b.op("MatMul", [pooled, "fc"]);
+    for (const statistic of ["mean", "var"]) b.output(statistic);
     b.output(b.op("SoftmaxCrossEntropy", [logits, "labels"], {}, "loss"));
     for (const [name, gradient] of differentiate(b, "loss", Object.keys(weights)))
       b.output(gradient, `${name}/d`);
@@ -135,6 +152,7 @@ describe.skipIf(block === undefined)("the blocked layout", () => {
       ]),
     );
     const lowered = await compare(b.graph, feeds);
-    expect(lowered.nodes.filter(({ op }) => op === "ReorderOutput")).toHaveLength(1);
+    // Only what the gradients of w2 and w3 read: the first activation, and every second pixel of the sum's.
+    expect(lowered.nodes.filter(({ op }) => op === "ReorderOutput")).toHaveLength(2);
   });
 });

@@ -87,9 +87,13 @@ export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
   const kernel = getInts(node, "kernel_shape", []);
   if (kernel.length !== 2 || batch % block !== 0 || !layouts.fits(dY)) return false;
   const { strides, dilations, begins, group } = windowsOf(node, input, kernel);
-  // With a window of one element every filter value would be read for one product alone.
-  if (group !== 1 || kernel.every((k) => k === 1)) return false;
+  if (group !== 1) return false;
   const [out] = node.outputs;
+  if (kernel.every((k) => k === 1)) {
+    if (begins.some((size) => size > 0) || !layouts.fits(x)) return false;
+    pointwiseGradWeight(layouts, dY, x, strides, out);
+    return true;
+  }
   // [N, C, H, W] -> [C, N, H, W], with pads of its own: the operator is slow where a window leaves its input.
   layouts.plain(x);
   const exchanged = b.transpose(x, [1, 0, 2, 3]);
@@ -117,6 +121,38 @@ export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
   b.release(out);
   b.reshape(unblocked, [outputs, channels, ...kernel], out);
   return true;
+}
+
+/**
+ * With windows of one element the convolution over the images would read a value of dY for every product; dW is the sum
+ * over the images of the products of two matrices.
+ */
+function pointwiseGradWeight(
+  layouts: Layouts,
+  dY: string,
+  x: string,
+  strides: readonly number[],
+  out: string,
+): void {
+  const { b } = layouts;
+  const [batch, outputs, ...output] = layouts.shape(dY);
+  const channels = layouts.shape(x)[1];
+  let read = x;
+  if (strides.some((stride) => stride > 1)) {
+    const picked = layouts.op(
+      "Conv",
+      [layouts.blocked(x), b.fill(1, "float32", [channels, 1, 1, 1], "ones")],
+      { kernel_shape: ints([1, 1]), group: int(channels), strides: ints(strides) },
+      [batch, channels, ...output],
+    );
+    read = layouts.unblocked(picked);
+  } else layouts.plain(x);
+  layouts.plain(dY);
+  const size = sizeOf(output);
+  const pixels = b.transpose(b.reshape(read, [batch, channels, size]), [0, 2, 1]);
+  const products = b.op("MatMul", [b.reshape(dY, [batch, outputs, size]), pixels]);
+  b.release(out);
+  b.reshape(b.sum(products, [0], false), [outputs, channels, 1, 1], out);
 }
 
 function convolve(

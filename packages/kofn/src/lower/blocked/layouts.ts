@@ -2,7 +2,7 @@
 
 import type { Attributes, Builder } from "../../onnx/builder.js";
 import { inferNode } from "../../onnx/infer.js";
-import { int, type Node } from "../../onnx/model.js";
+import { int, ints, type Node } from "../../onnx/model.js";
 
 /** The domain of onnxruntime's operators on blocked tensors. */
 export const BLOCKED_DOMAIN = "com.microsoft.nchwc";
@@ -20,6 +20,7 @@ export class Layouts {
   readonly #blocked = new Map<string, string>();
   /** Values whose plain form nobody has asked for yet. */
   readonly #pending = new Set<string>();
+  readonly #centred = new Map<string, string>();
 
   constructor(b: Builder, block: number) {
     this.b = b;
@@ -66,9 +67,30 @@ export class Layouts {
   plain(value: string): void {
     if (!this.#pending.delete(value)) return;
     const blocked = this.blocked(value);
-    const shape = this.b.shape(blocked);
     this.b.release(value);
-    this.op("ReorderOutput", [blocked], { channels: int(shape[1]) }, shape, value);
+    this.unblocked(blocked, value);
+  }
+
+  /** A blocked tensor in the plain layout. */
+  unblocked(blocked: string, name?: string): string {
+    const shape = this.b.shape(blocked);
+    return this.op("ReorderOutput", [blocked], { channels: int(shape[1]) }, shape, name);
+  }
+
+  /** The value less its channels' means, blocked. The same for every caller, as the mean of a value is one. */
+  centred(value: string, mean: string): string {
+    const key = JSON.stringify([value, mean]);
+    let name = this.#centred.get(key);
+    if (name === undefined) {
+      const blocked = this.blocked(value);
+      const shape = this.b.shape(blocked);
+      const ones = this.b.fill(1, "float32", [shape[1], 1, 1, 1], "ones");
+      const attributes = { kernel_shape: ints([1, 1]), group: int(shape[1]) };
+      const inputs = [blocked, ones, this.b.neg(mean)];
+      name = this.op("Conv", inputs, attributes, shape, `${value}/centred`);
+      this.#centred.set(key, name);
+    }
+    return name;
   }
 
   /** The value exists from now on, in the blocked layout, under another name. */

@@ -6,6 +6,7 @@
 import type { Builder } from "../../onnx/builder.js";
 import type { Node } from "../../onnx/model.js";
 import { isKnown, opOf, type OpName } from "../../onnx/ops.js";
+import { blockedBatchNorm, blockedBatchNormGrad } from "./batch-norm.js";
 import { blockedConv, blockedConvGradInput, blockedConvGradWeight } from "./convolution.js";
 import { blockedElementwise, ELEMENTWISE } from "./elementwise.js";
 import { Layouts } from "./layouts.js";
@@ -19,6 +20,8 @@ const BLOCKED = new Map<OpName, Blocked>([
   ["Conv", blockedConv],
   ["ConvGradInput", blockedConvGradInput],
   ["ConvGradWeight", blockedConvGradWeight],
+  ["BatchNorm", blockedBatchNorm],
+  ["BatchNormGrad", blockedBatchNormGrad],
   ["GlobalAveragePool", blockedGlobalAveragePool],
   ["ReduceSum", blockedReduceSum],
 ]);
