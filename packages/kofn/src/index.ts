@@ -75,7 +75,8 @@ export type { ZooOptions } from "./models/network.js";
 export { zoo } from "./models/zoo.js";
 
 // Data sets
-export { dataHome, datasets, loadDataset, type FolderOptions } from "./data/registry.js";
+export { dataHome, datasets, loadDataset, type FolderOptions, type LoadOptions } from "./data/registry.js";
+export type { PictureOptions } from "./data/pictures.js";
 export {
   getDataset,
   listDatasets,

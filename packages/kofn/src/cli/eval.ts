@@ -1,7 +1,6 @@
 /** `kofn eval`: measures a model of a run directory, or of an ONNX file, on a split of a data set. */
 
 import type { Command } from "commander";
-import { loadDataset } from "../data/registry.js";
 import { formatNormalization, parseNormalization } from "../data/normalization.js";
 import { InputError } from "../errors.js";
 import { loadModel } from "../onnx/file.js";
@@ -10,6 +9,7 @@ import { evaluateModel } from "../train/evaluate-model.js";
 import { chooseNormalization, describeChoice } from "../train/normalize.js";
 import { isFolder, readRun } from "../train/run-directory.js";
 import { checkInterface } from "../train/evaluate.js";
+import { commandData } from "./dataset.js";
 import { checkProvider, configOfOptions } from "./options.js";
 import { evaluation } from "./summary.js";
 import { note, print, printJson, whole } from "./terminal.js";
@@ -30,6 +30,7 @@ export function addEvalCommand(program: Command): void {
     .argument("<path>", "run directory, or .onnx file")
     .option("--data <name>", "data set (default: the run's own)")
     .option("--data-dir <dir>", "folder with the data set's files (default: the run's own)")
+    .option("--skip-bad-images", "go on without images that can't be decoded")
     .option("--split <name>", `${SPLITS.join(", ")} (default: test)`)
     .option(
       "--normalize <how>",
@@ -65,8 +66,8 @@ async function evalCommand(path: string, flags: EvalFlags, given: Config): Promi
       `kofn eval ${path}: a model file does not say what it is for; name a data set with --data.`,
     );
   }
-  const dir = source["data-dir"];
-  const data = await loadDataset(source.data, dir === undefined ? {} : { dir });
+  const skips = given["skip-bad-images"] ?? source["skip-bad-images"] ?? false;
+  const data = await commandData({ ...source, data: source.data, "skip-bad-images": skips }, model);
   const split = data[name];
   const options = {
     ...(provider === undefined ? {} : { provider }),

@@ -4,7 +4,6 @@ import { access } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { loadDataset } from "../data/registry.js";
 import { InputError } from "../errors.js";
 import { planPruning } from "../prune/budget.js";
 import { ZOO } from "../models/zoo.js";
@@ -20,6 +19,7 @@ import {
 import { configOf, optionsOf } from "../train/settings.js";
 import { train } from "../train/train.js";
 import { readConfigFile } from "./config-file.js";
+import { commandData, storedDataName } from "./dataset.js";
 import { interruptible } from "./interrupt.js";
 import { modelSource } from "./model-source.js";
 import { checkProvider, collect, configOfOptions } from "./options.js";
@@ -53,8 +53,12 @@ export function addTrainCommand(program: Command): void {
       "Trains a model while it learns which weights to keep, exactly k of n, and writes a run directory.",
     )
     .argument("[model]", `model of the zoo (${Object.keys(ZOO).join(", ")}) or path of an .onnx file`)
-    .option("--data <name>", "data set (see kofn data list) (default: glyphs)")
+    .option(
+      "--data <name>",
+      "data set: a name (see kofn data list), a folder of images, or .parquet (default: glyphs)",
+    )
     .option("--data-dir <dir>", "folder with the data set's files")
+    .option("--skip-bad-images", "go on without images that can't be decoded")
     .option("--prune <spec>", "what to prune; can be given several times", collect)
     .option("--keep <amount>", "keep so many weights of every output channel, in all layers but the last")
     .option(
@@ -134,7 +138,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     stopped?.directory ?? (await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false }));
 
   const dir = config["data-dir"];
-  const data = await loadDataset(dataName, dir === undefined ? {} : { dir });
+  const data = await commandData({ ...config, data: dataName }, source());
   const network = source(data.classes.length);
   checkInterface(network, data);
   const choice = await chooseNormalization(network, data, options);
@@ -147,8 +151,9 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   };
   const stored: Config = {
     model: name in ZOO ? name : resolve(name),
-    data: dataName,
+    data: storedDataName(dataName),
     ...(dir === undefined ? {} : { "data-dir": resolve(dir) }),
+    ...(config["skip-bad-images"] === undefined ? {} : { "skip-bad-images": config["skip-bad-images"] }),
     ...configOf(prepared),
   };
   if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...pruneOf(given, stored) }, out);

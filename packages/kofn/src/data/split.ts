@@ -17,14 +17,22 @@ export function splitTraining(
   all: ResidentSplit,
   source: string,
 ): { train: ResidentSplit; validation: ResidentSplit } {
-  const validation = Math.min(VALIDATION, Math.floor(all.count / 10));
-  if (validation === 0) {
-    throw new InputError(
-      `${source}: expected at least 10 images for training (a tenth of them is for validation), found ${all.count}.`,
-    );
-  }
+  const validation = validationCount(all.count, source);
   const train = all.count - validation;
   return { train: slice(all, 0, train), validation: slice(all, train, all.count) };
+}
+
+/**
+ * How many of the images for training are for validation.
+ *
+ * @throws InputError for fewer than ten images.
+ */
+export function validationCount(count: number, source: string): number {
+  const validation = Math.min(VALIDATION, Math.floor(count / 10));
+  if (validation > 0) return validation;
+  throw new InputError(
+    `${source}: expected at least 10 images for training (a tenth of them is for validation), found ${count}.`,
+  );
 }
 
 function slice(split: ResidentSplit, from: number, to: number): ResidentSplit {

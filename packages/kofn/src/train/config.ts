@@ -117,6 +117,7 @@ export const configSchema = z.strictObject({
     (from, to) => from >= 0 && from <= to && to <= 1,
   ).exactOptional(),
   "batch-norm": oneOf(["train", "frozen"]).exactOptional(),
+  "skip-bad-images": z.boolean({ error: "expected true or false" }).exactOptional(),
   augment: parsed("none, or a list such as crop:4,flip", parseAugmentation).exactOptional(),
   normalize: parsed(
     "none, or MEAN/STD such as 0.49,0.48,0.45/0.25,0.24,0.26",

@@ -50,7 +50,7 @@ export interface NormalizationChoice {
    * so it is the data set's.
    */
   readonly reason: "asked" | "metadata" | "data" | "tried" | "untrained";
-  /** What was tried, best first. */
+  /** What was tried: the chosen one first, the others by accuracy. */
   readonly candidates: readonly NormalizationCandidate[];
   /** Images that were tried. */
   readonly samples: number;
@@ -85,18 +85,21 @@ export async function chooseNormalization(
 
   const engine = await Engine.open(options);
   const sample = await sampleOf(data);
-  const tried: (NormalizationCandidate & { readonly loss: number })[] = [];
+  const tried: NormalizationCandidate[] = [];
   for (const [name, normalization] of candidatesFor(data, sample)) {
     if (tried.some((other) => sameNormalization(other.normalization, normalization))) continue;
-    tried.push({ name, normalization, ...(await evaluateOn(engine, model, sample, data, normalization)) });
+    const { accuracy } = await evaluateOn(engine, model, sample, data, normalization);
+    tried.push({ name, normalization, accuracy });
   }
-  tried.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss);
-  const candidates = tried.map(({ name, normalization, accuracy }) => ({ name, normalization, accuracy }));
-  const trained = tried[0].accuracy > commonest(sample) + MARGIN;
+  const best = Math.max(...tried.map(({ accuracy }) => accuracy));
+  const error = Math.sqrt((best * (1 - best)) / sample.count);
+  const chosen = tried.find(({ accuracy }) => accuracy >= best - error) ?? tried[0];
+  const others = tried.filter((candidate) => candidate !== chosen).sort((a, b) => b.accuracy - a.accuracy);
+  const trained = best > commonest(sample) + MARGIN;
   return {
-    normalization: trained ? tried[0].normalization : own,
+    normalization: trained ? chosen.normalization : own,
     reason: trained ? "tried" : "untrained",
-    candidates,
+    candidates: [chosen, ...others],
     samples: sample.count,
   };
 }
@@ -169,15 +172,14 @@ async function sampleOf(data: Dataset): Promise<ResidentSplit> {
   return { count, images, labels: Uint16Array.from(numbers, (i) => validation.labels[i]) };
 }
 
-/** In the order in which they win where a model does equally well with several. */
+/** In the order in which they win where a model does equally well with several, within the standard error of the accuracy. */
 function candidatesFor(data: Dataset, sample: ResidentSplit): [name: string, Normalization][] {
   const { channels, normalization } = data;
   return [
     ["none", noNormalization(channels)],
-    ...(normalization === undefined
-      ? []
-      : [["the data set's own", normalization] as [string, Normalization]]),
-    ["measured", measureNormalization(sample.images, data)],
+    normalization === undefined || sameNormalization(normalization, noNormalization(channels))
+      ? ["measured", measureNormalization(sample.images, data)]
+      : ["the data set's own", normalization],
     ["ImageNet's", imagenetNormalization(channels)],
     ["0.5/0.5", uniformNormalization(channels, 0.5, 0.5)],
     ["0 to 255", uniformNormalization(channels, 0, 1 / 255)],

@@ -38,7 +38,7 @@ describe("loadDataset", () => {
       const error = await rejection(loadDataset(name));
       expect(error).toBeInstanceOf(InputError);
       expect(error.message).toBe(
-        `data set "${name}": no such data set. Data sets: glyphs, mnist, fashion-mnist, kmnist, cifar10, cifar100.`,
+        `data set "${name}": no such data set. Data sets: glyphs, mnist, fashion-mnist, kmnist, cifar10, cifar100; or the path of a folder with a folder of images for each class, of a .parquet file, or of a folder of these.`,
       );
     }
   });

@@ -61,9 +61,9 @@ describe("the normalization of a model", () => {
     const foreign = { ...run.model, producerName: "other", metadata: new Map<string, string>() };
     const choice = await chooseNormalization(foreign, { ...data, normalization: sharp });
     expect(choice).toMatchObject({ reason: "tried", samples: 48 });
-    expect(choice.candidates[0].accuracy).toBe(
-      Math.max(...choice.candidates.map(({ accuracy }) => accuracy)),
-    );
+    const accuracies = choice.candidates.map(({ accuracy }) => accuracy);
+    expect(accuracies[0]).toBeGreaterThan(Math.max(...accuracies) - 0.08);
+    expect(choice.normalization).toBe(choice.candidates[0].normalization);
     expect(describeChoice(choice)).toContain("on 48 validation images");
 
     const untrained = { ...tinyModel(), producerName: "other" };
