@@ -82,15 +82,34 @@ export function slice({ b, node, inputs, dY, gradName }: RuleContext): Grads {
   }
   let grad = dY;
   axes.forEach((axis, i) => {
-    const from = b.shape(grad);
-    const index = Array.from({ length: from[axis] }, (_, j) => first[i] + j * steps[i]);
-    const along = from.map((_, d) => (d === axis ? index.length : 1));
-    const indices = b.expand(b.constant("int64", along, index), from);
-    const target = from.map((dim, d) => (d === axis ? dims[axis] : dim));
-    const zeros = b.fill(0, floatType(b.dtype(x)), target);
-    grad = b.op("ScatterElements", [zeros, indices, grad], { axis: int(axis) }, gradName(0));
+    grad = spreadAlong(b, grad, axis, { first: first[i], step: steps[i], size: dims[axis] }, gradName(0));
   });
   return [grad];
+}
+
+/** Slices along an axis, put at first, first + step, ... of `size` slices; zeros elsewhere. */
+function spreadAlong(
+  b: Builder,
+  value: string,
+  axis: number,
+  { first, step, size }: { readonly first: number; readonly step: number; readonly size: number },
+  name: string,
+): string {
+  const dims = b.shape(value);
+  const count = dims[axis];
+  if (count === 0) return b.fill(0, floatType(b.dtype(value)), dims.with(axis, size), name);
+  const gap = Math.abs(step);
+  const along = (start: number, end: number, by: number): string =>
+    b.op("Slice", [value, b.vector([start]), b.vector([end]), b.vector([axis]), b.vector([by])]);
+  const forward = step > 0 ? value : along(-1, -(2 ** 31), -1);
+  // Each slice with the zeros after it: [..., count, 1, ...] padded to [..., count, gap, ...]
+  const single = b.reshape(forward, dims.toSpliced(axis + 1, 0, 1));
+  const gaps = new Array<number>(2 * (dims.length + 1)).fill(0).with(-(dims.length - axis), gap - 1);
+  const spread = b.reshape(b.op("Pad", [single, b.vector(gaps)]), dims.with(axis, count * gap));
+  const begin = step > 0 ? first : first - (count - 1) * gap;
+  const pads = new Array<number>(2 * dims.length).fill(0).with(axis, begin);
+  pads[dims.length + axis] = size - begin - count * gap;
+  return b.op("Pad", [spread, b.vector(pads)], {}, name);
 }
 
 export function pad(context: RuleContext): Grads {
