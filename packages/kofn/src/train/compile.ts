@@ -99,14 +99,24 @@ export const SHARE = "mixup/share";
 const RESULTS = ["loss", "correct"] as const;
 
 /**
- * Names of the parameters that are trained: the model's float32 tensors, but for scalars, which are constants of
- * formulas, and for the statistics of batch normalisation.
+ * Names of the parameters that are trained: the model's float32 tensors, but for constants of formulas (scalars, bounds of
+ * Clip, whole exponents of Pow) and for the statistics of batch normalisation.
  */
 export function trainable(graph: Graph): string[] {
-  const statistics = new Set(runningStatistics(graph));
+  const fixed = new Set([...runningStatistics(graph), ...constantsOfFormulas(graph)]);
   return [...graph.initializers]
-    .filter(([name, { dtype, dims }]) => dtype === "float32" && dims.length > 0 && !statistics.has(name))
+    .filter(([name, { dtype, dims }]) => dtype === "float32" && dims.length > 0 && !fixed.has(name))
     .map(([name]) => name);
+}
+
+/** A whole exponent is meant (squares); away from it, powers of negative numbers would not exist. */
+function constantsOfFormulas({ nodes, initializers }: Graph): string[] {
+  return nodes.flatMap(({ op, domain, inputs }) => {
+    if (domain !== "") return [];
+    if (op === "Clip") return inputs.slice(1);
+    const exponent = op === "Pow" ? initializers.get(inputs[1]) : undefined;
+    return exponent?.numbers().every(Number.isInteger) === true ? [inputs[1]] : [];
+  });
 }
 
 /** Names of the running means and variances of batch normalisation. */
