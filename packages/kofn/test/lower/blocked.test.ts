@@ -44,6 +44,18 @@ const CASES: readonly Case[] = [
     attributes: { pads: ints([1, 1, 1, 1]), strides: ints([2, 2]) },
   },
   {
+    about: "strides in one dimension",
+    x: [16, 16, 6, 6],
+    w: [32, 16, 3, 4],
+    attributes: { pads: ints([1, 2, 1, 1]), strides: ints([1, 3]) },
+  },
+  {
+    about: "windows apart",
+    x: [16, 16, 6, 6],
+    w: [16, 16, 2, 2],
+    attributes: { strides: ints([3, 3]) },
+  },
+  {
     about: "strides that leave a rest",
     x: [16, 16, 6, 7],
     w: [16, 16, 3, 2],

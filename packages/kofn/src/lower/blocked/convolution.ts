@@ -3,16 +3,9 @@
 import { getInts, int, ints, type Node } from "../../onnx/model.js";
 import { sizeOf } from "../../onnx/tensor.js";
 import { windowsOf } from "../windows.js";
+import { arrange, arrangeFew, arrangeTurned, convolve } from "./filters.js";
 import type { Layouts } from "./layouts.js";
-
-/** A convolution's window without its group: what the blocked operators are given. */
-interface Geometry {
-  readonly kernel: readonly number[];
-  readonly strides: readonly number[];
-  readonly dilations: readonly number[];
-  readonly begins: readonly number[];
-  readonly ends: readonly number[];
-}
+import { phasedGradInput } from "./phases.js";
 
 /** Conv (X, W, bias) -> Y. Fewer channels than a block are read from the plain layout, other numbers must fill blocks. */
 export function blockedConv(layouts: Layouts, node: Node): boolean {
@@ -28,7 +21,7 @@ export function blockedConv(layouts: Layouts, node: Node): boolean {
   const windows = windowsOf(node, input, kernel);
   if (few) layouts.plain(x);
   const source = few ? x : layouts.blocked(x);
-  const filters = few ? arrangeFew(layouts, w) : arrange(layouts, w, "forward");
+  const filters = few ? arrangeFew(layouts, w) : arrange(layouts, w);
   const y = convolve(
     layouts,
     [source, filters, ...bias],
@@ -42,7 +35,7 @@ export function blockedConv(layouts: Layouts, node: Node): boolean {
 
 /**
  * ConvGradInput (dY, W) -> dX: the correlation of dY, with zeros between its elements where the convolution has strides,
- * with the filters turned round and with their channels exchanged.
+ * with the filters turned round and with their channels exchanged; or, where that is possible, without those zeros.
  */
 export function blockedConvGradInput(layouts: Layouts, node: Node): boolean {
   const { b, block } = layouts;
@@ -53,13 +46,19 @@ export function blockedConvGradInput(layouts: Layouts, node: Node): boolean {
   const [batch, dYChannels, ...output] = layouts.shape(dY);
   if (kernel.length !== 2 || shape[1] !== channels || dYChannels !== outputs) return false;
   if (channels % block !== 0 || !layouts.fits(dY)) return false;
-  const { strides, dilations, begins } = windowsOf(node, input, kernel);
+  const windows = windowsOf(node, input, kernel);
+  const { strides, dilations, begins } = windows;
+  const phased = phasedGradInput(layouts, dY, w, windows, input, `${node.outputs[0]}/blocked`);
+  if (phased !== undefined) {
+    layouts.define(node.outputs[0], phased);
+    return true;
+  }
   const spread = output.map((size, i) => size * strides[i]);
   const before = kernel.map((k, i) => (k - 1) * dilations[i] - begins[i]);
   const after = kernel.map((k, i) => input[i] - spread[i] + (k - 1) * dilations[i] - before[i]);
   if ([...before, ...after].some((pad) => pad < 0)) return false;
   const [out] = node.outputs;
-  const filters = arrange(layouts, w, "backward");
+  const filters = arrangeTurned(layouts, w, [-1, -1], [1, 1]);
   const ones = kernel.map(() => 1);
   const geometry = { kernel, strides: ones, dilations, begins: before, ends: after };
   const source = layouts.blocked(dY);
@@ -155,22 +154,6 @@ function pointwiseGradWeight(
   b.reshape(b.sum(products, [0], false), [outputs, channels, 1, 1], out);
 }
 
-function convolve(
-  layouts: Layouts,
-  inputs: readonly string[],
-  { kernel, strides, dilations, begins, ends }: Geometry,
-  shape: readonly number[],
-  name?: string,
-): string {
-  const attributes = {
-    kernel_shape: ints(kernel),
-    strides: ints(strides),
-    dilations: ints(dilations),
-    pads: ints([...begins, ...ends]),
-  };
-  return layouts.op("Conv", inputs, attributes, shape, name);
-}
-
 /** Zeros around a blocked tensor: a convolution of each channel with the one-element window 1, and pads. */
 function pad(layouts: Layouts, x: string, begins: readonly number[], ends: readonly number[]): string {
   if ([...begins, ...ends].every((size) => size === 0)) return x;
@@ -194,27 +177,4 @@ function insertZeros(layouts: Layouts, x: string, strides: readonly number[]): s
   const pads = [0, 0, 0, 0, 0, strides[0] - 1, 0, block * (strides[1] - 1)];
   const padded = b.op("Pad", [rows, b.vector(pads)]);
   return b.reshape(padded, [batch, channels, height * strides[0], width * strides[1]]);
-}
-
-/** Filters [O, C, Kh, Kw] in memory as [O / block, C / block, Kh, Kw, block of C, block of O]; backward with O and C exchanged. */
-function arrange({ b, block }: Layouts, w: string, direction: "forward" | "backward"): string {
-  const [outputs, channels, ...kernel] = b.shape(w);
-  const blocks = [outputs / block, block, channels / block, block, ...kernel];
-  if (direction === "forward") {
-    const arranged = b.transpose(b.reshape(w, blocks), [0, 2, 4, 5, 3, 1]);
-    return b.reshape(arranged, [outputs, channels, ...kernel]);
-  }
-  const last = b.vector([-1, -1]);
-  const turned = kernel.every((k) => k === 1)
-    ? w
-    : b.op("Slice", [w, last, b.vector([-(2 ** 31), -(2 ** 31)]), b.vector([2, 3]), last]);
-  const arranged = b.transpose(b.reshape(turned, blocks), [2, 0, 4, 5, 1, 3]);
-  return b.reshape(arranged, [channels, outputs, ...kernel]);
-}
-
-/** Filters of fewer channels than a block: in memory [O / block, C, Kh, Kw, block of O]. */
-function arrangeFew({ b, block }: Layouts, w: string): string {
-  const [outputs, ...rest] = b.shape(w);
-  const arranged = b.transpose(b.reshape(w, [outputs / block, block, ...rest]), [0, 2, 3, 4, 1]);
-  return b.reshape(arranged, [outputs, ...rest]);
 }
