@@ -30,6 +30,7 @@ export type {
   Report,
   SamplerOptions,
   SgdOptions,
+  ShapeReport,
   TrainOptions,
 } from "./train/types.js";
 
@@ -55,7 +56,8 @@ export {
   type MapGroupLayer,
   mapGroups,
 } from "./prune/structure/map-groups.js";
-export { removeDeadChannels } from "./prune/structure/remove.js";
+export { type Remains, removeDeadChannels, removeMaps } from "./prune/structure/remove.js";
+export { planPrune } from "./prune/plan.js";
 export { countPerGroup } from "./prune/groups.js";
 export { topKMask } from "./prune/topk.js";
 export type {

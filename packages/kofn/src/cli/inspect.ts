@@ -9,9 +9,12 @@ import type { Graph, ValueInfo } from "../onnx/model.js";
 import { sizeOf, type Tensor } from "../onnx/tensor.js";
 import { countPerGroup, keptWeights } from "../prune/groups.js";
 import { prunableLayers } from "../prune/layers.js";
+import { type MapGroup, mapGroups } from "../prune/structure/map-groups.js";
+import { type Remains, removeMaps } from "../prune/structure/remove.js";
 import type { Granularity, PrunableLayer, PrunedLayer } from "../prune/types.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
-import { evaluation, granularityOf, kOfN } from "./summary.js";
+import type { Report } from "../train/types.js";
+import { evaluation, granularityOf, kOfN, shapeTable } from "./summary.js";
 import { bytes, percent, print, printJson, table, whole } from "./terminal.js";
 
 const EXAMPLES = `
@@ -50,10 +53,12 @@ interface LayerView {
 
 async function inspectCommand(path: string, { json }: { readonly json?: true }): Promise<void> {
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
-  const { graph } = await loadModel(run?.modelPath ?? path);
+  const model = await loadModel(run?.maskedPath ?? path);
+  const { graph } = model;
   const layers = prunableLayers(graph);
-  const pruned = run === undefined ? [] : prunedLayers(run, layers);
-  const macs = macsOf(graph, pruned);
+  const pruned = run === undefined ? [] : prunedLayers(run, graph, layers);
+  const remains = run?.report.shapes === undefined ? undefined : removeMaps(model, run.masks);
+  const macs = macsOf(graph, pruned, remains);
   const views = layers.map((layer, i) => {
     const granularities = granularitiesOf(layer, i === layers.length - 1);
     const rule = pruned.find(({ weight }) => weight === layer.weight);
@@ -69,7 +74,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
     };
   });
   const parameters = [...graph.initializers.values()].reduce((sum, { size }) => sum + size, 0);
-  const sizes = sizesOf(graph, pruned);
+  const sizes = sizesOf(graph, pruned, remains);
   const total = "layers" in macs ? { macs: macs.macs, macsKept: macs.macsKept } : {};
   const values = {
     inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)),
@@ -86,6 +91,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
       ...total,
       ...sizes,
       layers: views,
+      ...(run?.report.shapes === undefined ? {} : { shapes: run.report.shapes }),
       ...(run === undefined ? {} : { result: run.report.result }),
     });
     return;
@@ -107,14 +113,22 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   if (run === undefined) return;
   print();
   for (const line of maskTable(views)) print(line);
+  if (run.report.shapes !== undefined) {
+    print();
+    for (const line of shapeTable(run.report.shapes)) print(line);
+  }
   print();
   print(`test     ${evaluation(run.report.result.test)} (${run.report.data.name})`);
 }
 
 /** Multiply-accumulates, or why they can't be counted. */
-function macsOf(graph: Graph, pruned: readonly PrunedLayer[]): Macs | { readonly reason: string } {
+function macsOf(
+  graph: Graph,
+  pruned: readonly PrunedLayer[],
+  remains: Remains | undefined,
+): Macs | { readonly reason: string } {
   try {
-    return countMacs(graph, pruned);
+    return countMacs(graph, pruned, remains);
   } catch (error) {
     if (error instanceof InputError) return { reason: error.message };
     throw error;
@@ -122,15 +136,30 @@ function macsOf(graph: Graph, pruned: readonly PrunedLayer[]): Macs | { readonly
 }
 
 /** The report's layers, as layers of the model. */
-function prunedLayers({ report, path }: StoredRun, layers: readonly PrunableLayer[]): PrunedLayer[] {
+function prunedLayers(
+  { report, path }: StoredRun,
+  graph: Graph,
+  layers: readonly PrunableLayer[],
+): PrunedLayer[] {
+  const groupOf = groupsIn(graph, report);
   return report.layers.map(({ weight, granularity, per, share = 1, groups, n, k }) => {
     const layer = layers.find((candidate) => candidate.weight === weight);
     if (layer === undefined) {
       throw new InputError(
-        `run directory "${path}": report.json has a layer with the weight "${weight}", which model.onnx has not. The files are not of one run.`,
+        `run directory "${path}": report.json has a layer with the weight "${weight}", which the model has not. The files are not of one run.`,
       );
     }
-    const rule = { ...layer, granularity, ...(per === undefined ? {} : { per }), share, groups, n, k };
+    const group = groupOf(weight);
+    const rule = {
+      ...layer,
+      granularity,
+      ...(per === undefined ? {} : { per }),
+      share,
+      groups,
+      n,
+      k,
+      ...(group === undefined ? {} : { group }),
+    };
     if (keptWeights({ ...rule, k: n }) !== sizeOf(layer.dims)) {
       throw new InputError(
         `run directory "${path}": in report.json, ${groups} groups of ${n} do not make up the weight "${weight}" of [${layer.dims.join(", ")}].`,
@@ -138,6 +167,18 @@ function prunedLayers({ report, path }: StoredRun, layers: readonly PrunableLaye
     }
     return rule;
   });
+}
+
+/** For the weight of a layer that was pruned by maps, its group without the other layers. */
+function groupsIn(graph: Graph, report: Report): (weight: string) => MapGroup | undefined {
+  const groups = report.layers.some(({ granularity }) => granularity === "maps") ? mapGroups(graph) : [];
+  return (weight) => {
+    for (const group of groups) {
+      const member = group.layers.find(({ layer }) => layer.weight === weight);
+      if (member !== undefined) return { ...group, layers: [member] };
+    }
+    return undefined;
+  };
 }
 
 function countMask({ masks, path }: StoredRun, layer: PrunedLayer): MaskCounts {

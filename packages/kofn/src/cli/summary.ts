@@ -4,10 +4,10 @@ import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { prunableLayers } from "../prune/layers.js";
 import type { BudgetResult } from "../prune/types.js";
-import type { Evaluation, LayerReport, Report } from "../train/types.js";
+import type { Evaluation, LayerReport, Report, ShapeReport } from "../train/types.js";
 import { bytes, percent, styled, table, whole } from "./terminal.js";
 
-/** @param model gives the layers that were left dense. */
+/** @param model the masked model; it gives the layers that were left dense. */
 export function summary(report: Report, model: Model): string[] {
   const { totals, result } = report;
   const rows = prunableLayers(model.graph).map(({ name, dims }) => {
@@ -25,6 +25,7 @@ export function summary(report: Report, model: Model): string[] {
       ratio,
     ];
   });
+  const coupled = coupledSets(report.layers);
   const total = ["total", "", "", "", whole(totals.kept), whole(totals.weights), times(totals.compression)];
   return [
     "",
@@ -40,7 +41,9 @@ export function summary(report: Report, model: Model): string[] {
       ],
       [...rows, total],
     ),
+    ...coupled.map((names) => `one mask of maps: ${names.join(", ")}`),
     "",
+    ...(report.shapes === undefined ? [] : [...shapeTable(report.shapes), ""]),
     `parameters  ${bytes(totals.bytesDense)} dense, ${bytes(totals.bytesPacked)} packed (limit ${bytes(totals.bytesLimit)})`,
     `MACs        ${whole(totals.macs)} dense, ${whole(totals.macsKept)} with kept weights alone`,
     ...(report.budget === undefined ? [] : [`budget      ${budgetLine(report.budget)}`]),
@@ -53,6 +56,51 @@ export function summary(report: Report, model: Model): string[] {
 export function budgetLine({ of, total, limit, kept, requested, achieved }: BudgetResult): string {
   const what = of === "macs" ? "MACs" : "weights";
   return `${whole(limit)} of ${whole(total)} ${what} requested (${percent(requested)}), ${whole(kept)} kept (${percent(achieved)})`;
+}
+
+/** The names of layers that share one mask, for each mask that several share. */
+function coupledSets(layers: readonly LayerReport[]): string[][] {
+  const sets = new Map<string, string[]>();
+  for (const { name, group } of layers) {
+    if (group !== undefined) sets.set(group, [...(sets.get(group) ?? []), name]);
+  }
+  return [...sets.values()];
+}
+
+/** Shapes, weights and multiply-accumulates before and after maps are removed. */
+export function shapeTable(shapes: readonly ShapeReport[]): string[] {
+  const rows = shapes.map(({ name, before, after, macsBefore, macsAfter }) => [
+    name,
+    `[${before.join(", ")}]`,
+    `[${after.join(", ")}]`,
+    whole(sizeOf(before)),
+    whole(sizeOf(after)),
+    whole(macsBefore),
+    whole(macsAfter),
+  ]);
+  const sum = (of: (shape: ShapeReport) => number): string =>
+    whole(shapes.reduce((total, shape) => total + of(shape), 0));
+  const total = [
+    "total",
+    "",
+    "",
+    sum(({ before }) => sizeOf(before)),
+    sum(({ after }) => sizeOf(after)),
+    sum(({ macsBefore }) => macsBefore),
+    sum(({ macsAfter }) => macsAfter),
+  ];
+  return table(
+    [
+      { title: "layer" },
+      { title: "shape" },
+      { title: "now" },
+      { title: "weights", align: "right" },
+      { title: "now", align: "right" },
+      { title: "MACs", align: "right" },
+      { title: "now", align: "right" },
+    ],
+    [...rows, total],
+  );
 }
 
 /** "weights per kernel, share 4" */

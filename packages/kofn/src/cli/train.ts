@@ -185,10 +185,10 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   ).finally(() => {
     display.stop();
   });
-  const { report, masks, metrics } = run;
-  await directory.finish({ model: run.model, report, masks, metrics, config: stored });
+  const { report, model: finished, masked, masks, metrics } = run;
+  await directory.finish({ model: finished, masked, report, masks, metrics, config: stored });
   if (flags.json === true) printJson(report);
-  else for (const line of summary(report, run.model)) print(line);
+  else for (const line of summary(report, masked)) print(line);
   const write = flags.json === true ? note : print;
   write(`\nThe result is in ${out}. To go on:`);
   write(`  kofn eval ${out}      measures ${join(out, "model.onnx")} on the test split`);

@@ -3,9 +3,10 @@
 import { InputError } from "../errors.js";
 import { inferGraph } from "../onnx/infer.js";
 import { getInt, type Graph, type Node, type ValueType } from "../onnx/model.js";
-import { sizeOf } from "../onnx/tensor.js";
-import { keptWeights } from "../prune/groups.js";
+import { sizeOf, type Tensor } from "../onnx/tensor.js";
+import { keptWeights, membersOf } from "../prune/groups.js";
 import { prunableLayers } from "../prune/layers.js";
+import type { Remains } from "../prune/structure/remove.js";
 import type { PrunedLayer } from "../prune/types.js";
 
 export interface LayerMacs {
@@ -24,34 +25,57 @@ export interface Macs {
 
 /**
  * Multiply-accumulates for one sample: those of every Conv, Gemm and MatMul, padding counted as if it were data, additions of
- * biases not counted. A removed weight saves its own; what a removed map saves in the layers after it is not counted.
+ * biases not counted. A removed weight saves its own; what a removed map saves in the layers after it counts if `remains` is
+ * given.
  *
  * @param graph its first input's first dimension is the batch, which may be symbolic.
  * @param pruned the pruned layers of this graph; the others count as dense.
+ * @param remains what is left of the graph without its removed maps (`removeMaps`).
  * @throws InputError if a shape depends on a symbolic dimension other than the batch.
  * @example
  * countMacs(lenet5.graph).macs; // 2293000
  */
-export function countMacs(graph: Graph, pruned: readonly PrunedLayer[] = []): Macs {
+export function countMacs(graph: Graph, pruned: readonly PrunedLayer[] = [], remains?: Remains): Macs {
+  const { total: macs, byWeight } = denseMacs(graph);
+  const left = remains === undefined ? undefined : denseMacs(remains.model.graph);
+  const rules = new Map(pruned.flatMap(membersOf).map((layer) => [layer.weight, layer]));
+  const prunable = prunableLayers(graph);
+  const layers = prunable.map(({ name, weight, dims }) => {
+    const dense = byWeight.get(weight) ?? 0;
+    const rule = rules.get(weight);
+    const kept = rule === undefined ? 1 : keptWeights(rule) / sizeOf(dims);
+    const macsKept =
+      left === undefined
+        ? dense * kept
+        : (left.byWeight.get(weight) ?? 0) * keptShare(remains?.masks.get(weight));
+    return { layer: name, macs: dense, macsKept };
+  });
+  const all = left ?? { total: macs, byWeight };
+  const saved = prunable.reduce(
+    (sum, { weight }, i) => sum + (all.byWeight.get(weight) ?? 0) - layers[i].macsKept,
+    0,
+  );
+  return { layers, macs, macsKept: all.total - saved };
+}
+
+/** The share of a mask's weights that are kept. */
+function keptShare(mask: Tensor<"uint8"> | undefined): number {
+  return mask === undefined ? 1 : mask.array().reduce((sum, bit) => sum + bit, 0) / mask.size;
+}
+
+/** Multiply-accumulates of a graph, and of the nodes that use each second input. */
+function denseMacs(graph: Graph): { total: number; byWeight: ReadonlyMap<string, number> } {
   const batch = graph.inputs.find(({ name }) => !graph.initializers.has(name))?.type?.shape?.[0];
   const samples = typeof batch === "number" ? batch : 1;
   const types = inferGraph(forOneSample(graph));
   const byWeight = new Map<string, number>();
-  let macs = 0;
+  let total = 0;
   for (const node of graph.nodes) {
     const count = macsOf(node, types) / samples;
-    macs += count;
+    total += count;
     byWeight.set(node.inputs[1], (byWeight.get(node.inputs[1]) ?? 0) + count);
   }
-  const rules = new Map(pruned.map((layer) => [layer.name, layer]));
-  const layers = prunableLayers(graph).map(({ name, weight, dims }) => {
-    const dense = byWeight.get(weight) ?? 0;
-    const rule = rules.get(name);
-    const kept = rule === undefined ? dense : (dense / sizeOf(dims)) * keptWeights(rule);
-    return { layer: name, macs: dense, macsKept: kept };
-  });
-  const saved = layers.reduce((sum, layer) => sum + layer.macs - layer.macsKept, 0);
-  return { layers, macs, macsKept: macs - saved };
+  return { total, byWeight };
 }
 
 /** The graph with a batch of 1 where the batch is not a number. */

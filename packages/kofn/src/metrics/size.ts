@@ -1,8 +1,9 @@
 /** Counts the bytes of a model's parameters: dense, packed, and at the limit that information theory sets. */
 
 import type { Graph } from "../onnx/model.js";
-import { keptWeights, masksBias } from "../prune/groups.js";
 import { sizeOf } from "../onnx/tensor.js";
+import { carriersOf, keptWeights } from "../prune/groups.js";
+import type { Remains } from "../prune/structure/remove.js";
 import type { PrunedLayer } from "../prune/types.js";
 
 const FLOAT_BITS = 32;
@@ -20,23 +21,53 @@ export interface Sizes {
  * The sizes of a graph's parameters: its floating-point initializers. Values that pruning removes take no
  * bytes when packed, the biases of removed maps included; masks are stored in whole bytes per layer.
  *
+ * @param remains what is left of the graph without its removed maps. Then what follows from them counts as removed
+ * too, such as the weights that read them, and masks of maps take no bytes.
  * @example
  * sizesOf(model.graph, resolvePrune(prunableLayers(model.graph), { "*": weights({ tile: [2, 4] }) }));
  */
-export function sizesOf(graph: Graph, pruned: readonly PrunedLayer[] = []): Sizes {
-  let values = 0;
-  for (const { dtype, size } of graph.initializers.values()) if (dtype.includes("float")) values += size;
-  let removed = 0;
+export function sizesOf(graph: Graph, pruned: readonly PrunedLayer[] = [], remains?: Remains): Sizes {
+  const values = floatsIn(graph);
+  const kept = remains === undefined ? values - removedBy(graph, pruned) : keptIn(remains);
   let packed = 0;
   let limit = 0;
   for (const layer of pruned) {
-    removed += sizeOf(layer.dims) - keptWeights(layer);
-    if (masksBias(layer)) removed += layer.n - layer.k;
+    if (remains !== undefined && layer.granularity === "maps") continue;
     packed += bytes(packedMaskBits(layer));
     limit += bytes(maskBits(layer));
   }
-  const kept = bytes((values - removed) * FLOAT_BITS);
-  return { bytesDense: bytes(values * FLOAT_BITS), bytesPacked: kept + packed, bytesLimit: kept + limit };
+  const bytesKept = bytes(kept * FLOAT_BITS);
+  return {
+    bytesDense: bytes(values * FLOAT_BITS),
+    bytesPacked: bytesKept + packed,
+    bytesLimit: bytesKept + limit,
+  };
+}
+
+function floatsIn(graph: Graph): number {
+  let values = 0;
+  for (const { dtype, size } of graph.initializers.values()) if (dtype.includes("float")) values += size;
+  return values;
+}
+
+function keptIn({ model, masks }: Remains): number {
+  let values = floatsIn(model.graph);
+  for (const mask of masks.values()) for (const bit of mask.array()) if (bit === 0) values--;
+  return values;
+}
+
+/** Parameters that masks remove: weights, and what else a mask of maps goes on. */
+function removedBy(graph: Graph, pruned: readonly PrunedLayer[]): number {
+  let removed = 0;
+  for (const layer of pruned) {
+    if (layer.granularity !== "maps") removed += sizeOf(layer.dims) - keptWeights(layer);
+    for (const { parameter, units } of carriersOf(layer)) {
+      const own = units.reduce((sum, unit) => (unit < 0 ? sum : sum + 1), 0);
+      const each = (graph.initializers.get(parameter)?.size ?? 0) / units.length;
+      removed += each * (own / layer.n) * (layer.n - layer.k);
+    }
+  }
+  return removed;
 }
 
 /** Bits of a layer's mask in its smallest plain form: a bitmap, or ceil(log2 n) bits for each kept unit. */

@@ -1,8 +1,8 @@
 /** Applies deterministic masks to a model: what was not chosen becomes exactly 0. */
 
 import type { Model } from "../onnx/model.js";
-import { type Tensor, tensor } from "../onnx/tensor.js";
-import { maskOfUnits, masksBias } from "./groups.js";
+import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
+import { carriersOf, maskOfUnits, membersOf } from "./groups.js";
 import { topKMask } from "./topk.js";
 import type { PrunedLayer } from "./types.js";
 
@@ -31,13 +31,31 @@ export function maskedModel(
     initializers.set(name, tensor("float32", dims, values.slice()));
   }
   for (const { layer, units, mask } of masks) {
-    zero(initializers, layer.weight, mask);
-    if (masksBias(layer)) zero(initializers, layer.bias, units);
+    const carriers = carriersOf(layer);
+    if (carriers.length === 0) zero(initializers, layer.weight, (i) => mask[i] === 1);
+    for (const { parameter, axis, units: own } of carriers) {
+      const inner = sizeOf(initializers.get(parameter)?.dims.slice(axis + 1) ?? []);
+      const isKept = (unit: number): boolean => unit < 0 || units[unit] === 1;
+      zero(initializers, parameter, (i) => isKept(own[Math.floor(i / inner) % own.length]));
+    }
   }
   return { ...model, graph: { ...model.graph, initializers } };
 }
 
-function zero(initializers: ReadonlyMap<string, Tensor>, name: string, mask: Uint8Array): void {
-  const values = (initializers.get(name) as Tensor<"float32">).array();
-  for (let i = 0; i < values.length; i++) if (mask[i] === 0) values[i] = 0;
+/** Sets what is not kept to 0. What is no parameter is still the model's own and is copied first. */
+function zero(initializers: Map<string, Tensor>, name: string, isKept: (index: number) => boolean): void {
+  const value = initializers.get(name) as Tensor<"float32">;
+  initializers.set(
+    name,
+    tensor(
+      "float32",
+      value.dims,
+      value.array().map((one, i) => (isKept(i) ? one : 0)),
+    ),
+  );
+}
+
+/** The masks of all weights that a layer's mask prunes: its own, and those of the layers that share its maps. */
+export function masksOfWeights({ layer, units }: LayerMask): LayerMask[] {
+  return membersOf(layer).map((member) => ({ layer: member, units, mask: maskOfUnits(member, units) }));
 }

@@ -7,6 +7,7 @@ import { sizeOf } from "../onnx/tensor.js";
 import { allocate, erdosRenyiKernel, smallest } from "./allocation.js";
 import { keptWeights } from "./groups.js";
 import { prunableLayers } from "./layers.js";
+import { planPrune, withGroups } from "./plan.js";
 import { entriesOf, formatShare, matches, resolveLayer, resolvePrune } from "./spec.js";
 import {
   ALLOCATIONS,
@@ -45,7 +46,7 @@ export interface PrunePlan {
  */
 export function planPruning(graph: Graph, { prune = {}, keep, budget }: PruneOptions): PrunePlan {
   const layers = prunableLayers(graph);
-  if (budget === undefined) return { layers: resolvePrune(layers, prune, keep) };
+  if (budget === undefined) return { layers: planPrune(graph, prune, keep) };
   if (keep !== undefined) {
     throw new InputError("keep and budget both say how much to keep of all layers: leave one of them out.");
   }
@@ -100,7 +101,7 @@ function planBudget(
     if (k[i] < layer.n) byName.set(layer.name, { ...layer, k: k[i] });
   });
   return {
-    layers: layers.flatMap(({ name }) => byName.get(name) ?? []),
+    layers: withGroups(graph, layers.flatMap(({ name }) => byName.get(name) ?? [])),
     budget: { of, granularity, allocation, round, requested, achieved: kept / total, total, limit, kept },
   };
 }

@@ -3,13 +3,49 @@
  *
  * In the canonical view [Cout, fan-in] of a weight, fan-in = Cin / group * K, a unit is `share` consecutive rows by a span of
  * consecutive columns: 1 (weights), K (kernels) or all of them (maps). The units in row-major order are [R, n] in
- * row-major order, for every granularity; groups only decide where a row of [R, n] ends.
+ * row-major order, for every granularity; groups only decide where a row of [R, n] ends. Maps may lie otherwise: there the
+ * layer's group says which unit a row belongs to, and a unit may have several.
  */
 
 import { KofnError } from "../errors.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { canonicalDims } from "./spec.js";
+import type { MapCarrier, MapGroup } from "./structure/map-groups.js";
 import type { PrunedLayer } from "./types.js";
+
+/** A layer that is pruned by maps, with its group. */
+type MapLayer = PrunedLayer & { readonly granularity: "maps" };
+
+function isMapLayer(layer: PrunedLayer): layer is MapLayer {
+  return layer.granularity === "maps";
+}
+
+/** The group of a layer that is pruned by maps: by default that of a layer on which no other depends. */
+function groupOf(layer: MapLayer): MapGroup {
+  if (layer.group !== undefined) return layer.group;
+  const { name, n, weight, bias, transposed } = layer;
+  const units = Int32Array.from({ length: n }, (_, unit) => unit);
+  const carriers: MapCarrier[] = [{ parameter: weight, axis: transposed ? 1 : 0, units, trained: true }];
+  if (bias !== undefined) carriers.push({ parameter: bias, axis: 0, units, trained: true });
+  return { name, layers: [{ layer, units }], n, carriers };
+}
+
+/** The parameters on which the mask of a layer's maps goes; none for other granularities, whose mask goes on the weight. */
+export function carriersOf(layer: PrunedLayer): readonly MapCarrier[] {
+  return isMapLayer(layer) ? groupOf(layer).carriers : [];
+}
+
+/**
+ * Each weight that the layer's mask prunes, as a pruned layer: its own, and those of the layers that share its maps.
+ *
+ * @example
+ * membersOf(layer).map(({ name }) => name); // ["conv1", "layer1.0.conv2", "layer1.1.conv2"]
+ */
+export function membersOf(layer: PrunedLayer): PrunedLayer[] {
+  if (!isMapLayer(layer)) return [layer];
+  const group = groupOf(layer);
+  return group.layers.map((member) => ({ ...layer, ...member.layer, group: { ...group, layers: [member] } }));
+}
 
 /**
  * The steps from a tensor over units, [R, n], to one that broadcasts against the weight: Reshape to `unitDims`; where
@@ -24,7 +60,7 @@ export interface Arrangement {
 }
 
 /**
- * How a mask of shape [R, n] is brought to the weight.
+ * How a mask of shape [R, n] of weights or kernels is brought to the weight.
  *
  * @example
  * // Conv [8, 4, 3, 3], kernels, share 2: R = 4, n = 4
@@ -35,10 +71,6 @@ export function arrangement(layer: PrunedLayer): Arrangement {
   const { span, columns } = unitsOf(layer);
   const kernelDims = layer.dims.slice(2);
   const ones = kernelDims.map(() => 1);
-  if (layer.granularity === "maps") {
-    const maskDims = layer.transposed ? [1, outputs] : [outputs, 1, ...ones];
-    return { unitDims: maskDims, maskDims };
-  }
   const maskDims = [outputs, inputs, ...(span === 1 ? kernelDims : ones)];
   const perm = layer.transposed ? { perm: [1, 0] } : {};
   if (layer.share === 1) return { unitDims: maskDims, maskDims, ...perm };
@@ -66,8 +98,9 @@ function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) 
   const { span, columns } = unitsOf(layer);
   const outputStride = layer.transposed ? 1 : fanIn;
   const inputStride = layer.transposed ? outputs : 1;
+  const units = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
   for (let output = 0; output < outputs; output++) {
-    const first = Math.floor(output / layer.share) * columns;
+    const first = units?.[output] ?? Math.floor(output / layer.share) * columns;
     for (let column = 0, index = output * outputStride; column < columns; column++) {
       for (let i = 0; i < span; i++, index += inputStride) visit(index, first + column);
     }
@@ -138,15 +171,9 @@ export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array
 
 /** How many of the layer's weights its mask keeps. */
 export function keptWeights(layer: PrunedLayer): number {
-  return layer.groups * layer.k * unitsOf(layer).span * layer.share;
-}
-
-/**
- * Whether the layer's mask also goes on its bias: a map that is removed gives 0, not its bias. The bias's mask is the
- * units themselves, [1, Cout].
- */
-export function masksBias(layer: PrunedLayer): layer is PrunedLayer & { readonly bias: string } {
-  return layer.granularity === "maps" && layer.bias !== undefined;
+  const { span } = unitsOf(layer);
+  const rows = isMapLayer(layer) ? canonicalDims(layer)[0] / layer.n : layer.share;
+  return layer.groups * layer.k * span * rows;
 }
 
 function checkLength(layer: PrunedLayer, what: string, actual: number, expected: number): void {

@@ -375,7 +375,8 @@ export function resolveLayer(
   return { ...layer, granularity, ...(per === undefined ? {} : { per }), share, groups, n, k };
 }
 
-function kOf(amount: Amount, n: number): number {
+/** The k that an amount means for groups of n units. */
+export function kOf(amount: Amount, n: number): number {
   if ("k" in amount) return amount.k;
   return "tile" in amount ? amount.tile[0] : Math.max(1, Math.round(amount.keep * n));
 }

@@ -1,5 +1,7 @@
 /** What is to be pruned, as users say it, and as it was understood for one weight of a model. */
 
+import type { MapGroup } from "./structure/map-groups.js";
+
 export const GRANULARITIES = ["weights", "kernels", "maps"] as const;
 /** What one prunable unit is. */
 export type Granularity = (typeof GRANULARITIES)[number];
@@ -54,6 +56,11 @@ export interface PrunedLayer extends PrunableLayer {
   readonly n: number;
   /** The target k. */
   readonly k: number;
+  /**
+   * `maps` only: the layers whose maps are kept or removed together, and all that the mask goes on. The layer is the
+   * first of them and stands for all. Left out, the layer is alone and its mask goes on its weight and bias.
+   */
+  readonly group?: MapGroup;
 }
 
 export const ALLOCATIONS = ["erk", "uniform"] as const;

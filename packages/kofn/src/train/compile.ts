@@ -26,7 +26,8 @@ import {
 } from "../onnx/model.js";
 import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { arrangement, masksBias } from "../prune/groups.js";
+import { arrangement, carriersOf } from "../prune/groups.js";
+import type { MapCarrier } from "../prune/structure/map-groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { classifierOf } from "./classifier.js";
 import { checkObstacles } from "./trainability.js";
@@ -163,10 +164,12 @@ export function compileStep(model: Model, options: StepOptions): Step {
     sampling === "host" ? layers.map((layer) => inputMask(b, layer)) : addSampling(b, layers, sampling);
   if (sampling !== "host" && layers.length > 0) scalarNames.push("tau");
   layers.forEach((layer, i) => {
-    seen.set(layer.weight, b.mul(layer.weight, maskOf(b, layer, units[i]), `${layer.weight}/masked`));
-    if (masksBias(layer)) {
-      const mask = b.reshape(units[i], [layer.n], `${layer.bias}/mask`);
-      seen.set(layer.bias, b.mul(layer.bias, mask, `${layer.bias}/masked`));
+    const mask = (parameter: string, kept: string): void => {
+      seen.set(parameter, b.mul(seen.get(parameter) ?? parameter, kept, `${parameter}/masked`));
+    };
+    if (layer.granularity !== "maps") mask(layer.weight, maskOf(b, layer, units[i]));
+    for (const carrier of carriersOf(layer)) {
+      if (carrier.trained) mask(carrier.parameter, maskOfCarrier(b, carrier, units[i], layer.n));
     }
   });
 
@@ -358,6 +361,25 @@ export function maskOf(b: Builder, layer: PrunedLayer, units: string): string {
   let mask = b.reshape(units, unitDims, `${layer.weight}/mask`);
   if (expandDims !== undefined) mask = b.reshape(b.expand(mask, expandDims), maskDims);
   return perm === undefined ? mask : b.transpose(mask, perm);
+}
+
+/** Brings the mask of maps [1, n] to a shape that broadcasts against a parameter that carries them. */
+function maskOfCarrier(
+  b: Builder,
+  { parameter, axis, units }: MapCarrier,
+  sampled: string,
+  n: number,
+): string {
+  const dims = b.shape(parameter).map((_, i) => (i === axis ? units.length : 1));
+  if (units.length === n && units.every((unit, i) => unit === i)) {
+    return b.reshape(sampled, dims, `${parameter}/mask`);
+  }
+  // Channels of other groups are kept, as far as this mask goes.
+  const kept = b.constant("float32", [1, 1], [1]);
+  const withKept = units.includes(-1) ? b.op("Concat", [sampled, kept], { axis: int(1) }) : sampled;
+  const indices = b.vector(Array.from(units, (unit) => (unit < 0 ? n : unit)));
+  const picked = b.op("Gather", [withKept, indices], { axis: int(1) });
+  return b.reshape(picked, dims, `${parameter}/mask`);
 }
 
 /** loss + weight * sum over groups of H(softmax(phi)), H(p) = -sum p log p. */

@@ -1,14 +1,16 @@
 /** Builds report.json from a finished run. */
 
 import { layerMetrics } from "../metrics/masks.js";
-import { countMacs } from "../metrics/macs.js";
+import { countMacs, type LayerMacs } from "../metrics/macs.js";
 import { sizesOf } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import type { LayerMask } from "../prune/apply.js";
+import { type LayerMask, masksOfWeights } from "../prune/apply.js";
 import { prunableLayers } from "../prune/layers.js";
+import type { Remains } from "../prune/structure/remove.js";
+import type { PrunableLayer } from "../prune/types.js";
 import { VERSION } from "../version.js";
-import type { LayerReport, Report } from "./types.js";
+import type { LayerReport, Report, ShapeReport } from "./types.js";
 
 interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" | "budget" | "training"> {
   /** The masked model. */
@@ -18,15 +20,19 @@ interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" 
   readonly logits: readonly Float32Array[];
   /** Scale of the noise at the end of training. */
   readonly beta: number;
+  /** What is left of the model without its removed maps, where any are pruned. */
+  readonly remains: Remains | undefined;
 }
 
 export function reportOf(finished: Finished): Report {
-  const { model, masks, logits, beta, seed, provider, data, result, budget, training } = finished;
-  const layers = masks.map((mask, i) => layerReport(mask, logits[i], beta));
+  const { model, masks, logits, beta, remains, seed, provider, data, result, budget, training } = finished;
+  const layers = masks.flatMap((mask, i) => layerReports(mask, logits[i], beta));
   const pruned = masks.map(({ layer }) => layer);
-  const weights = prunableLayers(model.graph).reduce((sum, { dims }) => sum + sizeOf(dims), 0);
+  const prunable = prunableLayers(model.graph);
+  const weights = prunable.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
   const removed = layers.reduce((sum, layer) => sum + layer.weights - layer.kept, 0);
-  const { macs, macsKept } = countMacs(model.graph, pruned);
+  const { macs, macsKept, layers: macsOfLayers } = countMacs(model.graph, pruned, remains);
+  const kept = remains === undefined ? weights - removed : keptIn(remains, prunable);
   return {
     kofn: VERSION,
     model: model.graph.name,
@@ -36,27 +42,57 @@ export function reportOf(finished: Finished): Report {
     result,
     totals: {
       weights,
-      kept: weights - removed,
-      compression: weights / (weights - removed),
+      kept,
+      compression: weights / kept,
       macs,
       macsKept,
-      ...sizesOf(model.graph, pruned),
+      ...sizesOf(model.graph, pruned, remains),
     },
     ...(budget === undefined ? {} : { budget }),
     layers,
+    ...(remains === undefined ? {} : { shapes: shapesOf(model, remains, macsOfLayers) }),
     training,
   };
 }
 
-function layerReport({ layer, mask }: LayerMask, logits: Float32Array, beta: number): LayerReport {
-  const { name, weight, granularity, per, share, groups, n, k } = layer;
+/** Weights of prunable layers that are left, and that their masks keep. */
+function keptIn({ model, masks }: Remains, layers: readonly PrunableLayer[]): number {
+  let kept = 0;
+  for (const { weight } of layers) {
+    kept += model.graph.initializers.get(weight)?.size ?? 0;
+    for (const bit of masks.get(weight)?.array() ?? []) if (bit === 0) kept--;
+  }
+  return kept;
+}
+
+/**
+ * The layers of a masked model before and after its maps are removed.
+ *
+ * @param macs of the layers, in their order.
+ */
+export function shapesOf(model: Model, remains: Remains, macs: readonly LayerMacs[]): ShapeReport[] {
+  return prunableLayers(model.graph).map(({ name, weight, dims }, i) => ({
+    name,
+    weight,
+    before: dims,
+    after: remains.model.graph.initializers.get(weight)?.dims ?? dims.map(() => 0),
+    macsBefore: macs[i].macs,
+    macsAfter: macs[i].macsKept,
+  }));
+}
+
+/** A row for each weight that the mask prunes. */
+function layerReports(sampled: LayerMask, logits: Float32Array, beta: number): LayerReport[] {
+  const { groups, n, k, granularity, per, share } = sampled.layer;
   const { confidence, diversity } = layerMetrics({ logits, rows: groups, n, k, beta });
-  return {
+  const members = masksOfWeights(sampled);
+  return members.map(({ layer: { name, weight }, mask }) => ({
     name,
     weight,
     granularity,
     ...(per === undefined ? {} : { per }),
     ...(share === 1 ? {} : { share }),
+    ...(members.length === 1 ? {} : { group: sampled.layer.name }),
     groups,
     n,
     k,
@@ -64,5 +100,5 @@ function layerReport({ layer, mask }: LayerMask, logits: Float32Array, beta: num
     kept: mask.reduce((sum, bit) => sum + bit, 0),
     confidence,
     diversity,
-  };
+  }));
 }

@@ -16,7 +16,7 @@ import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./ty
 
 /** The files of a run, each with what it holds. */
 export const RUN_FILES = {
-  /** The model with its masks applied. */
+  /** The model with its masks applied and its maps removed. */
   model: "model.onnx",
   report: "report.json",
   /** A uint8 tensor of 0 and 1 for each pruned weight, named after it. */
@@ -26,17 +26,26 @@ export const RUN_FILES = {
   config: "config.json",
 } as const;
 
+/** In the directory of a run that pruned maps: the model at its original shapes, removed maps being 0. */
+const MASKED_MODEL = "model.masked.onnx";
 /** In a run directory: the run's state after its last epoch but one, or the last that was finished before it was stopped. */
 const CHECKPOINT = join("checkpoint", "state.safetensors");
 /** The tensor of a checkpoint's file that is no tensor, but JSON: what is in a Checkpoint besides tensors. */
 const CHECKPOINT_JSON = "json";
 
 /** All that may lie in a run directory and is replaced with it. */
-const RUN_ENTRIES: ReadonlySet<string> = new Set([...Object.values(RUN_FILES), "checkpoint", "report.html"]);
+const RUN_ENTRIES: ReadonlySet<string> = new Set([
+  ...Object.values(RUN_FILES),
+  MASKED_MODEL,
+  "checkpoint",
+  "report.html",
+]);
 
 /** All that a finished run leaves. */
 export interface RunContents {
   readonly model: Model;
+  /** The model at the shapes of the masks; the same object where no maps were removed. */
+  readonly masked: Model;
   readonly report: Report;
   readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
   readonly metrics: readonly EpochMetrics[];
@@ -44,11 +53,13 @@ export interface RunContents {
 }
 
 /** A finished run, read back. */
-export interface StoredRun extends Omit<RunContents, "model"> {
+export interface StoredRun extends Omit<RunContents, "model" | "masked"> {
   /** The run directory. */
   readonly path: string;
   /** The path of model.onnx. */
   readonly modelPath: string;
+  /** The path of the model whose weights have the masks' shapes: model.masked.onnx, or model.onnx without `maps`. */
+  readonly maskedPath: string;
 }
 
 export interface RunDirectoryOptions {
@@ -259,12 +270,13 @@ export class RunDirectory {
    *
    * @throws KofnError if a file can't be written.
    */
-  async finish({ model, report, masks, metrics, config }: RunContents): Promise<void> {
+  async finish({ model, masked, report, masks, metrics, config }: RunContents): Promise<void> {
     if (!this.#begun) this.#begin();
     await this.#write("config", jsonDocument(config));
     await this.#write("metrics", metrics.map(jsonLine).join(""));
     await this.#write("masks", encodeSafetensors(masks));
     await saveModel(model, join(this.path, RUN_FILES.model));
+    if (masked !== model) await saveModel(masked, join(this.path, MASKED_MODEL));
     await this.#write("report", jsonDocument(report));
   }
 
@@ -325,6 +337,7 @@ export async function readRun(path: string): Promise<StoredRun> {
   return {
     path,
     modelPath: file("model"),
+    maskedPath: entries.includes(MASKED_MODEL) ? join(path, MASKED_MODEL) : file("model"),
     report,
     config,
     metrics,
@@ -428,6 +441,7 @@ const REPORT: z.ZodType<Report> = z.looseObject({
       granularity: z.enum(GRANULARITIES),
       per: z.literal("kernel").exactOptional(),
       share: z.number().exactOptional(),
+      group: z.string().exactOptional(),
       groups: z.number(),
       n: z.number(),
       k: z.number(),
@@ -437,6 +451,18 @@ const REPORT: z.ZodType<Report> = z.looseObject({
       diversity: z.number(),
     }),
   ),
+  shapes: z
+    .array(
+      z.looseObject({
+        name: z.string(),
+        weight: z.string(),
+        before: z.array(z.number()),
+        after: z.array(z.number()),
+        macsBefore: z.number(),
+        macsAfter: z.number(),
+      }),
+    )
+    .exactOptional(),
   training: z.looseObject({
     epochs: z.number(),
     steps: z.number(),

@@ -15,8 +15,10 @@ import type { EpochMetrics, Report, TrainOptions } from "./types.js";
  */
 export class Run {
   readonly report: Report;
-  /** Masks applied, deterministic; runs in stock onnxruntime. */
+  /** Masks applied and maps removed, deterministic; runs in stock onnxruntime. */
   readonly model: Model;
+  /** The same network with the shapes of the original: removed maps are 0. Equal to `model` without `maps`. */
+  readonly masked: Model;
   /** One mask per pruned weight, by the weight's name and in its shape: 1 where a weight is kept. */
   readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
   readonly metrics: readonly EpochMetrics[];
@@ -25,18 +27,20 @@ export class Run {
   constructor(
     report: Report,
     model: Model,
+    masked: Model,
     masks: ReadonlyMap<string, Tensor<"uint8">>,
     metrics: readonly EpochMetrics[],
     options: TrainOptions,
   ) {
     this.report = report;
     this.model = model;
+    this.masked = masked;
     this.masks = masks;
     this.metrics = metrics;
     this.options = options;
   }
   /**
-   * Writes the run directory: model.onnx, report.json, masks.safetensors, metrics.jsonl and config.json.
+   * Writes the run directory: model.onnx (with `maps` also model.masked.onnx), report.json, masks.safetensors, metrics.jsonl and config.json.
    *
    * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things.
    * @throws KofnError if a file can't be written.
@@ -44,9 +48,9 @@ export class Run {
    * await run.save("runs/a");
    */
   async save(folder: string, options: RunDirectoryOptions = {}): Promise<void> {
-    const { report, model, masks, metrics } = this;
+    const { report, model, masked, masks, metrics } = this;
     const config = { model: report.model, data: report.data.name, ...configOf(this.options) };
     const directory = await prepareRunDirectory(folder, options);
-    await directory.finish({ model, report, masks, metrics, config });
+    await directory.finish({ model, masked, report, masks, metrics, config });
   }
 }

@@ -4,7 +4,7 @@ import type { Engine, Value } from "../engine/session.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
-import { unitsOfMagnitude } from "../prune/groups.js";
+import { membersOf, unitsOfMagnitude } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
 import { logitsName, runningStatistics, type StepTensor, trainable } from "./compile.js";
@@ -133,18 +133,23 @@ export function initialValues(
   for (const [i, layer] of layers.entries()) {
     if (init === "normal") {
       const gain = Math.sqrt(layer.n / k[i]);
-      initial.set(
-        layer.weight,
-        parameter(layer.weight).map((value) => value * gain),
-      );
+      for (const { weight } of membersOf(layer)) {
+        initial.set(
+          weight,
+          parameter(weight).map((value) => value * gain),
+        );
+      }
     }
-    const logits =
-      init === "normal"
-        ? normalLogits(layer, seed)
-        : standardised(unitsOfMagnitude(layer, parameter(layer.weight)));
+    const logits = init === "normal" ? normalLogits(layer, seed) : standardised(magnitudes(layer, parameter));
     initial.set(logitsName(layer.weight), logits);
   }
   return initial;
+}
+
+/** The magnitudes of a layer's units, in all weights that its mask prunes. */
+function magnitudes(layer: PrunedLayer, parameter: (name: string) => Float32Array): Float32Array {
+  const [sums, ...others] = membersOf(layer).map((one) => unitsOfMagnitude(one, parameter(one.weight)));
+  return sums.map((sum, i) => others.reduce((total, other) => total + other[i], sum));
 }
 
 function normalLogits(layer: PrunedLayer, seed: number): Float32Array {

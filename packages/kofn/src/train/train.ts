@@ -5,8 +5,10 @@ import { InputError, KofnError } from "../errors.js";
 import { importModel } from "../import/import.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
-import { maskedModel } from "../prune/apply.js";
+import { maskedModel, masksOfWeights } from "../prune/apply.js";
 import { planPruning } from "../prune/budget.js";
+import { membersOf } from "../prune/groups.js";
+import { removeMaps } from "../prune/structure/remove.js";
 import { logitsName, trainable } from "./compile.js";
 import { checkInterface, evaluateOn } from "./evaluate.js";
 import { chooseNormalization, withNormalization } from "./normalize.js";
@@ -124,11 +126,20 @@ export async function train(options: TrainOptions): Promise<Run> {
     restoreBest(trainer, best);
     const masks = trainer.masks();
     const final = withNormalization(maskedModel(model, trainer.parameters(), masks), normalization);
-    const test = await evaluateOn(trainer.engine, final, data.test, data, normalization);
+    const maskTensors = new Map(
+      masks
+        .flatMap(masksOfWeights)
+        .map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)] as const),
+    );
+    const hasMaps = layers.some(({ granularity }) => granularity === "maps");
+    const remains = hasMaps ? removeMaps(final, maskTensors) : undefined;
+    const removed = remains?.model ?? final;
+    const test = await evaluateOn(trainer.engine, removed, data.test, data, normalization);
     const report = reportOf({
       model: final,
       masks,
       ...(budget === undefined ? {} : { budget }),
+      remains,
       logits: layers.map(({ weight }) => trainer.state.get(logitsName(weight))),
       beta: settings.sampler.beta[1],
       seed: settings.seed,
@@ -147,10 +158,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
       },
     });
-    const maskTensors = masks.map(
-      ({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)] as const,
-    );
-    return new Run(report, final, new Map(maskTensors), metrics, prepared);
+    return new Run(report, removed, final, maskTensors, metrics, prepared);
   } finally {
     await trainer.close();
   }
@@ -182,7 +190,9 @@ function epochMetrics(
     beta: totals.beta,
     samplesPerSecond: (trainer.stepsPerEpoch * trainer.settings.batch) / totals.seconds,
     seconds,
-    k: Object.fromEntries(trainer.layers.map(({ name }, i) => [name, totals.k[i]])),
+    k: Object.fromEntries(
+      trainer.layers.flatMap((layer, i) => membersOf(layer).map(({ name }) => [name, totals.k[i]])),
+    ),
     best,
   };
 }

@@ -169,6 +169,8 @@ export interface LayerReport {
   readonly granularity: Granularity;
   readonly per?: "kernel";
   readonly share?: number;
+  /** Layers with the same `group` share one mask of maps; it is the name of the first of them. Absent for a layer alone. */
+  readonly group?: string;
   readonly groups: number;
   readonly n: number;
   readonly k: number;
@@ -177,6 +179,18 @@ export interface LayerReport {
   readonly kept: number;
   readonly confidence: number;
   readonly diversity: number;
+}
+
+/** One row of report.json's `shapes`: a layer before and after maps are removed. */
+export interface ShapeReport {
+  readonly name: string;
+  readonly weight: string;
+  /** Dimensions of the weight in model.masked.onnx, and in model.onnx. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** Multiply-accumulates for one sample: dense, and of the weights that are left and kept by their mask. */
+  readonly macsBefore: number;
+  readonly macsAfter: number;
 }
 
 /** report.json */
@@ -193,7 +207,10 @@ export interface Report {
   };
   readonly result: { readonly validation: Evaluation; readonly test: Evaluation };
   readonly totals: {
-    /** Weights of all layers that could be pruned, without biases. */
+    /**
+     * Weights of all layers that could be pruned, without biases; and those that are kept. With `maps`, weights that
+     * read removed maps are not kept, as they are not in model.onnx either.
+     */
     readonly weights: number;
     readonly kept: number;
     /** weights / kept */
@@ -211,6 +228,8 @@ export interface Report {
   /** What the budget asked for and what became of it, if there was one. */
   readonly budget?: BudgetResult;
   readonly layers: readonly LayerReport[];
+  /** All layers that could be pruned, where any was pruned by maps. */
+  readonly shapes?: readonly ShapeReport[];
   readonly training: {
     readonly epochs: number;
     readonly steps: number;

@@ -25,7 +25,8 @@ async function check(model: Model, prune: PruneSpec): Promise<void> {
   const run = await train({ model, data: DATA, prune, schedule, epochs: 1, batch: 8, threads: 1 });
   expect([...run.masks.keys()]).toEqual(layers.map(({ weight }) => weight));
   const masks = [...run.masks.values()];
-  const reloaded = decodeModel(encodeModelBytes(run.model), "the saved model");
+  const reloaded = decodeModel(encodeModelBytes(run.masked), "the masked model");
+  const removed = decodeModel(encodeModelBytes(run.model), "the saved model");
   for (const [i, layer] of layers.entries()) {
     const mask = masks[i].array();
     expect(new Set(countPerGroup(layer, mask))).toEqual(new Set([layer.k]));
@@ -37,12 +38,16 @@ async function check(model: Model, prune: PruneSpec): Promise<void> {
       expect(bias.filter((value) => value !== 0)).toHaveLength(layer.k);
       const fanIn = mask.length / bias.length;
       expect(bias.every((value, map) => (value === 0) === (mask[map * fanIn] === 0))).toBe(true);
+      expect(removed.graph.initializers.get(layer.weight)?.dims[0]).toBe(layer.k);
     }
     const kept = mask.reduce((sum, bit) => sum + bit, 0);
     expect(run.report.layers[i]).toMatchObject({ groups: layer.groups, n: layer.n, k: layer.k, kept });
   }
-  const test = await evaluateModel(reloaded, DATA.test, DATA, { threads: 1 });
-  expect(test).toEqual(run.report.result.test);
+  const { test } = run.report.result;
+  expect(await evaluateModel(removed, DATA.test, DATA, { threads: 1 })).toEqual(test);
+  const masked = await evaluateModel(reloaded, DATA.test, DATA, { threads: 1 });
+  expect(masked.accuracy).toBe(test.accuracy);
+  expect(masked.loss).toBeCloseTo(test.loss, 5);
 }
 
 const LENET_5: readonly [string, PruneSpec][] = [

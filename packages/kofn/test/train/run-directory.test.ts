@@ -68,8 +68,11 @@ const REPORT: Report = {
   training: { epochs: 2, steps: 20, seconds: 2, samplesPerSecond: 1000 },
 };
 
+const MODEL = zoo.lenet300100();
+
 const contents = (): RunContents => ({
-  model: zoo.lenet300100(),
+  model: MODEL,
+  masked: MODEL,
   report: REPORT,
   masks: new Map([["fc1.weight", tensor("uint8", [2, 2], Uint8Array.of(1, 0, 0, 1))]]),
   metrics: [epoch(1), epoch(2)],
@@ -166,12 +169,24 @@ describe("prepareRunDirectory", () => {
 
 describe("readRun", () => {
   test("gives back what was written", async () => {
-    const { model, ...rest } = contents();
+    const { model, masked, ...rest } = contents();
     const path = await finished("a");
     const run = await readRun(path);
-    expect({ ...run }).toEqual({ ...rest, path, modelPath: join(path, "model.onnx") });
+    const modelPath = join(path, "model.onnx");
+    expect({ ...run }).toEqual({ ...rest, path, modelPath, maskedPath: modelPath });
+    expect(masked).toBe(model);
     expect((await loadModel(run.modelPath)).graph.nodes).toEqual(model.graph.nodes);
     expect((await readdir(path)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  test("finds the model with the masks' shapes beside one whose maps were removed", async () => {
+    const directory = await prepareRunDirectory(join(base, "maps"));
+    await directory.finish({ ...contents(), masked: zoo.lenet300100({ seed: 2 }) });
+    const { path, modelPath, maskedPath } = await readRun(join(base, "maps"));
+    expect([modelPath, maskedPath]).toEqual([join(path, "model.onnx"), join(path, "model.masked.onnx")]);
+    const again = await prepareRunDirectory(path, { overwrite: true });
+    await again.finish(contents());
+    expect((await readRun(path)).maskedPath).toBe(modelPath);
   });
 
   test("says what is missing", async () => {

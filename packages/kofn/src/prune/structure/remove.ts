@@ -30,18 +30,46 @@ type IsKept = (label: number) => boolean;
  * small.graph.initializers.get("conv2.weight")?.dims; // [25, 20, 5, 5]
  */
 export function removeDeadChannels(model: Model): Model {
+  return removeMaps(model, new Map()).model;
+}
+
+/** What is left of a masked model when the channels that make no difference are removed. */
+export interface Remains {
+  readonly model: Model;
+  /** The masks of the weights that are left, cut like the weights. */
+  readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
+}
+
+/**
+ * {@link removeDeadChannels} of a masked model, together with its masks.
+ *
+ * @param masks by the name of the weight and in its shape.
+ * @throws InputError if the model's shapes can't be inferred.
+ * @example
+ * removeMaps(run.masked, run.masks).masks.get("fc1.weight")?.dims; // [500, 400]
+ */
+export function removeMaps(model: Model, masks: ReadonlyMap<string, Tensor<"uint8">>): Remains {
   let { graph } = model;
+  const left = new Map<string, Tensor>(masks);
   // Each round takes at least one channel away, so this ends.
   for (;;) {
-    const smaller = removeOnce(graph);
+    const smaller = removeOnce(graph, left);
     if (smaller === undefined) break;
     graph = smaller;
   }
-  return graph === model.graph ? model : { ...model, graph };
+  for (const name of masks.keys()) if (!graph.initializers.has(name)) left.delete(name);
+  return {
+    model: graph === model.graph ? model : { ...model, graph },
+    masks: left as Map<string, Tensor<"uint8">>,
+  };
 }
 
-/** The graph without the channels that make no difference in it; undefined if there are none. */
-function removeOnce(graph: Graph): Graph | undefined {
+/**
+ * The graph without the channels that make no difference in it; undefined if there are none.
+ *
+ * @param masks tensors that are cut as the parameters of their names.
+ */
+function removeOnce(graph: Graph, masks: Map<string, Tensor>): Graph | undefined {
   const trace = traceChannels(graph);
   const constants = channelConstants(trace);
   const removed = deadSets(trace, constants);
@@ -58,7 +86,8 @@ function removeOnce(graph: Graph): Graph | undefined {
     initializers: new Map(source.initializers),
   };
   moveIntoBiases(trace, constants, isKept, smaller);
-  cutParameters(trace, isKept, smaller);
+  cut(trace, isKept, masks);
+  cut(trace, isKept, smaller.initializers);
   for (const node of smaller.nodes) adapt(trace, isKept, smaller, node);
   removeDeadCode(smaller);
   smaller.valueTypes = typesOf(smaller, graph);
@@ -155,20 +184,20 @@ function unused(graph: Graph, wanted: string): string {
 }
 
 /** Cuts the removed channels out of every stored tensor that has them. */
-function cutParameters(trace: Trace, isKept: IsKept, graph: Graph): void {
-  for (const [name, value] of graph.initializers) {
+function cut(trace: Trace, isKept: IsKept, tensors: Map<string, Tensor>): void {
+  for (const [name, value] of tensors) {
     const layout = trace.layouts.get(name);
     if (layout === undefined) continue;
-    let cut: Tensor = value;
+    let left: Tensor = value;
     layout.forEach((labels, axis) => {
       if (labels?.every(isKept) === false)
-        cut = take(
-          cut,
+        left = take(
+          left,
           axis,
           labels.map((label) => (isKept(label) ? 1 : 0)),
         );
     });
-    graph.initializers.set(name, cut);
+    tensors.set(name, left);
   }
 }
 

@@ -6,10 +6,11 @@ import { validate } from "../../../src/onnx/validate.js";
 import type { Model } from "../../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../../src/onnx/tensor.js";
 import { lenet5 } from "../../../src/models/lenet.js";
+import { resnet20 } from "../../../src/models/resnet.js";
 import { removeDeadChannels } from "../../../src/prune/structure/remove.js";
 import { Random } from "../../../src/random.js";
 import { execute } from "../../support/execute.js";
-import { randomlyMasked, randomNetwork } from "./networks.js";
+import { Net, randomlyMasked, randomNetwork } from "./networks.js";
 
 async function logits({ graph }: Model, images: Tensor): Promise<Float32Array> {
   const results = await execute(graph, new Map([[graph.inputs[0].name, images]]));
@@ -38,6 +39,36 @@ async function difference(a: Model, b: Model, batch: number): Promise<number> {
 const dimsOf = (model: Model, name: string): readonly number[] | undefined =>
   model.graph.initializers.get(name)?.dims;
 
+/** The model with weights, biases and statistics that are all random: fresh ones are 0 and 1. */
+function scrambled(model: Model): Model {
+  const random = new Random(7, "scrambled");
+  const initializers = new Map<string, Tensor>();
+  for (const [name, value] of model.graph.initializers) {
+    const isVector = value.dtype === "float32" && value.dims.length === 1;
+    const values = value.numbers().map((one) => (isVector ? one + 0.3 * random.uniform() + 0.05 : one));
+    initializers.set(name, isVector ? tensorFrom("float32", value.dims, values) : value);
+  }
+  return { ...model, graph: { ...model.graph, initializers } };
+}
+
+/** Two 1x1 convolutions with a ReLU between, of which the first has an empty map, and the second ignores one. */
+function structuredNet(): Model {
+  const net = new Net(5);
+  const a = net.conv(net.input, 4, { kernel: 1, name: "a" });
+  const b = net.conv(net.relu(a), 4, { kernel: 1, name: "b" });
+  const model = net.head(net.relu(b), true);
+  const zero = (name: string, isZero: (index: number) => boolean): void => {
+    const value = model.graph.initializers.get(name);
+    if (value === undefined) throw new Error(`no ${name}`);
+    const values = value.numbers().map((one, i) => (isZero(i) ? 0 : Math.abs(one)));
+    model.graph.initializers.set(name, tensorFrom("float32", value.dims, values));
+  };
+  zero("a.weight", (i) => Math.floor(i / 3) === 1);
+  zero("a.bias", () => false);
+  zero("b.weight", (i) => i % 4 === 2);
+  return model;
+}
+
 describe("removeDeadChannels", () => {
   it("gives random masked networks smaller tensors and the same outputs", async () => {
     await fc.assert(
@@ -60,6 +91,36 @@ describe("removeDeadChannels", () => {
       { numRuns: 40 },
     );
   }, 60_000);
+
+  it.each([
+    ["resnet-20", resnet20()],
+    ["lenet-5", lenet5()],
+  ])(
+    "of %s every mask makes tensors smaller",
+    async (_, model) => {
+      const { masked, kept } = randomlyMasked(scrambled(model), 4);
+      const removed = removeDeadChannels(masked);
+      validate(removed);
+      for (const [group, count] of kept) {
+        for (const { layer, units } of group.layers) {
+          const outputs = dimsOf(removed, layer.weight)?.[layer.transposed ? 1 : 0];
+          expect(outputs).toBe((units.length / group.n) * count);
+        }
+      }
+      for (const batch of [1, 4]) expect(await difference(masked, removed, batch)).toBeLessThan(1e-5);
+    },
+    30_000,
+  );
+
+  it("takes away what masks of weights and kernels leave unused", async () => {
+    const model = structuredNet();
+    const removed = removeDeadChannels(model);
+    // Map 1 of "a" has no weights left and gives its bias; map 2 is read by no kernel of "b".
+    expect(dimsOf(removed, "a.weight")).toEqual([2, 3, 1, 1]);
+    expect(dimsOf(removed, "b.weight")).toEqual([4, 2, 1, 1]);
+    expect(dimsOf(removed, "b.bias")).toBeUndefined();
+    expect(await difference(model, removed, 4)).toBeLessThan(1e-5);
+  });
 
   it("leaves a network in which every channel counts as it is", () => {
     const model = lenet5();
