@@ -41,9 +41,11 @@ export {
   type Step,
   type StepMask,
   type StepOptions,
+  type StepParameter,
   type StepTensor,
 } from "./train/compile.js";
 export { HostSampler, type HostSamplerOptions } from "./prune/host-sampler.js";
+export { type HostArrays, HostOptimizer, type HostParameter } from "./optim/host-optimizer.js";
 export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
 
 // Pruning: what to keep

@@ -1,45 +1,11 @@
 /** The k-of-n sampler of one pruned layer on the host, with its logits: a WebAssembly kernel (assembly/sampler.ts). */
 
-import { readFileSync } from "node:fs";
-import { KofnError } from "../errors.js";
+import { allot, instantiate, type Kernel, stepOptimizer } from "../kernel.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { streamOf } from "../random.js";
 
-interface Kernel {
-  readonly memory: WebAssembly.Memory;
-  base(): number;
-  scratchBytes(n: number, k: number): number;
-  sample(...args: number[]): void;
-  backward(...args: number[]): void;
-  adam(...args: number[]): void;
-  sgd(...args: number[]): void;
-}
-
-const PAGE = 65_536;
-const ALIGNMENT = 64;
 /** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
 const BLOCK = 8192;
-
-let compiled: WebAssembly.Module | undefined;
-
-/** @throws KofnError if the kernel is not built, or is that of another version. */
-function instantiate(): Kernel {
-  const url = new URL("../../wasm/sampler.wasm", import.meta.url);
-  try {
-    compiled ??= new WebAssembly.Module(readFileSync(url));
-  } catch (cause) {
-    throw new KofnError(`the WebAssembly kernel ${url.pathname} is missing; build it with "npm run build"`, {
-      cause,
-    });
-  }
-  const { exports } = new WebAssembly.Instance(compiled);
-  if (!("backward" in exports)) {
-    throw new KofnError(
-      `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
-    );
-  }
-  return exports as unknown as Kernel;
-}
 
 /** What a {@link HostSampler} is made for. */
 export interface HostSamplerOptions {
@@ -95,21 +61,14 @@ export class HostSampler {
     this.#kernel = kernel;
     this.#options = options;
     this.#key = [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ streamOf(`${name}/noise`)) >>> 0];
-    let end = kernel.base();
-    const allot = (bytes: number): number => {
-      const begin = end;
-      end = Math.ceil((begin + bytes) / ALIGNMENT) * ALIGNMENT;
-      return begin;
-    };
     // The kernel reads and writes whole vectors of 16 bytes.
     const bytes = 4 * rows * n + 16;
-    const [logits, mask, perturbed, gradient] = [allot(bytes), allot(bytes), allot(bytes), allot(bytes)];
-    const states = optimizer.state.map(() => allot(bytes));
-    this.#order = allot(4 * rows * most);
-    this.#guesses = allot(8 * rows);
-    this.#scratch = allot(kernel.scratchBytes(n, most));
-    const missing = end - kernel.memory.buffer.byteLength;
-    if (missing > 0) kernel.memory.grow(Math.ceil(missing / PAGE));
+    const sizes = [4 * rows * most, 8 * rows, kernel.scratchBytes(n, most), bytes, bytes, bytes, bytes];
+    const begins = allot(kernel, [...sizes, ...optimizer.state.map(() => bytes)]);
+    const [order, guessed, scratch, logits, mask, perturbed, gradient, ...states] = begins;
+    this.#order = order;
+    this.#guesses = guessed;
+    this.#scratch = scratch;
     const { buffer } = kernel.memory;
     const array = (begin: number): Float32Array<ArrayBuffer> => new Float32Array(buffer, begin, rows * n);
     this.logits = array(logits);
@@ -187,17 +146,9 @@ export class HostSampler {
   }
 
   #step(offset: number, count: number, scalars: Readonly<Record<string, number>>): void {
-    const { constants } = this.#options.optimizer;
-    const p = this.logits.byteOffset + offset;
-    const g = this.gradient.byteOffset + offset;
+    const values = this.logits.byteOffset + offset;
+    const gradients = this.gradient.byteOffset + offset;
     const state = (name: string): number => (this.states.get(name)?.byteOffset ?? 0) + offset;
-    const { rate, epsilon, decay } = scalars;
-    if (constants.kind === "adam") {
-      const { beta1, beta2 } = constants;
-      this.#kernel.adam(p, state("m"), state("v"), g, count, beta1, beta2, rate, epsilon, decay);
-    } else {
-      const { momentum, nesterov } = constants;
-      this.#kernel.sgd(p, state("velocity"), g, count, momentum, Number(nesterov), rate, decay);
-    }
+    stepOptimizer(this.#kernel, this.#options.optimizer, { values, gradients, state, count }, scalars);
   }
 }

@@ -40,6 +40,15 @@ export interface StepTensor {
   readonly dims: readonly number[];
 }
 
+/** A parameter that the host updates: an input of the step, and the output with the loss's gradient in it. */
+export interface StepParameter {
+  readonly name: string;
+  readonly gradient: string;
+  readonly dims: readonly number[];
+  /** Whether weight decay applies to it. */
+  readonly decays: boolean;
+}
+
 /** A mask that the host draws: an input of the step, and the output with the loss's gradient in it. */
 export interface StepMask {
   readonly name: string;
@@ -57,6 +66,8 @@ export interface Step {
   readonly partners?: { readonly name: string; readonly dims: readonly number[] };
   /** Parameters, optimizer states, running statistics; logits too, where the graph samples. */
   readonly tensors: readonly StepTensor[];
+  /** The model's parameters, where the host updates them; they are not among `tensors` then. */
+  readonly parameters: readonly StepParameter[];
   /** For each pruned layer, where the host samples. */
   readonly masks: readonly StepMask[];
   /** For each pruned layer the input of Gumbel noise, already scaled, where the graph samples: [R, n]. */
@@ -78,8 +89,8 @@ export interface GraphSampling {
 export interface StepOptions {
   readonly batch: number;
   readonly layers: readonly PrunedLayer[];
-  /** Optimizer of the model's parameters. */
-  readonly weights: Optimizer;
+  /** Where the model's parameters are updated: by this optimizer in the graph, or on the host (`HostOptimizer`). */
+  readonly weights: "host" | Optimizer;
   /** Where masks are drawn and logits learnt: on the host, which any k may be asked of, step by step; or in the graph. */
   readonly sampling: "host" | GraphSampling;
   /** Default "train". */
@@ -219,7 +230,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
       const dims = b.shape(parameter);
       const state = optimizer.state.map((name) => b.input(`${parameter}/${name}`, "float32", dims));
       const gradient = gradientOf(parameter);
-      const decays = dims.length > 1;
+      const decays = decaysOf(dims);
       const updated = optimizer.update(b, { parameter, gradient, state, scalars, decays });
       [parameter, ...state].forEach((name, i) => {
         const value = i === 0 ? updated.parameter : updated.state[i - 1];
@@ -227,7 +238,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
       });
     }
   };
-  update(parameters, "weights", weights);
+  if (weights !== "host") update(parameters, "weights", weights);
   if (sampling !== "host" && layers.length > 0) update(logits, "logits", sampling.optimizer);
   for (const [name, value] of running) {
     tensors.push({ name, updated: b.output(value), dims: b.shape(name) });
@@ -235,6 +246,10 @@ export function compileStep(model: Model, options: StepOptions): Step {
   b.output(b.op("Identity", [crossEntropy], {}, "loss"));
   b.output(correctCount(b, modelOutput, labels.name));
 
+  const updatedByHost = (weights === "host" ? parameters : []).map((name): StepParameter => {
+    const shape = b.shape(name);
+    return { name, gradient: b.output(gradientOf(name)), dims: shape, decays: decaysOf(shape) };
+  });
   const masks: StepMask[] = [];
   if (sampling === "host") {
     layers.forEach(({ groups, n }, i) => {
@@ -248,11 +263,15 @@ export function compileStep(model: Model, options: StepOptions): Step {
     labels,
     ...(partners === undefined ? {} : { partners }),
     tensors,
+    parameters: updatedByHost,
     masks,
     noises,
     scalars: scalarNames,
   };
 }
+
+/** Weights decay; biases and other vectors do not. */
+const decaysOf = (dims: readonly number[]): boolean => dims.length > 1;
 
 const unitsName = ({ weight }: PrunedLayer): string => `${weight}/units`;
 const noiseName = ({ weight }: PrunedLayer): string => `${weight}/noise`;

@@ -10,6 +10,7 @@ import { blockOf } from "../engine/block.js";
 import { Engine, type Session, type Value } from "../engine/session.js";
 import { InputError, KofnError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
+import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
@@ -124,6 +125,7 @@ export class Trainer {
   readonly #weights: Optimizer;
   readonly #logits: Optimizer;
   readonly #step: Step;
+  readonly #parameters: HostOptimizer;
   /** One for each layer. */
   readonly #samplers: readonly HostSampler[];
   readonly #pixels: Float32Array;
@@ -162,12 +164,13 @@ export class Trainer {
     this.#step = compileStep(model, {
       batch,
       layers,
-      weights: this.#weights,
+      weights: "host",
       sampling: "host",
       batchNorm: settings.batchNorm,
       mixup: augment.mixup !== undefined,
       block,
     });
+    this.#parameters = new HostOptimizer(this.#weights, this.#step.parameters);
     this.#samplers = layers.map(({ weight, groups, n }, i) => {
       const size = { rows: groups, n, most: this.#k[i] };
       const { entropy } = sampler;
@@ -180,6 +183,11 @@ export class Trainer {
       return [{ name, array: sampler.logits }, ...states].map((one) => ({ ...one, dims: [groups, n] }));
     });
     const initial = initialValues(model, layers, this.#k, sampler.init, seed);
+    for (const { name, dims } of this.#step.parameters) {
+      const { values, states } = this.#arraysOf(name);
+      held.push({ name, array: values, dims: [...dims] });
+      for (const [state, array] of states) held.push({ name: `${name}/${state}`, array, dims: [...dims] });
+    }
     this.state = new State(engine, this.#step.tensors, held, initial);
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
     this.#labels = new BigInt64Array(settings.batch);
@@ -261,7 +269,6 @@ export class Trainer {
       tau = linear(sampler.tau, progress);
       beta = linear(sampler.beta, progress);
       this.#k = this.#kAt(progress);
-      this.#setScalars("weights", this.#weights.scalars(step + 1, optimizer.lr * factor));
       for (const [j, one] of this.#samplers.entries()) one.sample(step, beta, this.#k[j]);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {
@@ -278,6 +285,7 @@ export class Trainer {
       }
       const scalars = this.#logits.scalars(step + 1, sampler.optimizer.lr * factor);
       for (const one of this.#samplers) one.update(tau, scalars);
+      this.#parameters.update(this.#weights.scalars(step + 1, optimizer.lr * factor));
       loss += this.#loss[0];
       correct += this.#correct[0];
       const now = performance.now();
@@ -310,8 +318,10 @@ export class Trainer {
     this.state.swap();
   }
 
-  #setScalars(prefix: string, values: Readonly<Record<string, number>>): void {
-    for (const name of Object.keys(values)) this.#setScalar(`${prefix}/${name}`, values[name]);
+  #arraysOf(parameter: string): HostArrays {
+    const arrays = this.#parameters.arrays.get(parameter);
+    if (arrays === undefined) throw new TypeError(`there is no parameter "${parameter}" in the step`);
+    return arrays;
   }
 
   #setScalar(name: string, value: number): void {
@@ -339,6 +349,11 @@ export class Trainer {
       loss: engine.value("float32", [], this.#loss),
       correct: engine.value("float32", [], this.#correct),
     };
+    for (const { name, gradient, dims } of step.parameters) {
+      const arrays = this.#arraysOf(name);
+      shared[name] = engine.value("float32", dims, arrays.values);
+      results[gradient] = engine.value("float32", dims, arrays.gradient);
+    }
     step.masks.forEach(({ name, gradient, dims }, i) => {
       shared[name] = engine.value("float32", dims, this.#samplers[i].mask);
       results[gradient] = engine.value("float32", dims, this.#samplers[i].gradient);
