@@ -73,13 +73,13 @@ function nextStep(
  * over their product, (Cin + Cout + Kh + Kw) / (Cin Cout Kh Kw). Large layers become sparser than small ones (Mocanu et al.,
  * Nature Communications 2018; with kernels: Evci et al., "Rigging the Lottery", ICML 2020, section 3).
  *
- * @param dims of the weight, in any order.
+ * @param weights the dimensions of each weight that is to have this density.
  */
-export function erdosRenyiKernel(dims: readonly number[]): number {
-  let [sum, product] = [0, 1];
-  for (const dim of dims) {
-    sum += dim;
-    product *= dim;
+export function erdosRenyiKernel(weights: readonly (readonly number[])[]): number {
+  let [kept, all] = [0, 0];
+  for (const dims of weights) {
+    kept += dims.reduce((sum, dim) => sum + dim, 0);
+    all += dims.reduce((product, dim) => product * dim, 1);
   }
-  return sum / product;
+  return kept / all;
 }

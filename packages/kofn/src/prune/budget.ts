@@ -4,18 +4,17 @@ import { InputError } from "../errors.js";
 import { countMacs } from "../metrics/macs.js";
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { allocate, erdosRenyiKernel, smallest } from "./allocation.js";
-import { keptWeights } from "./groups.js";
+import { allocate, smallest } from "./allocation.js";
+import { type Choice, choiceOf } from "./budget-choice.js";
 import { prunableLayers } from "./layers.js";
-import { planPrune, withGroups } from "./plan.js";
-import { entriesOf, formatShare, matches, resolveLayer, resolvePrune } from "./spec.js";
+import { planPrune } from "./plan.js";
+import { entriesOf, formatShare, resolvePrune } from "./spec.js";
 import {
   ALLOCATIONS,
   type Amount,
   type Budget,
   type BudgetResult,
   GRANULARITIES,
-  type Granularity,
   type PrunableLayer,
   type PrunedLayer,
   type PruneSpec,
@@ -39,6 +38,7 @@ export interface PrunePlan {
  *
  * A budget applies to every layer that no entry of `prune` names and that has units of its granularity to choose from: the
  * first and the last layer as well, but for maps, where the last one's are the classes. The others stay as they are, and count.
+ * Of maps, coupled layers get one k, and the weights that read a removed map count as removed.
  *
  * @throws InputError as {@link resolvePrune} does, or if the budget can't be met, saying what can.
  * @example
@@ -64,24 +64,21 @@ function planBudget(
   checkBudget(budget, where);
   const of = "macs" in budget ? "macs" : "weights";
   const named = resolvePrune(layers, prune);
-  const chosen = untouched(layers, prune)
-    .filter((layer) => isChosen(layer, granularity, layer === layers.at(-1)))
-    .map((layer) => resolveLayer(layer, { granularity, amount: { k: 1 } }, where, layer === layers.at(-1)));
-  const { total, fixed, perUnit } = costs(graph, layers, named, chosen, of);
-  const cost = (k: readonly number[]): number => k.reduce((sum, count, i) => sum + count * perUnit[i], fixed);
+  const choice = choiceOf({ graph, layers, prune, named, allocation }, granularity);
+  const { total, cost } = costOf(graph, layers, choice, of);
+  const { allotments, chosen } = choice;
   const requested = "macs" in budget ? budget.macs : 1 / budget.weights;
   const limit = Math.floor(total * requested * (1 + ROUNDING));
-  const allotments = chosen.map(({ n, dims }) => {
-    return { n, density: allocation === "uniform" ? 1 : erdosRenyiKernel(dims) };
-  });
 
   const about = `${where}: at most ${limit} of ${total} ${of === "macs" ? "multiply-accumulates" : "weights"} are to be kept`;
   const least = cost(smallest(allotments, round));
   if (least > limit) {
-    const others = layers.filter(({ name }) => !chosen.some((layer) => layer.name === name));
+    const others = layers.filter(({ name }) => !chosen.has(name));
     const rest =
-      others.length === 0 ? "" : `, and ${listed(others)} keep${others.length === 1 ? "s" : ""} ${fixed}`;
-    const each = chosen.length === 0 ? "there is no layer for it to choose" : `k is at least ${round}`;
+      others.length === 0
+        ? ""
+        : `, and ${listed(others)} ${others.length === 1 ? "is" : "are"} left as ${others.length === 1 ? "it is" : "they are"}`;
+    const each = chosen.size === 0 ? "there is no layer for it to choose" : `k is at least ${round}`;
     throw new InputError(
       `${about}, but ${least} is the fewest: ${each} (granularity ${granularity})${rest}. ` +
         `Ask for ${of === "macs" ? `at least ${percent(Math.ceil, least / total)}` : `at most ${times(Math.floor, least / total)}`}, or prune other layers by prune specs.`,
@@ -96,12 +93,9 @@ function planBudget(
   }
   const k = allocate(allotments, round, cost, limit);
   const kept = cost(k);
-  const byName = new Map(named.map((layer) => [layer.name, layer]));
-  chosen.forEach((layer, i) => {
-    if (k[i] < layer.n) byName.set(layer.name, { ...layer, k: k[i] });
-  });
+  const spec = new Map([...choice.rules(k), ...entriesOf(prune)]);
   return {
-    layers: withGroups(graph, layers.flatMap(({ name }) => byName.get(name) ?? [])),
+    layers: planPrune(graph, spec),
     budget: { of, granularity, allocation, round, requested, achieved: kept / total, total, limit, kept },
   };
 }
@@ -109,52 +103,25 @@ function planBudget(
 /** The relative error that the product of a whole number and a fraction may have. */
 const ROUNDING = 1e-12;
 
-/** The layers that no entry of a spec is for. */
-function untouched(layers: readonly PrunableLayer[], prune: PruneSpec): PrunableLayer[] {
-  const patterns = entriesOf(prune).map(([pattern]) => pattern);
-  return layers.filter(({ name }) => !patterns.some((pattern) => matches(pattern, name)));
-}
-
-/** Whether a layer has units of the granularity to choose from. */
-function isChosen({ dims }: PrunableLayer, granularity: Granularity, last: boolean): boolean {
-  return granularity === "weights" || (granularity === "maps" ? !last : dims.length > 2);
-}
-
-interface Costs {
-  /** Of the dense model. */
-  readonly total: number;
-  /** Of what the budget does not choose. */
-  readonly fixed: number;
-  /** Of one unit in each group of each chosen layer. */
-  readonly perUnit: readonly number[];
-}
-
-/** @param chosen with k = 1 */
-function costs(
+/** What a choice of k costs, and the dense model. */
+function costOf(
   graph: Graph,
   layers: readonly PrunableLayer[],
-  named: readonly PrunedLayer[],
-  chosen: readonly PrunedLayer[],
+  choice: Choice,
   of: BudgetResult["of"],
-): Costs {
-  if (of === "weights") {
-    const total = layers.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
-    const removed = named.reduce((sum, layer) => sum + sizeOf(layer.dims) - keptWeights(layer), 0);
-    return { total, ...apart(total - removed, chosen, chosen.map(keptWeights)) };
-  }
-  const { macs, macsKept, layers: rows } = countMacs(graph, named);
-  const ofLayer = new Map(rows.map((row) => [row.layer, row.macs]));
-  const perUnit = chosen.map(({ name, n }) => (ofLayer.get(name) ?? 0) / n);
-  return { total: macs, ...apart(macsKept, chosen, perUnit) };
-}
-
-/** @param whole all that is kept while every chosen layer is dense. */
-function apart(
-  whole: number,
-  chosen: readonly PrunedLayer[],
-  perUnit: readonly number[],
-): Pick<Costs, "fixed" | "perUnit"> {
-  return { perUnit, fixed: chosen.reduce((rest, { n }, i) => rest - n * perUnit[i], whole) };
+): { readonly total: number; readonly cost: (k: readonly number[]) => number } {
+  const sizes = layers.map(({ dims }) => sizeOf(dims));
+  const ofWeights = sizes.reduce((sum, size) => sum + size, 0);
+  const macs = of === "macs" ? countMacs(graph) : undefined;
+  const prices = layers.map((_, i) => (macs === undefined ? 1 : macs.layers[i].macs / sizes[i]));
+  const total = macs?.macs ?? ofWeights;
+  const rest = prices.reduce((sum, price, i) => sum - price * sizes[i], total);
+  const cost = (k: readonly number[]): number => {
+    let sum = rest;
+    for (let i = 0; i < prices.length; i++) sum += prices[i] * choice.kept(i, k);
+    return sum;
+  };
+  return { total, cost };
 }
 
 function checkBudget(budget: Budget, where: string): void {

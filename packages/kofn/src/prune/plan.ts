@@ -20,48 +20,9 @@ import type { Amount, PrunedLayer, PruneSpec } from "./types.js";
  * planPrune(zoo.resnet20().graph, { "layer1*": maps({ keep: 0.5 }) });
  */
 export function planPrune(graph: Graph, spec: PruneSpec, keep?: Amount): PrunedLayer[] {
-  const resolved = resolvePrune(prunableLayers(graph), spec, keep);
-  return grouped(graph, resolved, (group, byName) => coupled(group, byName, spec));
-}
-
-/**
- * Resolved layers with the groups of those that are pruned by maps; layers with coupled maps become one.
- *
- * @throws InputError if maps of a layer can't be removed, or coupled layers do not have the same k.
- */
-export function withGroups(graph: Graph, resolved: readonly PrunedLayer[]): PrunedLayer[] {
-  return grouped(graph, resolved, (group, byName) => {
-    const members = group.layers.map(({ layer }) => byName.get(layer.name));
-    const names = group.layers.map(({ layer }) => layer.name).join(", ");
-    const [first] = members;
-    const k = first === undefined ? 0 : (first.k * group.n) / first.n;
-    if (group.refusal !== undefined) {
-      throw new InputError(
-        `maps of ${names} can't be removed: ${group.refusal}. Prune them by weights or kernels, or leave them out (none).`,
-      );
-    }
-    const isOne = members.every(
-      (layer) => layer?.granularity === "maps" && (layer.k * group.n) / layer.n === k,
-    );
-    if (first === undefined || !isOne || !Number.isInteger(k)) {
-      throw new InputError(
-        `maps of ${names} are coupled and can only be removed together, ${group.n} of them. Give these layers one number of maps by prune specs.`,
-      );
-    }
-    return { ...first, n: group.n, k, group };
-  });
-}
-
-/** Layers by name, as they were resolved. */
-type Resolved = ReadonlyMap<string, PrunedLayer>;
-
-/** @param join makes one pruned layer of a group. */
-function grouped(
-  graph: Graph,
-  resolved: readonly PrunedLayer[],
-  join: (group: MapGroup, byName: Resolved) => PrunedLayer,
-): PrunedLayer[] {
-  if (!resolved.some(({ granularity }) => granularity === "maps")) return [...resolved];
+  const layers = prunableLayers(graph);
+  const resolved = resolvePrune(layers, spec, keep);
+  if (!resolved.some(({ granularity }) => granularity === "maps")) return resolved;
   const byName = new Map(resolved.map((layer) => [layer.name, layer]));
   const groups = new Map<string, MapGroup>();
   for (const group of mapGroups(graph)) {
@@ -69,7 +30,7 @@ function grouped(
   }
   const planned: PrunedLayer[] = [];
   const done = new Set<MapGroup>();
-  for (const { name } of prunableLayers(graph)) {
+  for (const { name } of layers) {
     const group = groups.get(name);
     const isMaps = group?.layers.some(({ layer }) => byName.get(layer.name)?.granularity === "maps") === true;
     const own = byName.get(name);
@@ -77,11 +38,14 @@ function grouped(
       if (own !== undefined) planned.push(own);
     } else if (!done.has(group)) {
       done.add(group);
-      planned.push(join(group, byName));
+      planned.push(coupled(group, byName, spec));
     }
   }
   return planned;
 }
+
+/** Layers by name, as they were resolved. */
+type Resolved = ReadonlyMap<string, PrunedLayer>;
 
 /** The rule that decides about a layer: the last whose pattern matches. */
 function entryOf(spec: PruneSpec, name: string): ReturnType<typeof entriesOf>[number] | undefined {

@@ -82,8 +82,13 @@ describe("allocate", () => {
 });
 
 describe("erdosRenyiKernel", () => {
-  it("is the sum of the dimensions over their product", () => {
-    expect(erdosRenyiKernel([64, 32, 3, 3])).toBe((64 + 32 + 3 + 3) / (64 * 32 * 3 * 3));
-    expect(erdosRenyiKernel([10, 500])).toBe(510 / 5000);
+  it("is the sum of the dimensions over their product, and of several weights that of both sums", () => {
+    expect(erdosRenyiKernel([[64, 32, 3, 3]])).toBe((64 + 32 + 3 + 3) / (64 * 32 * 3 * 3));
+    expect(erdosRenyiKernel([[10, 500]])).toBe(510 / 5000);
+    const both = [
+      [16, 3, 3, 3],
+      [16, 16, 3, 3],
+    ];
+    expect(erdosRenyiKernel(both)).toBe((25 + 38) / (432 + 2304));
   });
 });

@@ -4,13 +4,16 @@ import { describe, expect, it } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { countMacs } from "../../src/metrics/macs.js";
 import { lenet300100, lenet5 } from "../../src/models/lenet.js";
+import { mobilenetV2 } from "../../src/models/mobilenet.js";
 import { resnet20, resnet50 } from "../../src/models/resnet.js";
-import type { Graph } from "../../src/onnx/model.js";
-import { sizeOf } from "../../src/onnx/tensor.js";
+import type { Graph, Model } from "../../src/onnx/model.js";
+import { sizeOf, type Tensor, tensor } from "../../src/onnx/tensor.js";
 import { formatBudget, parseShare, planPruning, type PruneOptions } from "../../src/prune/budget.js";
 import { keptWeights } from "../../src/prune/groups.js";
 import { prunableLayers } from "../../src/prune/layers.js";
-import { kernels, weights } from "../../src/prune/spec.js";
+import { kernels, maps, weights } from "../../src/prune/spec.js";
+import { mapGroups } from "../../src/prune/structure/map-groups.js";
+import { removeDeadChannels } from "../../src/prune/structure/remove.js";
 import type { Budget, PrunedLayer } from "../../src/prune/types.js";
 
 /** All weights, and those that are left with these layers pruned. */
@@ -124,10 +127,10 @@ describe("planPruning", () => {
         "below": "budget 0.5x: expected either weights, how many times fewer are kept (10; at least 1), or macs, the fraction that is kept (0.3; above 0, at most 1), got {"weights":0.5}.",
         "few": "budget 2000x: at most 215 of 430500 weights are to be kept, but 580 is the fewest: k is at least 1 (granularity weights). Ask for at most 742.24x, or prune other layers by prune specs.",
         "keep": "keep and budget both say how much to keep of all layers: leave one of them out.",
-        "kernels": "budget 10x: at most 43050 of 430500 weights are to be kept, but 406750 is the fewest: k is at least 1 (granularity kernels), and fc1, fc2 keep 405000. Ask for at most 1.05x, or prune other layers by prune specs.",
+        "kernels": "budget 10x: at most 43050 of 430500 weights are to be kept, but 406750 is the fewest: k is at least 1 (granularity kernels), and fc1, fc2 are left as they are. Ask for at most 1.05x, or prune other layers by prune specs.",
         "macs": "budget 0.1%: at most 2293 of 2293000 multiply-accumulates are to be kept, but 121840 is the fewest: k is at least 8 (granularity weights). Ask for at least 5.32%, or prune other layers by prune specs.",
         "much": "budget 2x: at most 215250 of 430500 weights are to be kept, but the prune specs leave only 34500. Ask for at least 12.48x, or keep more by prune specs.",
-        "nothing": "budget 2x: at most 215250 of 430500 weights are to be kept, but 430500 is the fewest: there is no layer for it to choose (granularity weights), and conv1, conv2, fc1, fc2 keep 430500. Ask for at most 1x, or prune other layers by prune specs.",
+        "nothing": "budget 2x: at most 215250 of 430500 weights are to be kept, but 430500 is the fewest: there is no layer for it to choose (granularity weights), and conv1, conv2, fc1, fc2 are left as they are. Ask for at most 1x, or prune other layers by prune specs.",
         "number": "budget NaN%: expected either weights, how many times fewer are kept (10; at least 1), or macs, the fraction that is kept (0.3; above 0, at most 1), got {"macs":null}.",
         "round": "budget 2x: round is a whole number of at least 1, got 0.5.",
         "spec": "prune spec "fc9=kernels:1": no layer matches "fc9". Layers: conv1, conv2, fc1, fc2.",
@@ -146,6 +149,69 @@ describe("planPruning", () => {
     const prune = { fc1: weights({ keep: 0.01 }) };
     const fewer = Number(/Ask for at least ([\d.]+)x/.exec(message({ prune, budget: { weights: 2 } }))?.[1]);
     expect(message({ prune, budget: { weights: fewer } })).toBe("");
+  });
+});
+
+/** The model without the last maps of each group, of which the layers' k are kept. */
+function withoutMaps(model: Model, pruned: readonly PrunedLayer[]): Model {
+  const initializers = new Map(model.graph.initializers);
+  for (const { name, n, carriers } of mapGroups(model.graph)) {
+    const k = pruned.find(({ group }) => group?.name === name)?.k ?? n;
+    for (const { parameter, axis, units } of carriers) {
+      const value = initializers.get(parameter) as Tensor<"float32">;
+      const inner = sizeOf(value.dims.slice(axis + 1));
+      const masked = value.array().map((x, i) => (units[Math.floor(i / inner) % units.length] < k ? x : 0));
+      initializers.set(parameter, tensor("float32", value.dims, masked));
+    }
+  }
+  return removeDeadChannels({ ...model, graph: { ...model.graph, initializers } });
+}
+
+describe("a budget of maps", () => {
+  it.each<[string, Model, Budget]>([
+    ["lenet-5", lenet5(), { weights: 10, granularity: "maps" }],
+    ["resnet-20", resnet20(), { macs: 0.35, granularity: "maps" }],
+    ["resnet-20, uniform", resnet20(), { weights: 3, granularity: "maps", allocation: "uniform" }],
+    ["mobilenet-v2 by eights", mobilenetV2({ classes: 10 }), { macs: 0.5, granularity: "maps", round: 8 }],
+  ])("counts what %s keeps when the maps are removed, coupled ones together", (_, model, budget) => {
+    const plan = planPruning(model.graph, { budget });
+    const small = withoutMaps(model, plan.layers).graph;
+    const kept =
+      "macs" in budget
+        ? countMacs(small).macs
+        : prunableLayers(small).reduce((sum, { dims }) => sum + sizeOf(dims), 0);
+    expect(plan.budget?.kept).toBe(kept);
+    expect(plan.budget?.achieved).toBeLessThanOrEqual("macs" in budget ? budget.macs : 1 / budget.weights);
+    expect(plan.budget?.achieved).toBeGreaterThan(
+      "macs" in budget ? 0.98 * budget.macs : 0.98 / budget.weights,
+    );
+    for (const { granularity, k } of plan.layers) {
+      expect(granularity).toBe("maps");
+      expect(k % (budget.round ?? 1)).toBe(0);
+    }
+  });
+
+  it("leaves alone a group of which a spec names a layer, and counts maps that a spec removes", () => {
+    const model = resnet20();
+    const names = (layers: readonly PrunedLayer[]): string[] => layers.map(({ name }) => name);
+    const budget = { weights: 2, granularity: "maps" } as const;
+    const none = planPruning(model.graph, { prune: { "layer1.1.conv2": "none" }, budget });
+    for (const name of ["conv1", "layer1.0.conv2", "layer1.2.conv2"]) {
+      expect(names(none.layers)).not.toContain(name);
+    }
+    const prune = { "layer3.?.conv1": maps({ k: 8 }) };
+    const some = planPruning(model.graph, { prune, budget: { ...budget, weights: 4 } });
+    expect(some.layers.find(({ name }) => name === "layer3.1.conv1")?.k).toBe(8);
+    const small = withoutMaps(model, some.layers).graph;
+    expect(some.budget?.kept).toBe(prunableLayers(small).reduce((sum, { dims }) => sum + sizeOf(dims), 0));
+  });
+
+  it("refuses one that one map of each layer exceeds", () => {
+    expect(
+      refusal(lenet5().graph, { budget: { weights: 1000, granularity: "maps", round: 8 } }),
+    ).toMatchInlineSnapshot(
+      `"budget 1000x: at most 430 of 430500 weights are to be kept, but 2904 is the fewest: k is at least 8 (granularity maps), and fc2 is left as it is. Ask for at most 148.24x, or prune other layers by prune specs."`,
+    );
   });
 });
 
