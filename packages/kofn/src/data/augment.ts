@@ -41,12 +41,27 @@ export function parseAugmentation(text: string): Augmentation {
   return result;
 }
 
-/** @throws InputError if an amount is out of range. */
-export function checkAugmentation(augmentation: Augmentation): void {
+/** @throws InputError if an amount is out of range, or as large as the images. */
+export function checkAugmentation(
+  augmentation: Augmentation,
+  images?: { readonly height: number; readonly width: number },
+): void {
   const { crop = 1, cutout = 1, mixup = 1 } = augmentation;
   const pixels = (value: number): boolean => Number.isSafeInteger(value) && value >= 1 && value <= 1 << 16;
-  if (pixels(crop) && pixels(cutout) && mixup > 0 && mixup <= 1) return;
-  throw new InputError(`augment "${formatAugmentation(augmentation)}": ${EXPECTED}.`);
+  if (!(pixels(crop) && pixels(cutout) && mixup > 0 && mixup <= 1)) {
+    throw new InputError(`augment "${formatAugmentation(augmentation)}": ${EXPECTED}.`);
+  }
+  if (images === undefined) return;
+  const { height, width } = images;
+  const side = Math.min(height, width);
+  for (const key of ["crop", "cutout"] as const) {
+    const amount = augmentation[key];
+    if (amount === undefined || amount < side) continue;
+    throw new InputError(
+      `augment "${formatAugmentation(augmentation)}": the images have ${height}x${width} pixels, so ${key} can be at most ` +
+        `${side - 1}, got ${amount}; choose less, or leave ${key} out.`,
+    );
+  }
 }
 
 /** The text that {@link parseAugmentation} reads back. */

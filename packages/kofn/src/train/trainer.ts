@@ -153,6 +153,7 @@ export class Trainer {
     this.layers = layers;
     this.#model = model;
     const { augment, batch, normalize = "none", sampler, seed } = settings;
+    checkAugmentation(augment, data);
     const normalization = normalizationFor(normalize, data.channels);
     const filler = new BatchFiller(data, normalization, { of: augment, seed });
     this.#batches = new BatchLoader(data.train, data, filler);
