@@ -1,9 +1,11 @@
-/** What memory.js measures, in a process of its own: `idle`, `train NETWORK MODE STEPS` or `sampler R N K`. */
+/** What memory.js measures, in a process of its own: `idle`, `train NETWORK MODE STEPS`, `resnet-20 STEPS` or `sampler R N K`. */
 
+import { availableParallelism } from "node:os";
 import { Engine } from "../packages/kofn/dist/engine/session.js";
-import { Random } from "../packages/kofn/dist/random.js";
 import { Trainer, withDefaults } from "../packages/kofn/dist/train/trainer.js";
+import { randomImages } from "./support/images.js";
 import { BATCH, networkOf } from "./support/networks.js";
+import { resnetTrainer } from "./support/resnet.js";
 import { Sampler } from "./support/sampler.js";
 
 /** @typedef {import("./support/networks.js").NetworkName} NetworkName */
@@ -20,6 +22,16 @@ switch (what) {
   case "train":
     await train(/** @type {NetworkName} */ (args[0]), /** @type {Mode} */ (args[1]), Number(args[2]));
     break;
+  case "resnet-20": {
+    const trainer = await resnetTrainer({
+      threads: availableParallelism(),
+      epochs: 1,
+      steps: Number(args[0]),
+    });
+    await trainer.epoch();
+    await trainer.close();
+    break;
+  }
   case "sampler": {
     const [rows, n, k] = args.map(Number);
     const sampler = new Sampler({ rows, n, k });
@@ -27,7 +39,7 @@ switch (what) {
     break;
   }
   default:
-    throw new Error(`memory-child.js knows idle, train and sampler, not "${what}"`);
+    throw new Error(`memory-child.js knows idle, train, resnet-20 and sampler, not "${what}"`);
 }
 
 /**
@@ -39,22 +51,7 @@ switch (what) {
  * @returns {Promise<void>}
  */
 async function train(network, mode, steps) {
-  const random = new Random(1, "bench/images");
-  const split = {
-    count: BATCH,
-    images: Uint8Array.from({ length: BATCH * SIDE * SIDE }, () => random.below(256)),
-    labels: Uint16Array.from({ length: BATCH }, () => random.below(10)),
-  };
-  const data = {
-    name: "random",
-    channels: 1,
-    height: SIDE,
-    width: SIDE,
-    classes: Array.from({ length: 10 }, (_, label) => String(label)),
-    train: split,
-    validation: split,
-    test: split,
-  };
+  const data = randomImages({ channels: 1, side: SIDE, count: BATCH });
   const { model, layers } = networkOf(network, mode);
   const settings = withDefaults({ batch: BATCH, epochs: steps });
   const trainer = await Trainer.create(model, data, BATCH, layers, settings, "cpu");

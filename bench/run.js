@@ -24,6 +24,11 @@ const BENCHES = {
     options: [],
     load: async () => (await import("./step.js")).benchStep,
   },
+  "resnet-20": {
+    summary: "training steps of resnet-20 beside PyTorch's: time, memory, and where the time goes",
+    options: [],
+    load: async () => (await import("./resnet-20.js")).benchResnet,
+  },
   sampler: {
     summary: "the k-of-n sampler, forward and backward, beside the published formulation",
     options: [],
@@ -44,7 +49,7 @@ const BENCHES = {
 const USAGE = [
   "Usage: npm run bench -- NAME [--json FILE]",
   "",
-  ...Object.entries(BENCHES).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`),
+  ...Object.entries(BENCHES).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`),
 ].join("\n");
 
 /**

@@ -40,8 +40,8 @@ export function tinyData({ side = 8, classes = 3, train = 96, rest = 48 }: Sizes
   };
 }
 
-/** conv 4@3x3, ReLU, 2x2 pool, dense 36-3, for {@link tinyData}. Layers conv and fc. */
-export function tinyModel(): Model {
+/** conv MAPS@3x3, ReLU, 2x2 pool, dense 9 MAPS-3, for {@link tinyData}. Layers conv and fc. */
+export function tinyModel(maps = 4): Model {
   const random = new Random(1, "tiny model");
   const b = new Builder(emptyGraph("tiny"));
   const parameter = (name: string, dims: readonly number[], bound: number): string => {
@@ -53,7 +53,7 @@ export function tinyModel(): Model {
   b.graph.valueTypes.set("input", type);
   const convolved = b.op(
     "Conv",
-    ["input", parameter("conv.weight", [4, 1, 3, 3], 1 / 3), parameter("conv.bias", [4], 1 / 3)],
+    ["input", parameter("conv.weight", [maps, 1, 3, 3], 1 / 3), parameter("conv.bias", [maps], 1 / 3)],
     { kernel_shape: ints([3, 3]) },
     "conv",
   );
@@ -63,7 +63,7 @@ export function tinyModel(): Model {
     { kernel_shape: ints([2, 2]), strides: ints([2, 2]) },
     "pool",
   );
-  const dense = [parameter("fc.weight", [3, 36], 1 / 6), parameter("fc.bias", [3], 1 / 6)];
+  const dense = [parameter("fc.weight", [3, 9 * maps], 1 / 6), parameter("fc.bias", [3], 1 / 6)];
   b.output(b.op("Gemm", [b.op("Flatten", [pooled]), ...dense], { transB: int(1) }, "fc"));
   return modelOf(b.graph);
 }

@@ -30,6 +30,7 @@ async function losses(model: Model, side: number, prune: PruneSpec, provider: Pr
 describe("cpu and wasm", () => {
   it.each<[string, () => Model, number, PruneSpec]>([
     ["a convolutional network", tinyModel, 8, { conv: kernels({ k: 1 }), fc: weights({ k: 12 }) }],
+    ["convolutions that fill blocks of channels", () => tinyModel(16), 8, { conv: weights({ k: 6 }) }],
     ["lenet-300-100", () => lenet300100({ classes: 3 }), 28, { fc1: weights({ k: 40 }) }],
   ])(`give the same losses over ${STEPS} steps: %s`, async (_, model, side, prune) => {
     const cpu = await losses(model(), side, prune, "cpu");
