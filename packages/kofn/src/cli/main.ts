@@ -5,6 +5,7 @@ import { KofnError, messageOf } from "../errors.js";
 import { VERSION } from "../version.js";
 import { addDataCommand } from "./data.js";
 import { addEvalCommand } from "./eval.js";
+import { addExportCommand } from "./export.js";
 import { addInspectCommand } from "./inspect.js";
 import { Interrupted, INTERRUPTED } from "./interrupt.js";
 import { note, styled } from "./terminal.js";
@@ -37,6 +38,7 @@ export async function main(args: readonly string[]): Promise<number> {
   addTrainCommand(program);
   addEvalCommand(program);
   addInspectCommand(program);
+  addExportCommand(program);
   addDataCommand(program);
   try {
     await program.parseAsync(args, { from: "user" });
