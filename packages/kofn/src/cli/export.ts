@@ -49,7 +49,16 @@ async function exportCommand(path: string, { output, format = "onnx", json }: Ex
   const parameters = [...graph.initializers.values()].reduce((sum, value) => sum + value.size, 0);
   const from = loaded.opsets.get("") ?? 0;
   if (json === true) {
-    printJson({ path, output, format, opset: OPSET, opsetBefore: from, nodes: graph.nodes.length, parameters, bytes: size });
+    printJson({
+      path,
+      output,
+      format,
+      opset: OPSET,
+      opsetBefore: from,
+      nodes: graph.nodes.length,
+      parameters,
+      bytes: size,
+    });
     return;
   }
   print(

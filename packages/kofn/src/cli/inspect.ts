@@ -11,11 +11,13 @@ import { countPerGroup, keptWeights } from "../prune/groups.js";
 import { prunableLayers } from "../prune/layers.js";
 import { type MapGroup, mapGroups } from "../prune/structure/map-groups.js";
 import { type Remains, removeMaps } from "../prune/structure/remove.js";
-import type { Granularity, PrunableLayer, PrunedLayer } from "../prune/types.js";
+import type { PrunableLayer, PrunedLayer } from "../prune/types.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
 import type { Report } from "../train/types.js";
+import { type PrunableBy, prunableBy } from "./prunable-by.js";
 import { evaluation, granularityOf, kOfN, shapeTable } from "./summary.js";
-import { bytes, percent, print, printJson, table, whole } from "./terminal.js";
+import { bytes, percent, print, printJson, styled, table, whole } from "./terminal.js";
+import { inspected } from "./untrainable.js";
 
 const EXAMPLES = `
 Examples:
@@ -41,26 +43,26 @@ interface MaskCounts extends Pick<PrunedLayer, "granularity" | "per" | "share" |
   readonly keptPerGroup: readonly [smallest: number, largest: number];
 }
 
-interface LayerView {
+interface LayerView extends PrunableBy {
   readonly name: string;
   readonly weight: string;
   readonly dims: readonly number[];
   readonly macs?: number;
   readonly zeros: number;
-  readonly granularities: readonly Granularity[];
   readonly mask?: MaskCounts;
 }
 
 async function inspectCommand(path: string, { json }: { readonly json?: true }): Promise<void> {
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
-  const model = await loadModel(run?.maskedPath ?? path);
+  const loaded = await loadModel(run?.maskedPath ?? path);
+  const { model, reasons } = inspected(loaded);
   const { graph } = model;
   const layers = prunableLayers(graph);
   const pruned = run === undefined ? [] : prunedLayers(run, graph, layers);
   const remains = run?.report.shapes === undefined ? undefined : removeMaps(model, run.masks);
   const macs = macsOf(graph, pruned, remains);
+  const ways = prunableBy(graph, layers);
   const views = layers.map((layer, i) => {
-    const granularities = granularitiesOf(layer, i === layers.length - 1);
     const rule = pruned.find(({ weight }) => weight === layer.weight);
     const count = "layers" in macs ? { macs: macs.layers[i].macs } : {};
     return {
@@ -69,7 +71,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
       dims: layer.dims,
       ...count,
       zeros: zerosIn(graph.initializers.get(layer.weight)),
-      granularities,
+      ...ways[i],
       ...(run === undefined || rule === undefined ? {} : { mask: countMask(run, rule) }),
     };
   });
@@ -80,11 +82,16 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
     inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)),
     outputs: graph.outputs,
   };
+  const producer = `${loaded.producerName} ${loaded.producerVersion}`.trim();
   if (json === true) {
     const named = (list: readonly ValueInfo[]): unknown => list.map(({ name, type }) => ({ name, ...type }));
     printJson({
       path,
       model: graph.name,
+      opset: loaded.opsets.get(""),
+      producer,
+      trainable: reasons.length === 0,
+      untrainable: reasons,
       inputs: named(values.inputs),
       outputs: named(values.outputs),
       parameters,
@@ -96,7 +103,10 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
     });
     return;
   }
-  print(`model    ${graph.name} (${graph.nodes.length} nodes)`);
+  const origin = producer === "" ? "" : `, from ${producer}`;
+  print(
+    `model    ${graph.name} (${graph.nodes.length} nodes, operator set ${loaded.opsets.get("") ?? "?"}${origin})`,
+  );
   for (const value of values.inputs) print(`input    ${describe(value)}`);
   for (const value of values.outputs) print(`output   ${describe(value)}`);
   const packed =
@@ -108,6 +118,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   } else {
     print(`MACs     not known: ${macs.reason}`);
   }
+  for (const reason of reasons) print(`${styled("yellow", "can't be trained")}: ${reason}`);
   print();
   for (const line of layerTable(views)) print(line);
   if (run === undefined) return;
@@ -214,14 +225,6 @@ function countsOf(layer: PrunedLayer, mask: Tensor<"uint8">, path: string): Uint
   }
 }
 
-function granularitiesOf(layer: PrunableLayer, last: boolean): Granularity[] {
-  return [
-    "weights",
-    ...(layer.dims.length > 2 ? ["kernels" as const] : []),
-    ...(last ? [] : ["maps" as const]),
-  ];
-}
-
 /** Values of a weight that are exactly 0. */
 function zerosIn(weight: Tensor | undefined): number {
   if (weight?.dtype !== "float32") return 0;
@@ -236,7 +239,8 @@ function describe({ name, type }: ValueInfo): string {
 }
 
 function layerTable(layers: readonly LayerView[]): string[] {
-  const rows = layers.map(({ name, dims, macs, zeros, granularities }) => {
+  const grouped = layers.some(({ n, mapsWith }) => n.maps !== undefined && mapsWith.length > 0);
+  const rows = layers.map(({ name, dims, macs, zeros, granularities, n, mapsWith }) => {
     const size = sizeOf(dims);
     const share = `${whole(zeros)} (${percent(zeros / size)})`;
     return [
@@ -245,7 +249,8 @@ function layerTable(layers: readonly LayerView[]): string[] {
       whole(size),
       macs === undefined ? "?" : whole(macs),
       share,
-      granularities.join(", "),
+      granularities.map((each) => `${each} ${n[each] ?? "?"}`).join(", "),
+      ...(grouped ? [n.maps === undefined ? "" : mapsWith.join(", ")] : []),
     ];
   });
   const columns = [
@@ -254,7 +259,8 @@ function layerTable(layers: readonly LayerView[]): string[] {
     { title: "weights", align: "right" as const },
     { title: "MACs", align: "right" as const },
     { title: "zeros", align: "right" as const },
-    { title: "prunable by" },
+    { title: "prunable by (units per group)" },
+    ...(grouped ? [{ title: "maps go with" }] : []),
   ];
   return table(columns, rows);
 }

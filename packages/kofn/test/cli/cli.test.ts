@@ -180,16 +180,16 @@ describe("inspect", () => {
     const { code, stdout } = await cli("inspect", "a");
     expect(code).toBe(0);
     expect(stdout.replace(/accuracy .*/, "...")).toMatchInlineSnapshot(`
-      "model    lenet-300-100 (6 nodes)
+      "model    lenet-300-100 (6 nodes, operator set 21, from kofn 0.1.0)
       input    input: float32 [batch, 1, 28, 28]
       output   logits: float32 [batch, 10]
       params   266,610, 1.1 MB dense, 81.5 kB packed (limit 74.5 kB)
       MACs     266,200 per sample, 16,000 with kept weights alone
 
-      layer  weight      weights     MACs              zeros  prunable by
-      fc1    [300, 784]  235,200  235,200  223,200 (94.90 %)  weights, maps
-      fc2    [100, 300]   30,000   30,000   27,000 (90.00 %)  weights, maps
-      fc3    [10, 100]     1,000    1,000         0 (0.00 %)  weights
+      layer  weight      weights     MACs              zeros  prunable by (units per group)
+      fc1    [300, 784]  235,200  235,200  223,200 (94.90 %)  weights 784, maps 300
+      fc2    [100, 300]   30,000   30,000   27,000 (90.00 %)  weights 300, maps 100
+      fc3    [10, 100]     1,000    1,000         0 (0.00 %)  weights 100
 
       mask  granularity       groups     k of n  counted per group
       fc1   weights              300  40 of 784                 40
@@ -230,7 +230,16 @@ describe("data", () => {
 
 describe("streams", () => {
   test("every command has help with examples", async () => {
-    const commands = [[], ["train"], ["eval"], ["inspect"], ["data"], ["data", "list"], ["data", "get"]];
+    const commands = [
+      [],
+      ["train"],
+      ["eval"],
+      ["inspect"],
+      ["export"],
+      ["data"],
+      ["data", "list"],
+      ["data", "get"],
+    ];
     for (const { code, stdout, stderr } of await inParallel(commands, (args) => cli(...args, "--help"))) {
       expect([code, stderr]).toEqual([0, ""]);
       expect(stdout).toContain("Examples:\n  kofn ");

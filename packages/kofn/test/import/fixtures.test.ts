@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import type { ResidentSplit } from "../../src/data/types.js";
 import { importModel } from "../../src/import/import.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { loadModel } from "../../src/onnx/file.js";
@@ -9,6 +10,9 @@ import { OPSET } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
 import { validate } from "../../src/onnx/validate.js";
 import { prunableLayers } from "../../src/prune/layers.js";
+import { weights } from "../../src/prune/spec.js";
+import { Random } from "../../src/random.js";
+import { train } from "../../src/train/train.js";
 import { sharedFolder } from "../support/fixtures.js";
 import { largestDifference, runModel, uniform } from "./support.js";
 
@@ -48,6 +52,34 @@ describe.skipIf(folder === undefined).each(Object.entries(LAYERS))("%s", (name, 
       const [before, after] = await Promise.all([runModel(model, x), runModel(imported, x)]);
       expect(largestDifference(after.get("logits"), before.get("logits"))).toBeLessThan(1e-5);
     }
+  });
+
+  test("trains", async () => {
+    const model = await loadModel(`${path}.onnx`);
+    const [, channels, height, width] = (model.graph.inputs[0].type?.shape ?? []).map(Number);
+    const random = new Random(1, name);
+    const split = (count: number): ResidentSplit => {
+      const images = Uint8Array.from({ length: count * channels * height * width }, () => random.below(256));
+      return { count, images, labels: Uint16Array.from({ length: count }, (_, i) => i % 10) };
+    };
+    const classes = Array.from({ length: 10 }, (_, i) => String(i));
+    const splits = { train: split(8), validation: split(4), test: split(4) };
+    const data = { name: "noise", channels, height, width, classes, ...splits };
+    const last = layers.at(-1) ?? "";
+    const run = await train({
+      model,
+      data,
+      epochs: 2,
+      batch: 4,
+      threads: 1,
+      optimizer: { kind: "sgd", lr: 1e-3 },
+      prune: { "*": weights({ keep: 0.5 }), [last]: "none" },
+      normalize: "none",
+    });
+    expect(run.report.training.steps).toBe(4);
+    expect(run.report.layers.map((layer) => layer.name)).toEqual(layers.slice(0, -1));
+    const trained = await runModel(run.model, uniform([3, channels, height, width], 1));
+    expect(trained.get("logits")?.dims).toEqual([3, 10]);
   });
 
   test("has layers called after the modules, each node a name, and imports again as it is", async () => {

@@ -1,0 +1,47 @@
+/** At which granularities each layer of a model can be pruned, and with groups of how many units. */
+
+import { InputError } from "../errors.js";
+import type { Graph } from "../onnx/model.js";
+import { canonicalDims } from "../prune/spec.js";
+import { mapGroups } from "../prune/structure/map-groups.js";
+import type { Granularity, PrunableLayer } from "../prune/types.js";
+
+/** How a layer can be pruned. */
+export interface PrunableBy {
+  readonly granularities: readonly Granularity[];
+  /** Units in each group, n, by granularity. */
+  readonly n: Readonly<Partial<Record<Granularity, number>>>;
+  /** The other layers whose maps are kept or removed with this one's. */
+  readonly mapsWith: readonly string[];
+  /** Why its maps can't be removed. */
+  readonly mapsRefused?: string;
+}
+
+/** For each of the prunable layers of a graph, in order. */
+export function prunableBy(graph: Graph, layers: readonly PrunableLayer[]): PrunableBy[] {
+  const groups = groupsOf(graph);
+  return layers.map((layer) => {
+    const [, inputs, kernel] = canonicalDims(layer);
+    const n: Partial<Record<Granularity, number>> = { weights: inputs * kernel };
+    if (layer.dims.length > 2) n.kernels = inputs;
+    const group = groups.find((each) => each.layers.some((member) => member.layer.name === layer.name));
+    if (group !== undefined && group.refusal === undefined) n.maps = group.n;
+    const others = group?.layers.map((member) => member.layer.name) ?? [];
+    const refused = group === undefined ? "the shapes of the model are not known" : group.refusal;
+    return {
+      granularities: Object.keys(n) as Granularity[],
+      n,
+      mapsWith: others.filter((name) => name !== layer.name),
+      ...(refused === undefined ? {} : { mapsRefused: refused }),
+    };
+  });
+}
+
+function groupsOf(graph: Graph): ReturnType<typeof mapGroups> {
+  try {
+    return mapGroups(graph);
+  } catch (error) {
+    if (error instanceof InputError) return [];
+    throw error;
+  }
+}
