@@ -166,22 +166,34 @@ function belongsToRun(name: string): boolean {
   return RUN_ENTRIES.has(final) || /^\.kofn-[0-9a-f]{12}$/.test(final);
 }
 
-/** Makes the folder and a file in it, and removes what it made. */
-async function checkWritable(folder: string, path: string): Promise<void> {
+/**
+ * Makes the folder and a file in it, and removes what it made. Another run may do the same beside it: a folder that it
+ * takes away in between is made again.
+ */
+async function checkWritable(folder: string, path: string, attempts = 5): Promise<void> {
   const probe = join(folder, `.kofn-${randomBytes(6).toString("hex")}.tmp`);
   const made: string[] = [];
   try {
-    for (const missing of await missingFolders(folder)) {
-      await mkdir(missing);
-      made.push(missing);
-    }
+    for (const missing of await missingFolders(folder)) if (await makeFolder(missing)) made.push(missing);
     await writeFile(probe, "");
     await rm(probe);
   } catch (error) {
-    throw unusable(path, error);
+    if (codeOf(error) !== "ENOENT" || attempts === 1) throw unusable(path, error);
+    await checkWritable(folder, path, attempts - 1);
   } finally {
     // A folder that is no longer empty has come to belong to somebody else.
     for (const empty of made.reverse()) await rmdir(empty).catch(() => undefined);
+  }
+}
+
+/** @returns whether the folder was made here; false if it is there by now. */
+async function makeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST" && (await isFolder(folder))) return false;
+    throw error;
   }
 }
 

@@ -96,6 +96,11 @@ async function finished(name: string): Promise<string> {
 }
 
 describe("prepareRunDirectory", () => {
+  test("many at once, in folders that none of them found, get in nobody's way", async () => {
+    const paths = Array.from({ length: 8 }, (_, i) => join(base, "sweep/deep", `${i % 4}`));
+    await expect(Promise.all(paths.map((path) => prepareRunDirectory(path)))).resolves.toHaveLength(8);
+  });
+
   test("leaves no trace", async () => {
     await mkdir(join(base, "empty"));
     await prepareRunDirectory(join(base, "empty"));
