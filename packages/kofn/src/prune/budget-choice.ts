@@ -5,7 +5,7 @@ import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { type Allotment, erdosRenyiKernel } from "./allocation.js";
 import { keptWeights } from "./groups.js";
-import { entriesOf, matches, resolveLayer } from "./spec.js";
+import { entriesOf, layersNamed, resolveLayer } from "./spec.js";
 import { type MapGroup, mapGroups } from "./structure/map-groups.js";
 import { traceChannels } from "./structure/trace.js";
 import type { Allocation, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
@@ -46,8 +46,10 @@ export function choiceOf(scope: Scope, granularity: Granularity): Choice {
 }
 
 /** Whether an entry of the spec is for a layer of this name. */
-function isNamed({ prune }: Scope, name: string): boolean {
-  return entriesOf(prune).some(([pattern]) => matches(pattern, name));
+function isNamed({ prune, layers }: Scope, name: string): boolean {
+  return entriesOf(prune).some(([pattern]) =>
+    layersNamed(pattern, layers).some((layer) => layer.name === name),
+  );
 }
 
 /** A k for each layer that the spec does not name; single layers, without kernels where they are matrices. */

@@ -3,16 +3,16 @@
 import { InputError } from "../errors.js";
 import type { Graph } from "../onnx/model.js";
 import { prunableLayers } from "./layers.js";
-import { entriesOf, formatAmount, formatRule, kOf, matches, resolvePrune } from "./spec.js";
+import { entriesOf, formatAmount, formatRule, kOf, layersNamed, resolvePrune } from "./spec.js";
 import { type MapGroup, mapGroups } from "./structure/map-groups.js";
-import type { Amount, PrunedLayer, PruneSpec } from "./types.js";
+import type { Amount, PrunableLayer, PrunedLayer, PruneSpec } from "./types.js";
 
 /**
  * {@link resolvePrune} for a graph. Layers with coupled maps (the ends of a residual stage, say) become one pruned layer, which
  * stands for all of them: its `group` says which.
  *
- * A rule for `maps` whose pattern has a wildcard goes for all of a coupled set, even where it matches a part of it only; one
- * without must name all of the set, layer by layer.
+ * A rule for `maps` that names layers by a glob or by their module goes for all of a coupled set, even where it names a part
+ * of it only, unless another entry is for the rest; one that names a single layer must be joined by ones for the others.
  *
  * @throws InputError as resolvePrune does; if maps of a layer can't be removed, naming the node that prevents it; if
  * rules ask for different things from coupled layers.
@@ -23,6 +23,7 @@ export function planPrune(graph: Graph, spec: PruneSpec, keep?: Amount): PrunedL
   const layers = prunableLayers(graph);
   const resolved = resolvePrune(layers, spec, keep);
   if (!resolved.some(({ granularity }) => granularity === "maps")) return resolved;
+  const entries = entriesByLayer(layers, spec);
   const byName = new Map(resolved.map((layer) => [layer.name, layer]));
   const groups = new Map<string, MapGroup>();
   for (const group of mapGroups(graph)) {
@@ -38,7 +39,7 @@ export function planPrune(graph: Graph, spec: PruneSpec, keep?: Amount): PrunedL
       if (own !== undefined) planned.push(own);
     } else if (!done.has(group)) {
       done.add(group);
-      planned.push(coupled(group, byName, spec));
+      planned.push(coupled(group, byName, entries));
     }
   }
   return planned;
@@ -47,15 +48,21 @@ export function planPrune(graph: Graph, spec: PruneSpec, keep?: Amount): PrunedL
 /** Layers by name, as they were resolved. */
 type Resolved = ReadonlyMap<string, PrunedLayer>;
 
-/** The rule that decides about a layer: the last whose pattern matches. */
-function entryOf(spec: PruneSpec, name: string): ReturnType<typeof entriesOf>[number] | undefined {
-  return entriesOf(spec).findLast(([pattern]) => matches(pattern, name));
+/** The entry that decides about each layer: the last that names it. */
+type Entries = ReadonlyMap<string, ReturnType<typeof entriesOf>[number]>;
+
+function entriesByLayer(layers: readonly PrunableLayer[], spec: PruneSpec): Entries {
+  return new Map(
+    entriesOf(spec).flatMap((entry) =>
+      layersNamed(entry[0], layers).map(({ name }) => [name, entry] as const),
+    ),
+  );
 }
 
-function coupled(group: MapGroup, resolved: Resolved, spec: PruneSpec): PrunedLayer {
+function coupled(group: MapGroup, resolved: Resolved, entries: Entries): PrunedLayer {
   const names = group.layers.map(({ layer }) => layer.name);
   const leader = names.find((name) => resolved.get(name)?.granularity === "maps") ?? group.name;
-  const [pattern, rule] = entryOf(spec, leader) ?? [leader, "none"];
+  const [pattern, rule] = entries.get(leader) ?? [leader, "none"];
   const where = `prune spec "${pattern}=${formatRule(rule)}": layer "${leader}"`;
   const pruned = resolved.get(leader);
   if (pruned === undefined || rule === "none") throw new TypeError(`layer "${leader}" has no rule`);
@@ -74,9 +81,9 @@ function coupled(group: MapGroup, resolved: Resolved, spec: PruneSpec): PrunedLa
   const k = "k" in rule.amount ? rule.amount.k / each : kOf(rule.amount, group.n);
   for (const { layer, units } of group.layers) {
     if (layer.name === leader) continue;
-    const entry = entryOf(spec, layer.name);
+    const entry = entries.get(layer.name);
     const other = entry?.[1];
-    const isImplied = other === undefined && resolved.get(layer.name) === undefined && /[*?]/.test(pattern);
+    const isImplied = other === undefined && resolved.get(layer.name) === undefined && pattern !== leader;
     if (isImplied) continue;
     const own =
       other === undefined || other === "none" || other.granularity !== "maps" ? undefined : other.amount;

@@ -307,7 +307,7 @@ export function resolvePrune(
  * module, which means all layers in it ("layer1" means layer1.0.conv1), or of modules and layers that are numbered
  * ("layer" means layer1.0.conv1 and layer2.0.conv1, "fc" means fc1 and fc2).
  */
-function layersNamed(pattern: string, layers: readonly PrunableLayer[]): readonly PrunableLayer[] {
+export function layersNamed(pattern: string, layers: readonly PrunableLayer[]): readonly PrunableLayer[] {
   const matched = layers.filter(({ name }) => matches(pattern, name));
   if (matched.length > 0 || pattern === "" || /[*?]/.test(pattern)) return matched;
   const inside = layers.filter(({ name }) => name.startsWith(`${pattern}.`));
@@ -388,7 +388,7 @@ export function canonicalDims(layer: PrunableLayer): [outputs: number, inputs: n
 }
 
 /** Whether a glob (`*` any text, `?` one character) matches a whole name. Takes at most pattern * name steps. */
-export function matches(pattern: string, name: string): boolean {
+function matches(pattern: string, name: string): boolean {
   let p = 0;
   let star = -1;
   let resume = 0;

@@ -42,6 +42,12 @@ test("a glob takes whole coupled sets, also what lies outside of it", () => {
   ]);
 });
 
+test("a module's name takes whole coupled sets as well", () => {
+  const sets = planned({ layer: maps({ keep: 0.5 }) });
+  expect(sets).toHaveLength(12);
+  expect(sets[0]).toBe("conv1 + layer1.0.conv2 + layer1.1.conv2 + layer1.2.conv2: 8 of 16");
+});
+
 test("a depthwise convolution and the layers before it are one set", () => {
   const [first] = planned({ "features.2.*": maps({ keep: 0.25 }) }, mobilenetV2().graph);
   expect(first).toMatch(/^features\.\S+ \+ features\.\S+: 24 of 96$/);

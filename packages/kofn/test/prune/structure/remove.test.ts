@@ -2,6 +2,9 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { importModel } from "../../../src/import/import.js";
+import { countMacs } from "../../../src/metrics/macs.js";
+import { loadModel } from "../../../src/onnx/file.js";
 import { validate } from "../../../src/onnx/validate.js";
 import type { Model } from "../../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../../src/onnx/tensor.js";
@@ -10,6 +13,7 @@ import { resnet20 } from "../../../src/models/resnet.js";
 import { removeDeadChannels } from "../../../src/prune/structure/remove.js";
 import { Random } from "../../../src/random.js";
 import { execute } from "../../support/execute.js";
+import { sharedFolder } from "../../support/fixtures.js";
 import { Net, randomlyMasked, randomNetwork } from "./networks.js";
 
 async function logits({ graph }: Model, images: Tensor): Promise<Float32Array> {
@@ -127,3 +131,31 @@ describe("removeDeadChannels", () => {
     expect(removeDeadChannels(model)).toBe(model);
   });
 });
+
+const fixtures = sharedFolder("fixtures");
+
+describe
+  .skipIf(fixtures === undefined)
+  .each(["lenet5-mnist", "resnet20-cifar10", "resnet20-cifar10-folded", "small-mobile-random"])(
+  "of the exported %s",
+  (name) => {
+    it("masked maps are removed, and the outputs stay the same", async () => {
+      const model = importModel(await loadModel(`${fixtures ?? ""}/${name}.onnx`));
+      const before = countMacs(model.graph).macs;
+      for (const seed of [1, 2]) {
+        const { masked, kept } = randomlyMasked(model, seed);
+        expect(kept.size).toBeGreaterThan(2);
+        const removed = removeDeadChannels(masked);
+        validate(removed);
+        for (const [group, count] of kept) {
+          for (const { layer, units } of group.layers) {
+            const outputs = dimsOf(removed, layer.weight)?.[layer.transposed ? 1 : 0];
+            expect(outputs).toBeLessThanOrEqual((units.length / group.n) * count);
+          }
+        }
+        expect(countMacs(removed.graph).macs).toBeLessThan(before);
+        for (const batch of [1, 4]) expect(await difference(masked, removed, batch)).toBeLessThan(1e-5);
+      }
+    }, 30_000);
+  },
+);
