@@ -14,6 +14,7 @@ const NUMBERS: ReadonlySet<string> = new Set<keyof Config>([
   "momentum",
   "logit-lr",
   "entropy",
+  "recalibrate",
   "seed",
   "threads",
   "limit",

@@ -47,6 +47,7 @@ export function summary(report: Report, model: Model): string[] {
     `parameters  ${bytes(totals.bytesDense)} dense, ${bytes(totals.bytesPacked)} packed (limit ${bytes(totals.bytesLimit)})`,
     `MACs        ${whole(totals.macs)} dense, ${whole(totals.macsKept)} with kept weights alone`,
     ...(report.budget === undefined ? [] : [`budget      ${budgetLine(report.budget)}`]),
+    ...recalibrationLine(report),
     `validation  ${evaluation(result.validation)}`,
     styled("bold", `test        ${evaluation(result.test)}`),
   ];
@@ -101,6 +102,15 @@ export function shapeTable(shapes: readonly ShapeReport[]): string[] {
     ],
     [...rows, total],
   );
+}
+
+function recalibrationLine({ recalibration }: Report): string[] {
+  if (recalibration === undefined) return [];
+  const { before, after, batches, kept } = recalibration;
+  const verdict = kept ? "kept" : "not kept";
+  return [
+    `batch norm  measured anew over ${whole(batches)} batches: validation ${percent(before.accuracy)} before, ${percent(after.accuracy)} after (${verdict})`,
+  ];
 }
 
 /** "weights per kernel, share 4" */

@@ -90,6 +90,11 @@ export function addTrainCommand(program: Command): void {
       "none, or of crop:PIXELS, flip, cutout:PIXELS, mixup:A (default: the data set's)",
     )
     .option("--normalize <how>", "none, or MEAN/STD per channel (default: the model's or the data set's)")
+    .option(
+      "--recalibrate <n>",
+      "batches that measure batch normalisation anew after training (default: 100)",
+    )
+    .option("--distill <a:t>", "learn from the dense model, too: its share of the loss, and a temperature")
     .option("--seed <n>", "fixes all that is random (default: 1)")
     .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
     .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")
@@ -130,7 +135,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     );
   }
   checkProvider(config.provider);
-  const options = { ...optionsOf(config), threads: config.threads ?? availableParallelism() };
+  const pretrained = !(name in ZOO);
+  const options = { ...optionsOf(config, pretrained), threads: config.threads ?? availableParallelism() };
   const source = await modelSource(name, options.seed ?? 1);
   planPruning(source().graph, options);
   const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));

@@ -13,17 +13,7 @@ import { modelOf } from "../lower/model.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { inferGraph } from "../onnx/infer.js";
-import {
-  emptyGraph,
-  float,
-  getFloat,
-  type Graph,
-  int,
-  type Model,
-  type Node,
-  OPSET,
-  type ValueInfo,
-} from "../onnx/model.js";
+import { emptyGraph, type Graph, int, type Model, OPSET, type ValueInfo } from "../onnx/model.js";
 import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, carriersOf } from "../prune/groups.js";
@@ -31,7 +21,9 @@ import type { MapCarrier } from "../prune/structure/map-groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { classifierOf } from "./classifier.js";
 import { checkObstacles } from "./trainability.js";
-import type { BatchNormMode } from "./types.js";
+import { appendBatchNorm, isBatchNormalization, moved, runningStatistics } from "./batch-norm.js";
+import { appendTeacher, distilledLoss } from "./distill.js";
+import type { BatchNormMode, DistillOptions } from "./types.js";
 
 /** A tensor that a step reads under `name` and writes under `updated`. */
 export interface StepTensor {
@@ -95,6 +87,8 @@ export interface StepOptions {
   readonly sampling: "host" | GraphSampling;
   /** Default "train". */
   readonly batchNorm?: BatchNormMode;
+  /** The model as it is given teaches the one that is trained. */
+  readonly distill?: DistillOptions;
   /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
   readonly mixup?: boolean;
   /** Channels in a block, if the engine that is to run the step computes convolutions in blocks: see `blockOf`. */
@@ -129,16 +123,6 @@ function constantsOfFormulas({ nodes, initializers }: Graph): string[] {
     const exponent = op === "Pow" ? initializers.get(inputs[1]) : undefined;
     return exponent?.numbers().every(Number.isInteger) === true ? [inputs[1]] : [];
   });
-}
-
-/** Names of the running means and variances of batch normalisation. */
-export function runningStatistics(graph: Graph): string[] {
-  const names = graph.nodes.flatMap((node) => (isBatchNormalization(node) ? node.inputs.slice(3, 5) : []));
-  return [...new Set(names)].filter((name) => graph.initializers.has(name));
-}
-
-function isBatchNormalization({ op, domain }: Node): boolean {
-  return op === "BatchNormalization" && domain === "";
 }
 
 /**
@@ -194,7 +178,16 @@ export function compileStep(model: Model, options: StepOptions): Step {
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
     const own = { ...node, inputs, outputs };
     if (batchNorm === "frozen" || !isBatchNormalization(node)) b.push(own);
-    else appendBatchNorm(b, own, statistics, running);
+    else {
+      const batchOf = appendBatchNorm(b, own, statistics);
+      const [, , , mean, variance] = node.inputs;
+      for (const [name, value] of [
+        [mean, batchOf.mean],
+        [variance, batchOf.variance],
+      ]) {
+        running.set(name, moved(b, node, name, running.get(name) ?? name, value));
+      }
+    }
   }
   for (const name of RESULTS) b.release(name);
   const modelOutput = seen.get(output) ?? output;
@@ -203,8 +196,18 @@ export function compileStep(model: Model, options: StepOptions): Step {
     options.mixup === true ? { name: b.input("partners", "int64", [batch]), dims: [batch] } : undefined;
   const crossEntropy = partners === undefined ? ownLoss : mixedLoss(b, ownLoss, modelOutput, partners.name);
   if (partners !== undefined) scalarNames.push(SHARE);
+  const fitted =
+    options.distill === undefined
+      ? crossEntropy
+      : distilledLoss(
+          b,
+          crossEntropy,
+          modelOutput,
+          appendTeacher(b, graph, input, images.name, output),
+          options.distill,
+        );
   const regularised = sampling !== "host" && sampling.entropy > 0 && layers.length > 0;
-  const total = regularised ? addEntropy(b, crossEntropy, layers, sampling.entropy) : crossEntropy;
+  const total = regularised ? addEntropy(b, fitted, layers, sampling.entropy) : fitted;
 
   const logits = sampling === "host" ? [] : layers.map(({ weight }) => logitsName(weight));
   const trained = [...parameters, ...logits];
@@ -296,7 +299,7 @@ function addSampling(b: Builder, layers: readonly PrunedLayer[], { k }: GraphSam
  * The graph for input images of known shape: what it computes from shapes and constants, other than parameters, is
  * computed.
  */
-function atBatch(
+export function atBatch(
   graph: Graph,
   input: string,
   shape: readonly number[],
@@ -316,43 +319,6 @@ function atBatch(
   fixed.valueTypes = inferGraph(fixed);
   foldConstants(fixed);
   return fixed;
-}
-
-/**
- * Batch normalisation with the statistics of the batch, which move the running ones as ONNX defines it:
- * running = momentum * running + (1 - momentum) * batch, with the biased variance.
- */
-function appendBatchNorm(
-  b: Builder,
-  node: Node,
-  statistics: readonly string[],
-  running: Map<string, string>,
-): void {
-  const [x, scale, bias, ...own] = node.inputs;
-  const computed = own.find((name) => !statistics.includes(name));
-  if (computed !== undefined) {
-    throw new InputError(
-      `node "${node.name}" (BatchNormalization): training updates its mean and variance, but "${computed}" is no tensor ` +
-        `that is stored in the model; train with its statistics frozen (batchNorm "frozen", --batch-norm frozen)`,
-    );
-  }
-  const [y] = node.outputs;
-  const outputs = [y, ...own.map((name) => b.unique(`${name}/batch`))];
-  const epsilon = float(getFloat(node, "epsilon", 1e-5));
-  b.push({
-    op: "BatchNorm",
-    domain: "kofn",
-    name: node.name,
-    inputs: [x, scale, bias],
-    outputs,
-    attributes: new Map([["epsilon", epsilon]]),
-  });
-  const momentum = getFloat(node, "momentum", 0.9);
-  own.forEach((name, i) => {
-    const before = running.get(name) ?? name;
-    const kept = b.mul(before, b.scalar(momentum, name));
-    running.set(name, b.add(kept, b.mul(outputs[i + 1], b.scalar(1 - momentum, name)), `${name}/new`));
-  });
 }
 
 /** Operators change their meaning from version to version, and the rules of gradients are written for one. */

@@ -123,6 +123,11 @@ export const configSchema = z.strictObject({
     "none, or MEAN/STD such as 0.49,0.48,0.45/0.25,0.24,0.26",
     parseNormalization,
   ).exactOptional(),
+  recalibrate: count(0).exactOptional(),
+  distill: pair(
+    "A:T, the teacher's share of the loss (above 0, at most 1) and a temperature above 0",
+    (weight, temperature) => weight > 0 && weight <= 1 && temperature > 0,
+  ).exactOptional(),
   seed: count(0).exactOptional(),
   threads: count(1).exactOptional(),
   provider: oneOf(PROVIDERS).exactOptional(),

@@ -12,7 +12,10 @@ import type { PrunableLayer } from "../prune/types.js";
 import { VERSION } from "../version.js";
 import type { LayerReport, Report, ShapeReport } from "./types.js";
 
-interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" | "budget" | "training"> {
+interface Finished extends Pick<
+  Report,
+  "seed" | "provider" | "data" | "result" | "budget" | "recalibration" | "training"
+> {
   /** The masked model. */
   readonly model: Model;
   readonly masks: readonly LayerMask[];
@@ -25,7 +28,8 @@ interface Finished extends Pick<Report, "seed" | "provider" | "data" | "result" 
 }
 
 export function reportOf(finished: Finished): Report {
-  const { model, masks, logits, beta, remains, seed, provider, data, result, budget, training } = finished;
+  const { model, masks, logits, beta, remains, seed, provider, data, result } = finished;
+  const { budget, recalibration, training } = finished;
   const layers = masks.flatMap((mask, i) => layerReports(mask, logits[i], beta));
   const pruned = masks.map(({ layer }) => layer);
   const prunable = prunableLayers(model.graph);
@@ -40,6 +44,7 @@ export function reportOf(finished: Finished): Report {
     provider,
     data,
     result,
+    ...(recalibration === undefined ? {} : { recalibration }),
     totals: {
       weights,
       kept,

@@ -416,6 +416,13 @@ function pathPrefix(path: readonly PropertyKey[]): string {
 
 const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
 
+const RECALIBRATION = z.looseObject({
+  batches: z.number(),
+  before: EVALUATION,
+  after: EVALUATION,
+  kept: z.boolean(),
+});
+
 const REPORT: z.ZodType<Report> = z.looseObject({
   kofn: z.string(),
   model: z.string(),
@@ -423,6 +430,7 @@ const REPORT: z.ZodType<Report> = z.looseObject({
   provider: z.enum(PROVIDERS),
   data: z.looseObject({ name: z.string(), train: z.number(), validation: z.number(), test: z.number() }),
   result: z.looseObject({ validation: EVALUATION, test: EVALUATION }),
+  recalibration: RECALIBRATION.exactOptional(),
   totals: z.looseObject({
     weights: z.number(),
     kept: z.number(),

@@ -7,6 +7,7 @@ import { formatBudget, parseShare } from "../prune/budget.js";
 import { entriesOf, formatAmount, formatRule, parseAmount, parsePrune } from "../prune/spec.js";
 import type { Budget, PruneRule } from "../prune/types.js";
 import type { Config } from "./config.js";
+import { defaultOptimizer } from "./defaults.js";
 import { withDefaults } from "./trainer.js";
 import type { OptimizerOptions, TrainOptions } from "./types.js";
 
@@ -16,15 +17,13 @@ export type PlainOptions = Omit<
   "model" | "data" | "onProgress" | "onEpoch" | "onCheckpoint" | "resume" | "signal"
 >;
 
-/** Learning rates for configs that name an optimizer, but no rate. */
-const DEFAULT_RATE = { adam: 0.002, sgd: 0.05 } as const;
-
 /**
  * The trainer's options for a config.
  *
+ * @param pretrained whether the model's weights are trained already, which changes defaults.
  * @throws InputError for a prune spec or an amount that can't be read, or settings that contradict each other.
  */
-export function optionsOf(config: Config): PlainOptions {
+export function optionsOf(config: Config, pretrained = false): PlainOptions {
   const prune = new Map<string, PruneRule | "none">();
   for (const spec of config.prune ?? []) {
     const { pattern, rule } = parsePrune(spec);
@@ -35,10 +34,11 @@ export function optionsOf(config: Config): PlainOptions {
   const logits =
     config["logit-optimizer"] ?? (logitRate === undefined ? undefined : { kind: "adam", lr: logitRate });
   const { epochs, batch, schedule, warmup, "batch-norm": batchNorm, seed, threads, provider, limit } = config;
-  const { augment, normalize } = config;
+  const { augment, normalize, recalibrate, distill } = config;
   return {
     prune,
-    optimizer: optimizerOf(config),
+    ...(pretrained ? { pretrained } : {}),
+    optimizer: optimizerOf(config, pretrained),
     ...(augment === undefined ? {} : { augment: parseAugmentation(augment) }),
     ...(normalize === undefined ? {} : { normalize: parseNormalization(normalize) }),
     ...budgetOf(config),
@@ -47,7 +47,8 @@ export function optionsOf(config: Config): PlainOptions {
       ...(logits === undefined ? {} : { optimizer: logits }),
       ...defined({ tau, beta, entropy, init, shrink }),
     },
-    ...defined({ epochs, batch, schedule, warmup, batchNorm, seed, threads, provider, limit }),
+    ...defined({ epochs, batch, schedule, warmup, batchNorm, recalibrate, seed, threads, provider, limit }),
+    ...(distill === undefined ? {} : { distill: { weight: distill[0], temperature: distill[1] } }),
   };
 }
 
@@ -71,9 +72,9 @@ function budgetOf(config: Config): Pick<PlainOptions, "budget"> {
   );
 }
 
-function optimizerOf(config: Config): OptimizerOptions {
-  const { optimizer = "adam", lr, momentum, "weight-decay": weightDecay } = config;
-  const base = typeof optimizer === "string" ? { kind: optimizer, lr: DEFAULT_RATE[optimizer] } : optimizer;
+function optimizerOf(config: Config, pretrained: boolean): OptimizerOptions {
+  const { optimizer, lr, momentum, "weight-decay": weightDecay } = config;
+  const base = typeof optimizer === "object" ? optimizer : defaultOptimizer(pretrained, optimizer);
   const shared = defined({ lr, weightDecay });
   if (base.kind === "sgd") return { ...base, ...shared, ...defined({ momentum }) };
   if (momentum !== undefined) {
@@ -87,8 +88,19 @@ function optimizerOf(config: Config): OptimizerOptions {
 /** A config that says all of the options, defaults included: what config.json holds. `optionsOf` reads it back. */
 export function configOf(options: PlainOptions): Config {
   const { keep, budget, limit, provider = "cpu" } = options;
-  const { sampler, optimizer, epochs, batch, schedule, warmup, batchNorm, seed, threads } =
-    withDefaults(options);
+  const {
+    sampler,
+    optimizer,
+    epochs,
+    batch,
+    schedule,
+    warmup,
+    batchNorm,
+    recalibrate,
+    distill,
+    seed,
+    threads,
+  } = withDefaults(options);
   const { tau, beta, entropy, init, shrink, optimizer: logits } = sampler;
   const plainLogits = isPlainAdam(logits) && logits.weightDecay === undefined;
   return {
@@ -107,6 +119,8 @@ export function configOf(options: PlainOptions): Config {
     init,
     shrink,
     "batch-norm": batchNorm,
+    recalibrate,
+    ...(distill === undefined ? {} : { distill: [distill.weight, distill.temperature] as const }),
     ...(options.augment === undefined ? {} : { augment: formatAugmentation(options.augment) }),
     ...(options.normalize === undefined ? {} : { normalize: formatNormalization(options.normalize) }),
     seed,

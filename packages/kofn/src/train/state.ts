@@ -7,7 +7,8 @@ import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
 import { membersOf, unitsOfMagnitude } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
-import { logitsName, runningStatistics, type StepTensor, trainable } from "./compile.js";
+import { runningStatistics } from "./batch-norm.js";
+import { logitsName, type StepTensor, trainable } from "./compile.js";
 import type { SamplerOptions } from "./types.js";
 
 const LOGIT_DEVIATION = 0.5;
@@ -140,7 +141,8 @@ export function initialValues(
         );
       }
     }
-    const logits = init === "normal" ? normalLogits(layer, seed) : standardised(magnitudes(layer, parameter));
+    const logits =
+      init === "normal" ? normalLogits(layer, seed) : standardised(magnitudes(layer, parameter), layer.n);
     initial.set(logitsName(layer.weight), logits);
   }
   return initial;
@@ -159,13 +161,14 @@ function normalLogits(layer: PrunedLayer, seed: number): Float32Array {
   return logits;
 }
 
-/** Shifts and scales to mean 0 and the deviation of freshly drawn logits, which keeps the order. */
-function standardised(values: Float32Array): Float32Array {
-  let sum = 0;
-  for (const value of values) sum += value;
-  const mean = sum / values.length;
-  let squares = 0;
-  for (const value of values) squares += (value - mean) ** 2;
-  const deviation = Math.sqrt(squares / values.length) || 1;
-  return values.map((value) => ((value - mean) / deviation) * LOGIT_DEVIATION);
+/** Shifts and scales each row of n to mean 0 and the deviation of freshly drawn logits, which keeps the order. */
+function standardised(values: Float32Array, n: number): Float32Array {
+  for (let first = 0; first < values.length; first += n) {
+    const row = values.subarray(first, first + n);
+    const mean = row.reduce((sum, value) => sum + value, 0) / n;
+    const squares = row.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    const factor = LOGIT_DEVIATION / (Math.sqrt(squares / n) || 1);
+    for (let i = 0; i < n; i++) row[i] = (row[i] - mean) * factor;
+  }
+  return values;
 }

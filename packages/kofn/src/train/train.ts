@@ -1,8 +1,10 @@
 /** Trains and prunes a model: the library's main function. */
 
 import type { Split } from "../data/types.js";
+import { stepsPerEpoch } from "../data/batches.js";
 import { InputError, KofnError } from "../errors.js";
 import { importModel } from "../import/import.js";
+import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
 import { maskedModel, masksOfWeights } from "../prune/apply.js";
@@ -10,13 +12,15 @@ import { planPruning } from "../prune/budget.js";
 import { membersOf } from "../prune/groups.js";
 import { removeMaps } from "../prune/structure/remove.js";
 import { logitsName, trainable } from "./compile.js";
+import { normNodes } from "./batch-norm.js";
 import { checkInterface, evaluateOn } from "./evaluate.js";
 import { chooseNormalization, withNormalization } from "./normalize.js";
+import { recalibrate, type RecalibrateOptions } from "./recalibrate.js";
 import { reportOf } from "./report.js";
 import { Run } from "./run.js";
 import { checkFinite } from "./trainability.js";
 import { type EpochTotals, Trainer, withDefaults } from "./trainer.js";
-import type { Checkpoint, EpochMetrics, TrainOptions } from "./types.js";
+import type { Checkpoint, EpochMetrics, Evaluation, Recalibration, TrainOptions } from "./types.js";
 
 /** The state at the best epoch so far: parameters and logits by name. */
 type Best = ReadonlyMap<string, Tensor>;
@@ -101,11 +105,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         );
       }
       const improved =
-        trainer.atTarget &&
-        (bestEpoch === undefined ||
-          validation.accuracy > bestEpoch.validation.accuracy ||
-          (validation.accuracy === bestEpoch.validation.accuracy &&
-            validation.loss < bestEpoch.validation.loss));
+        trainer.atTarget && (bestEpoch === undefined || isBetter(validation, bestEpoch.validation));
       const line = epochMetrics(trainer, epoch, totals, validation, elapsed(), improved);
       metrics.push(line);
       if (improved) {
@@ -125,7 +125,17 @@ export async function train(options: TrainOptions): Promise<Run> {
 
     restoreBest(trainer, best);
     const masks = trainer.masks();
-    const final = withNormalization(maskedModel(model, trainer.parameters(), masks), normalization);
+    const trained = maskedModel(model, trainer.parameters(), masks);
+    const { chosen, recalibration } = await recalibrated(trained, bestEpoch.validation, {
+      engine: trainer.engine,
+      data,
+      normalization,
+      count,
+      batch: settings.batch,
+      batches: settings.batchNorm === "frozen" ? 0 : settings.recalibrate,
+      seed: settings.seed,
+    });
+    const final = withNormalization(chosen, normalization);
     const maskTensors = new Map(
       masks
         .flatMap(masksOfWeights)
@@ -150,7 +160,11 @@ export async function train(options: TrainOptions): Promise<Run> {
         validation: data.validation.count,
         test: data.test.count,
       },
-      result: { validation: bestEpoch.validation, test },
+      result: {
+        validation: recalibration?.kept === true ? recalibration.after : bestEpoch.validation,
+        test,
+      },
+      ...(recalibration === undefined ? {} : { recalibration }),
       training: {
         epochs: settings.epochs,
         steps: trainer.steps,
@@ -162,6 +176,26 @@ export async function train(options: TrainOptions): Promise<Run> {
   } finally {
     await trainer.close();
   }
+}
+
+/** The model with its batch normalisation measured anew, where that does better on the validation split. */
+async function recalibrated(
+  trained: Model,
+  before: Evaluation,
+  options: RecalibrateOptions,
+): Promise<{ chosen: Model; recalibration?: Recalibration }> {
+  const { engine, data, normalization } = options;
+  const batches = Math.min(options.batches, stepsPerEpoch(options.count, options.batch));
+  if (batches === 0 || normNodes(trained.graph).length === 0) return { chosen: trained };
+  const measured = maskedModel(trained, await recalibrate(trained, { ...options, batches }), []);
+  const after = await evaluateOn(engine, measured, data.validation, data, normalization);
+  const kept = isBetter(after, before);
+  return { chosen: kept ? measured : trained, recalibration: { batches, before, after, kept } };
+}
+
+/** More right answers, or as many with less loss. */
+function isBetter(one: Evaluation, other: Evaluation): boolean {
+  return one.accuracy > other.accuracy || (one.accuracy === other.accuracy && one.loss < other.loss);
 }
 
 function sampleCount(split: Split, limit: number | undefined): number {

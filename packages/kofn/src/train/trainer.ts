@@ -15,10 +15,18 @@ import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
 import type { PrunedLayer } from "../prune/types.js";
-import { compileStep, logitsName, runningStatistics, SHARE, type Step, trainable } from "./compile.js";
+import { compileStep, logitsName, SHARE, type Step, trainable } from "./compile.js";
+import { runningStatistics } from "./batch-norm.js";
+import { defaultOptimizer, defaultsFor } from "./defaults.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { initialValues, State } from "./state.js";
-import type { BatchNormMode, OptimizerOptions, SamplerOptions, TrainOptions } from "./types.js";
+import type {
+  BatchNormMode,
+  DistillOptions,
+  OptimizerOptions,
+  SamplerOptions,
+  TrainOptions,
+} from "./types.js";
 
 const WINDOW_MS = 100;
 
@@ -31,6 +39,8 @@ export interface Settings {
   readonly warmup: number;
   readonly sampler: Required<SamplerOptions>;
   readonly batchNorm: BatchNormMode;
+  readonly recalibrate: number;
+  readonly distill?: DistillOptions;
   readonly seed: number;
   readonly threads: number;
   readonly augment: Augmentation;
@@ -40,30 +50,32 @@ export interface Settings {
 
 /** @throws InputError if a setting is out of range. */
 export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Settings {
+  const { pretrained = false } = options;
+  const defaults = defaultsFor(pretrained);
   const settings: Settings = {
-    epochs: options.epochs ?? 20,
+    epochs: options.epochs ?? defaults.epochs,
     batch: options.batch ?? 64,
-    optimizer: options.optimizer ?? { kind: "adam", lr: 2e-3 },
+    optimizer: options.optimizer ?? defaultOptimizer(pretrained),
     schedule: options.schedule ?? "cosine",
     warmup: options.warmup ?? 0,
-    sampler: {
-      tau: [5, 0.5],
-      beta: [0.1, 0.1],
-      entropy: 0,
-      init: "normal",
-      optimizer: { kind: "adam", lr: 0.03 },
-      shrink: [0, 0],
-      ...options.sampler,
-    },
+    sampler: { ...defaults.sampler, ...options.sampler },
     batchNorm: options.batchNorm ?? "train",
+    recalibrate: options.recalibrate ?? 100,
+    ...(options.distill === undefined ? {} : { distill: options.distill }),
     seed: options.seed ?? 1,
     threads: options.threads ?? availableParallelism(),
     augment: options.augment ?? {},
     ...(options.normalize === undefined ? {} : { normalize: options.normalize }),
   };
-  const { sampler } = settings;
+  const { sampler, distill } = settings;
   checkCount("epochs", settings.epochs, 1);
   checkCount("batch", settings.batch, 1);
+  checkCount("recalibrate", settings.recalibrate, 0);
+  if (distill !== undefined) {
+    const { weight, temperature } = distill;
+    checkRange("distill.weight", weight, weight > 0 && weight <= 1, "above 0 and at most 1");
+    checkRange("distill.temperature", temperature, temperature > 0, "above 0");
+  }
   checkCount("seed", settings.seed, 0);
   checkCount("threads", settings.threads, 1);
   checkAugmentation(settings.augment);
@@ -168,6 +180,7 @@ export class Trainer {
       weights: "host",
       sampling: "host",
       batchNorm: settings.batchNorm,
+      ...(settings.distill === undefined ? {} : { distill: settings.distill }),
       mixup: augment.mixup !== undefined,
       block,
     });

@@ -42,6 +42,24 @@ export type LearningRateSchedule = "constant" | "cosine" | "linear" | "step";
  */
 export type BatchNormMode = "train" | "frozen";
 
+/** Knowledge distillation: the model as it was given is the teacher of the one that is trained. */
+export interface DistillOptions {
+  /** Share of the teacher in the loss, above 0 and at most 1; the labels have the rest. */
+  readonly weight: number;
+  /** Temperature of both softmaxes. */
+  readonly temperature: number;
+}
+
+/** The statistics of batch normalisation measured anew after training, and what that did. */
+export interface Recalibration {
+  readonly batches: number;
+  /** On the validation split. */
+  readonly before: Evaluation;
+  readonly after: Evaluation;
+  /** Whether the model has the new statistics: if it does better with them. */
+  readonly kept: boolean;
+}
+
 /** Settings of the k-of-n sampler (DPP). */
 export interface SamplerOptions {
   /** Temperature of the relaxed mask, linear from first to last step. Default [5, 0.5]. */
@@ -50,11 +68,17 @@ export interface SamplerOptions {
   readonly beta?: readonly [from: number, to: number];
   /** Weight of the entropy regulariser, sum over groups of H(softmax(phi)). Default 0. */
   readonly entropy?: number;
-  /** Initial logits: normal with standard deviation 0.5, or from the weights' magnitudes. Default "normal". */
+  /**
+   * Initial logits: normal with standard deviation 0.5, or the weights' magnitudes, brought to that deviation in each group.
+   * Default "normal"; "magnitude" for a pretrained model.
+   */
   readonly init?: "normal" | "magnitude";
   /** Optimizer of the logits. Default Adam with lr 0.03. */
   readonly optimizer?: OptimizerOptions;
-  /** k falls from n to its target over this share of training (cubic). Default [0, 0]: k is at its target from the start. */
+  /**
+   * k falls from n to its target over this share of training (cubic). Default [0, 0]: k is at its target from the start;
+   * [0, 0.5] for a pretrained model.
+   */
   readonly shrink?: readonly [from: number, to: number];
 }
 
@@ -62,6 +86,11 @@ export interface SamplerOptions {
 export interface TrainOptions {
   readonly model: Model;
   readonly data: Dataset;
+  /**
+   * The model's weights are trained already: masks begin with the largest of them, k shrinks to its target while the
+   * network adapts, and rates are those of fine-tuning. Default false.
+   */
+  readonly pretrained?: boolean;
   readonly prune?: PruneSpec;
   /** Keep this much of every layer but the last; rules of `prune` win. */
   readonly keep?: Amount;
@@ -71,7 +100,7 @@ export interface TrainOptions {
   readonly epochs?: number;
   /** Default 64. */
   readonly batch?: number;
-  /** Default Adam with lr 0.002. */
+  /** Default Adam with lr 0.002; 0.001 for a pretrained model. */
   readonly optimizer?: OptimizerOptions;
   /** Default "cosine". */
   readonly schedule?: LearningRateSchedule;
@@ -80,6 +109,13 @@ export interface TrainOptions {
   readonly sampler?: SamplerOptions;
   /** Default "train". */
   readonly batchNorm?: BatchNormMode;
+  /**
+   * After training, the statistics of batch normalisation are measured anew over so many batches, and kept if the model
+   * then does better on the validation split. 0 leaves it out. Default 100. Frozen statistics stay as they are.
+   */
+  readonly recalibrate?: number;
+  /** Default: none. */
+  readonly distill?: DistillOptions;
   /** Default 1. */
   readonly seed?: number;
   /** Threads of onnxruntime. Default: the number of cores. */
@@ -206,6 +242,8 @@ export interface Report {
     readonly test: number;
   };
   readonly result: { readonly validation: Evaluation; readonly test: Evaluation };
+  /** Where the model has batch normalisation. */
+  readonly recalibration?: Recalibration;
   readonly totals: {
     /**
      * Weights of all layers that could be pruned, without biases; and those that are kept. With `maps`, weights that

@@ -123,6 +123,7 @@ describe("optionsOf and configOf", () => {
         "optimizer": "adam",
         "provider": "cpu",
         "prune": [],
+        "recalibrate": 100,
         "schedule": "cosine",
         "seed": 1,
         "shrink": [
@@ -160,6 +161,8 @@ describe("optionsOf and configOf", () => {
       init: "magnitude" as const,
       shrink: [0.1, 0.5] as const,
       "batch-norm": "frozen" as const,
+      recalibrate: 20,
+      distill: [0.5, 4] as const,
       seed: 7,
       threads: 1,
       provider: "wasm" as const,
