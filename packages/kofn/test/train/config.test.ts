@@ -188,11 +188,21 @@ describe("optionsOf and configOf", () => {
   });
 
   test("a run has one budget, and says how it chooses only if it has one", () => {
-    expect(() => optionsOf({ budget: "10x", macs: "30%" })).toThrowErrorMatchingInlineSnapshot(`[InputError: budget "10x" of weights and macs "30%": a run has one budget. Leave one of them out.]`);
-    expect(() => optionsOf({ round: 8 })).toThrowErrorMatchingInlineSnapshot(`[InputError: round says how a budget chooses, and there is none. Give one (--budget 10x or --macs 30%), or leave round out.]`);
-    expect(() => optionsOf({ macs: "0.3" })).toThrowErrorMatchingInlineSnapshot(`[InputError: macs "0.3": expected how many times less is kept (10x; at least 1x) or the share that is kept (10%; above 0 %, at most 100 %), got "0.3".]`);
-    expect(problem({ granularity: "maps", allocation: "ERK" })).toMatchInlineSnapshot(`"allocation: expected erk or uniform, got "ERK""`);
-    expect(problem({ granularity: "filters" })).toMatchInlineSnapshot(`"granularity: expected weights, kernels or maps, got "filters""`);
+    expect(() => optionsOf({ budget: "10x", macs: "30%" })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: budget "10x" of weights and macs "30%": a run has one budget. Leave one of them out.]`,
+    );
+    expect(() => optionsOf({ round: 8 })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: round says how a budget chooses, and there is none. Give one (--budget 10x or --macs 30%), or leave round out.]`,
+    );
+    expect(() => optionsOf({ macs: "0.3" })).toThrowErrorMatchingInlineSnapshot(
+      `[InputError: macs "0.3": expected how many times less is kept (10x; at least 1x) or the share that is kept (10%; above 0 %, at most 100 %), got "0.3".]`,
+    );
+    expect(problem({ granularity: "maps", allocation: "ERK" })).toMatchInlineSnapshot(
+      `"allocation: expected erk or uniform, got "ERK""`,
+    );
+    expect(problem({ granularity: "filters" })).toMatchInlineSnapshot(
+      `"granularity: expected weights, kernels or maps, got "filters""`,
+    );
   });
 
   test("optimizers that flags can't say are kept whole", () => {
