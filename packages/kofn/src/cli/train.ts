@@ -69,12 +69,15 @@ export function addTrainCommand(program: Command): void {
     .option("--granularity <name>", "what the budget keeps: weights, kernels or maps (default: weights)")
     .option("--allocation <name>", "which part each layer gets: erk or uniform (default: erk)")
     .option("--round <n>", "the budget keeps multiples of n in each group, or all (default: 1)")
-    .option("--epochs <n>", "passes over the training data (default: 20)")
+    .option("--epochs <n>", "passes over the training data (default: 20; 10 for an .onnx file)")
     .option("--batch <n>", "samples per step (default: 64)")
     .option("--limit <n>", "train on the first n samples only")
     .option("--optimizer <name>", "adam or sgd (default: adam)")
-    .option("--lr <x>", "learning rate (default: 0.002 for adam, 0.05 for sgd)")
-    .option("--momentum <x>", "momentum, for sgd (default: 0)")
+    .option(
+      "--lr <x>",
+      "learning rate (default: 0.002 for adam, 0.05 for sgd; for an .onnx file 0.001 and 0.02)",
+    )
+    .option("--momentum <x>", "momentum, for sgd (default: 0; 0.9 for an .onnx file)")
     .option("--weight-decay <x>", "decoupled weight decay (default: 0)")
     .option("--schedule <name>", "of the learning rate: constant, cosine, linear, step (default: cosine)")
     .option("--warmup <x>", "share of training over which the learning rate rises (default: 0)")
@@ -82,8 +85,14 @@ export function addTrainCommand(program: Command): void {
     .option("--tau <a:b>", "temperature of the relaxed masks, from first to last step (default: 5:0.5)")
     .option("--beta <a[:b]>", "scale of the Gumbel noise, from first to last step (default: 0.1)")
     .option("--entropy <x>", "weight of the entropy regulariser (default: 0)")
-    .option("--init <how>", "mask logits: normal, or from the weights' magnitude (default: normal)")
-    .option("--shrink <a:b>", "share of training over which k falls from n to its target (default: 0:0)")
+    .option(
+      "--init <how>",
+      "mask logits: normal, or from the weights' magnitude (default: normal; magnitude for an .onnx file)",
+    )
+    .option(
+      "--shrink <a:b>",
+      "share of training over which k falls from n to its target (default: 0:0; 0:0.5 for an .onnx file)",
+    )
     .option("--batch-norm <mode>", "statistics of batch normalisation: train or frozen (default: train)")
     .option(
       "--augment <list>",

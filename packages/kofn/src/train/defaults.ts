@@ -28,7 +28,7 @@ const FRESH: Defaults = {
 
 /** Masks begin with the largest weights, and k falls to its target while the network adapts. */
 const PRETRAINED: Defaults = {
-  epochs: 20,
+  epochs: 10,
   kind: "adam",
   lr: { adam: 0.001, sgd: 0.02 },
   momentum: 0.9,

@@ -96,7 +96,7 @@ export interface TrainOptions {
   readonly keep?: Amount;
   /** Keep so much of the whole model, each layer its part; layers that `prune` names keep what it says. Not with `keep`. */
   readonly budget?: Budget;
-  /** Default 20. */
+  /** Default 20; 10 with `pretrained`. */
   readonly epochs?: number;
   /** Default 64. */
   readonly batch?: number;
