@@ -18,7 +18,7 @@
 
 import { exp32, exp64 } from "./math";
 
-/** Bytes of what is kept of a draw of two rows: r, U, w, w q (U - V_{j+1}), and V_j or dphi. */
+/** Bytes of what is kept of a draw of two rows: r, U, w, w q (U - V_{j+1}), and first z, then V_j, then dphi. */
 const DRAW: usize = 80;
 /** So many vectors are summed in single precision before they go into a double. */
 const BLOCK: i32 = 64;
@@ -43,19 +43,30 @@ function within(i: i32, n: i32): v128 {
   return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(n - i));
 }
 
-/** Lane `lane` of the draws: exponents of r, and U. */
-function gatherDraws(draws: usize, lane: usize, z: usize, u: usize, order: usize, k: i32, inverseTau: f64): void {
+/** Lane `lane` of the draws: exponents of r, U, and z, in whose place comes -Infinity: e of the drawn is 0. */
+function takeDraws(draws: usize, lane: usize, z: usize, u: usize, order: usize, k: i32, inverseTau: f64): void {
   let at = draws + (lane << 3);
   let index = indexOf(order, 0);
   let value = load<f32>(z + index);
   for (let j = 0; j < k; j++) {
     store<f64>(at, <f64>load<f32>(u + index), 16);
+    store<f64>(at, <f64>value, 64);
+    store<f32>(z + index, -Infinity);
     if (j + 1 < k) {
       index = indexOf(order, j + 1);
       const next = load<f32>(z + index);
       store<f64>(at, (<f64>next - <f64>value) * inverseTau);
       value = next;
     }
+    at += DRAW;
+  }
+}
+
+/** Brings z of the draws back. */
+function returnDraws(draws: usize, lane: usize, z: usize, order: usize, k: i32): void {
+  let at = draws + (lane << 3);
+  for (let j = 0; j < k; j++) {
+    store<f32>(z + indexOf(order, j), <f32>load<f64>(at, 64));
     at += DRAW;
   }
 }
@@ -73,8 +84,8 @@ function sumOfLanes(x: v128): f64 {
 let undrawnE: f64 = 0;
 let undrawnEU: f64 = 0;
 
-/** Writes e of the undrawn relative to the last draw's, 0 for the drawn, and sets `undrawnE` and `undrawnEU`. */
-function sumUndrawn(e: usize, z: usize, u: usize, mask: usize, last: f32, n: i32, inverseTau: f32): void {
+/** Writes e of the undrawn relative to the last draw's, 0 where z is -Infinity, and sets `undrawnE` and `undrawnEU`. */
+function sumUndrawn(e: usize, z: usize, u: usize, last: f32, n: i32, inverseTau: f32): void {
   const lasts = f32x4.splat(last);
   const scale = f32x4.splat(inverseTau);
   const zero = f32x4.splat(0);
@@ -88,12 +99,15 @@ function sumUndrawn(e: usize, z: usize, u: usize, mask: usize, last: f32, n: i32
     for (; i < end; i += 4) {
       const at = (<usize>i) << 2;
       const x = f32x4.mul(f32x4.min(f32x4.sub(v128.load(z + at), lasts), zero), scale);
-      let undrawn = f32x4.eq(v128.load(mask + at), zero);
-      if (i + 4 > n) undrawn = v128.and(undrawn, within(i, n));
-      const value = v128.and(exp32(x), undrawn);
+      let value = exp32(x);
+      let product = f32x4.mul(value, v128.load(u + at));
+      if (i + 4 > n) {
+        value = v128.and(value, within(i, n));
+        product = v128.and(product, within(i, n));
+      }
       v128.store(e + at, value);
       sumE = f32x4.add(sumE, value);
-      sumEU = f32x4.add(sumEU, v128.and(f32x4.mul(value, v128.load(u + at)), undrawn));
+      sumEU = f32x4.add(sumEU, product);
     }
     undrawnE += sumOfLanes(sumE);
     undrawnEU += sumOfLanes(sumEU);
@@ -125,12 +139,11 @@ function writeRow(u: usize, e: usize, n: i32, k: i32, c: f64, d: f64, draws: usi
 /**
  * Replaces dL/dM by dL/dphi in two rows that follow each other, or in one if `rows` is 1.
  *
- * @param z the perturbed logits of the first row; `mask` and `u` (dL/dM) likewise
+ * @param z the perturbed logits of the first row; `u` (dL/dM) likewise
  * @param order indices of the draws, k for each row
  */
 export function relaxedPair(
   z: usize,
-  mask: usize,
   u: usize,
   order: usize,
   rows: i32,
@@ -148,10 +161,10 @@ export function relaxedPair(
     const own = lane < <usize>rows ? lane : 0;
     const rowOrder = order + own * ((<usize>k) << 2);
     const rowZ = z + own * row;
-    gatherDraws(draws, lane, rowZ, u + own * row, rowOrder, k, inverseTau);
+    const last = load<f32>(rowZ + indexOf(rowOrder, k - 1));
+    takeDraws(draws, lane, rowZ, u + own * row, rowOrder, k, inverseTau);
     if (k < n) {
-      const last = load<f32>(rowZ + indexOf(rowOrder, k - 1));
-      sumUndrawn(e + own * rowBytes(n), rowZ, u + own * row, mask + own * row, last, n, <f32>inverseTau);
+      sumUndrawn(e + own * rowBytes(n), rowZ, u + own * row, last, n, <f32>inverseTau);
       const mean = undrawnE > 0 ? undrawnEU / undrawnE : 0;
       if (lane == 0) {
         sums = f64x2.splat(undrawnE);
@@ -161,6 +174,7 @@ export function relaxedPair(
         means = f64x2.replace_lane(means, 1, mean);
       }
     }
+    returnDraws(draws, lane, rowZ, rowOrder, k);
   }
   const one = f64x2.splat(1);
   let rest = sums;

@@ -26,11 +26,13 @@ export function scratchBytes(n: i32, k: i32): usize {
  * Draws the rows from `first` to before `end`: z = phi + scale * noise; `order` [rows, k], the indices of each row's k
  * largest, descending, ties by lower index; `mask`, 1 there and 0 elsewhere.
  *
+ * @param weights of the units, which `mask` then holds in place of 1; or 0 (no address)
  * @param guesses for each row two numbers that begin as (-Infinity, 0): see select.ts
  */
 export function sample(
   phi: usize,
   z: usize,
+  weights: usize,
   mask: usize,
   order: usize,
   guesses: usize,
@@ -58,7 +60,29 @@ export function sample(
     const rowOrder = order + ((<usize>(row * k)) << 2);
     select(z + at, n, k, rowOrder, guesses + ((<usize>row) << 3), scratch);
     for (let j = 0; j < k; j++) {
-      store<f32>(mask + at + ((<usize>load<i32>(rowOrder + ((<usize>j) << 2))) << 2), 1);
+      const unit = at + ((<usize>load<i32>(rowOrder + ((<usize>j) << 2))) << 2);
+      store<f32>(mask + unit, weights == 0 ? 1 : load<f32>(weights + unit));
+    }
+  }
+}
+
+/** Writes the products of `count` elements of `a` and `b`; whole vectors of them. */
+export function multiply(product: usize, a: usize, b: usize, count: i32): void {
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    v128.store(product + at, f32x4.mul(v128.load(a + at), v128.load(b + at)));
+  }
+}
+
+/** Copies the drawn units of `values` in `rows` rows, and writes 0 for the others. */
+export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n: i32, k: i32): void {
+  memory.fill(kept, 0, (<usize>(rows * n)) << 2);
+  for (let row = 0; row < rows; row++) {
+    const at = (<usize>(row * n)) << 2;
+    for (let j = 0; j < k; j++) {
+      const unit = at + ((<usize>load<i32>(order)) << 2);
+      store<f32>(kept + unit, load<f32>(values + unit));
+      order += 4;
     }
   }
 }
@@ -66,12 +90,12 @@ export function sample(
 /**
  * Replaces dL/dM by dL/dphi in the rows from `first` to before `end`, as they were sampled last.
  *
+ * @param gradient of row `first`; all else of row 0
  * @param entropy weight of the sum of H(softmax(phi)) over the rows
  */
 export function backward(
   phi: usize,
   z: usize,
-  mask: usize,
   order: usize,
   gradient: usize,
   scratch: usize,
@@ -85,11 +109,12 @@ export function backward(
   for (let row = first; row < end; row += 2) {
     const at = (<usize>(row * n)) << 2;
     const rowOrder = order + ((<usize>(row * k)) << 2);
-    relaxedPair(z + at, mask + at, gradient + at, rowOrder, min(2, end - row), n, k, 1 / tau, scratch);
+    const own = gradient + ((<usize>((row - first) * n)) << 2);
+    relaxedPair(z + at, own, rowOrder, min(2, end - row), n, k, 1 / tau, scratch);
   }
   if (entropy == 0) return;
   for (let row = first; row < end; row++) {
     const at = (<usize>(row * n)) << 2;
-    addEntropyGradient(gradient + at, phi + at, n, entropy, scratch);
+    addEntropyGradient(gradient + ((<usize>((row - first) * n)) << 2), phi + at, n, entropy, scratch);
   }
 }

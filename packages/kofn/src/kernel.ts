@@ -11,6 +11,8 @@ export interface Kernel {
   scratchBytes(n: number, k: number): number;
   sample(...args: number[]): void;
   backward(...args: number[]): void;
+  multiply(...args: number[]): void;
+  keepDrawn(...args: number[]): void;
   adam(...args: number[]): void;
   sgd(...args: number[]): void;
 }
@@ -31,7 +33,7 @@ export function instantiate(): Kernel {
     });
   }
   const { exports } = new WebAssembly.Instance(compiled);
-  if (!("backward" in exports)) {
+  if (!("keepDrawn" in exports)) {
     throw new KofnError(
       `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
     );

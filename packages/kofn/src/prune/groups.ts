@@ -91,6 +91,11 @@ function unitsOf(layer: PrunedLayer): { span: number; columns: number } {
   return { span, columns: fanIn / span };
 }
 
+/** Whether the units [R, n] are the weights themselves, one by one and in the order in which the weight stores them. */
+export function unitsAreWeights(layer: PrunedLayer): boolean {
+  return !isMapLayer(layer) && !layer.transposed && layer.share === 1 && unitsOf(layer).span === 1;
+}
+
 /** Calls `visit` with each index into the weight as stored, and the unit (an index into [R, n]) that it belongs to. */
 function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) => void): void {
   const [outputs, inputs, kernel] = canonicalDims(layer);

@@ -1,11 +1,19 @@
 /** The k-of-n sampler of one pruned layer on the host, with its logits: a WebAssembly kernel (assembly/sampler.ts). */
 
 import { allot, instantiate, type Kernel, stepOptimizer } from "../kernel.js";
+import type { HostArrays } from "../optim/host-optimizer.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { streamOf } from "../random.js";
 
 /** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
 const BLOCK = 8192;
+
+/** What is updated of some arrays, from `offset` (bytes) on, by the gradients at an address. */
+interface BlockUpdate extends Omit<HostArrays, "gradient"> {
+  readonly gradients: number;
+  readonly offset: number;
+  readonly count: number;
+}
 
 /** What a {@link HostSampler} is made for. */
 export interface HostSamplerOptions {
@@ -20,6 +28,11 @@ export interface HostSamplerOptions {
   readonly optimizer: Optimizer;
   /** Weight of the entropy regulariser. */
   readonly entropy: number;
+  /**
+   * Where each unit is one weight: the optimizer of the weights. The sampler then holds them too, so that a training step
+   * takes W * M in place of W and M, and gives the gradient of that.
+   */
+  readonly weights?: Optimizer;
 }
 
 /**
@@ -27,7 +40,8 @@ export interface HostSamplerOptions {
  * with g standard Gumbel noise that is a function of (seed, name, step) alone.
  *
  * It computes what the operators KofN and KofNGrad and the logits' optimizer mean, in the host's memory: a training step's
- * graph reads `mask` and writes `gradient`. The arrays stay the same from step to step.
+ * graph reads `mask` and writes `gradient`. With `weights` it also masks these and learns them: `mask` is W~ = W * M then,
+ * and `gradient` dL/dW~, of which dL/dM = dL/dW~ * W and dL/dW = dL/dW~ * M. The arrays stay the same from step to step.
  *
  * @example
  * const sampler = new HostSampler({ rows: 300, n: 784, most: 40, seed: 1, name: "fc1.weight", optimizer, entropy: 0 });
@@ -40,12 +54,14 @@ export class HostSampler {
   readonly logits: Float32Array<ArrayBuffer>;
   /** The optimizer's state tensors by their names, [R, n] each. */
   readonly states: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
-  /** 1 at the k largest z of each row, ties by lower index, and 0 elsewhere: [R, n]. */
+  /** 1 (or the unit's weight) at the k largest z of each row, ties by lower index, and 0 elsewhere: [R, n]. */
   readonly mask: Float32Array<ArrayBuffer>;
   /** z of the last sample: [R, n]. */
   readonly perturbed: Float32Array<ArrayBuffer>;
-  /** dL/dmask, which {@link backward} replaces by dL/dlogits: [R, n]. */
+  /** dL/dmask, [R, n]. {@link backward} replaces it by dL/dlogits; with `weights` it stays. */
   readonly gradient: Float32Array<ArrayBuffer>;
+  /** The weights, if the sampler holds them. */
+  readonly weights: Omit<HostArrays, "gradient"> | undefined;
 
   readonly #kernel: Kernel;
   readonly #options: HostSamplerOptions;
@@ -53,22 +69,29 @@ export class HostSampler {
   readonly #order: number;
   readonly #guesses: number;
   readonly #scratch: number;
+  /** Where a block's gradients are made of that of the masked weights. */
+  readonly #product: number;
+  /** Rows of a block; it begins at a multiple of four elements. */
+  readonly #block: number;
   #k = 0;
 
   constructor(options: HostSamplerOptions) {
-    const { rows, n, most, seed, name, optimizer } = options;
+    const { rows, n, most, seed, name, optimizer, weights } = options;
     const kernel = instantiate();
     this.#kernel = kernel;
     this.#options = options;
     this.#key = [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ streamOf(`${name}/noise`)) >>> 0];
     // The kernel reads and writes whole vectors of 16 bytes.
     const bytes = 4 * rows * n + 16;
-    const sizes = [4 * rows * most, 8 * rows, kernel.scratchBytes(n, most), bytes, bytes, bytes, bytes];
-    const begins = allot(kernel, [...sizes, ...optimizer.state.map(() => bytes)]);
-    const [order, guessed, scratch, logits, mask, perturbed, gradient, ...states] = begins;
-    this.#order = order;
-    this.#guesses = guessed;
-    this.#scratch = scratch;
+    this.#block = 4 * Math.max(1, Math.round(BLOCK / (4 * n)));
+    const product = weights === undefined ? 0 : 4 * this.#block * n;
+    const sizes = [4 * rows * most, 8 * rows, kernel.scratchBytes(n, most), product];
+    const own = ["logits", "mask", "perturbed", "gradient", ...optimizer.state];
+    const held = weights === undefined ? [] : ["weights", ...weights.state];
+    const begins = allot(kernel, [...sizes, ...[...own, ...held].map(() => bytes)]);
+    [this.#order, this.#guesses, this.#scratch, this.#product] = begins;
+    const [logits, mask, perturbed, gradient, ...others] = begins.slice(sizes.length);
+    const states = others.splice(0, optimizer.state.length);
     const { buffer } = kernel.memory;
     const array = (begin: number): Float32Array<ArrayBuffer> => new Float32Array(buffer, begin, rows * n);
     this.logits = array(logits);
@@ -76,6 +99,10 @@ export class HostSampler {
     this.perturbed = array(perturbed);
     this.gradient = array(gradient);
     this.states = new Map(states.map((begin, i) => [optimizer.state[i], array(begin)]));
+    if (weights !== undefined) {
+      const [values, ...ofWeights] = others.map(array);
+      this.weights = { values, states: new Map(weights.state.map((name, i) => [name, ofWeights[i]])) };
+    }
     const guesses = new Float32Array(buffer, this.#guesses, 2 * rows);
     for (let row = 0; row < rows; row++) guesses[2 * row] = -Infinity;
   }
@@ -92,6 +119,7 @@ export class HostSampler {
     this.#kernel.sample(
       this.logits.byteOffset,
       this.perturbed.byteOffset,
+      this.weights?.values.byteOffset ?? 0,
       this.mask.byteOffset,
       this.#order,
       this.#guesses,
@@ -107,18 +135,20 @@ export class HostSampler {
     );
   }
 
-  /** Replaces the gradient of the last mask by that of the logits, at temperature tau, with the entropy regulariser's. */
+  /**
+   * Replaces the gradient of the last mask by that of the logits, at temperature tau, with the entropy regulariser's. Not
+   * with `weights`.
+   */
   backward(tau: number): void {
-    this.#backward(0, this.#options.rows, tau);
+    this.#backward(this.gradient.byteOffset, 0, this.#options.rows, tau);
   }
 
-  #backward(first: number, end: number, tau: number): void {
+  #backward(gradient: number, first: number, end: number, tau: number): void {
     this.#kernel.backward(
       this.logits.byteOffset,
       this.perturbed.byteOffset,
-      this.mask.byteOffset,
       this.#order,
-      this.gradient.byteOffset,
+      gradient,
       this.#scratch,
       first,
       end,
@@ -130,25 +160,44 @@ export class HostSampler {
   }
 
   /**
-   * {@link backward}, and the optimizer's update of the logits.
+   * The gradient of the logits, and the optimizer's update of them; with `weights`, of these too.
    *
    * @param scalars what the optimizer's `scalars` gave for this step
+   * @param ofWeights what the weights' optimizer's gave, if the sampler holds them
    */
-  update(tau: number, scalars: Readonly<Record<string, number>>): void {
-    const { rows, n } = this.#options;
-    // Blocks begin at multiples of four elements.
-    const block = 4 * Math.max(1, Math.round(BLOCK / (4 * n)));
-    for (let row = 0; row < rows; row += block) {
-      const end = Math.min(rows, row + block);
-      this.#backward(row, end, tau);
-      this.#step(4 * row * n, Math.ceil(((end - row) * n) / 4) * 4, scalars);
+  update(
+    tau: number,
+    scalars: Readonly<Record<string, number>>,
+    ofWeights: Readonly<Record<string, number>> = {},
+  ): void {
+    const { rows, n, optimizer, weights } = this.#options;
+    for (let row = 0; row < rows; row += this.#block) {
+      const end = Math.min(rows, row + this.#block);
+      const offset = 4 * row * n;
+      const count = Math.ceil(((end - row) * n) / 4) * 4;
+      const gradient = this.gradient.byteOffset + offset;
+      const product = this.weights === undefined ? gradient : this.#product;
+      if (this.weights !== undefined) {
+        this.#kernel.multiply(product, gradient, this.weights.values.byteOffset + offset, count);
+      }
+      this.#backward(product, row, end, tau);
+      const step = { gradients: product, offset, count };
+      this.#step(optimizer, { ...step, values: this.logits, states: this.states }, scalars);
+      if (this.weights !== undefined && weights !== undefined) {
+        const order = this.#order + 4 * row * this.#k;
+        this.#kernel.keepDrawn(product, gradient, order, end - row, n, this.#k);
+        this.#step(weights, { ...step, ...this.weights }, ofWeights);
+      }
     }
   }
 
-  #step(offset: number, count: number, scalars: Readonly<Record<string, number>>): void {
-    const values = this.logits.byteOffset + offset;
-    const gradients = this.gradient.byteOffset + offset;
-    const state = (name: string): number => (this.states.get(name)?.byteOffset ?? 0) + offset;
-    stepOptimizer(this.#kernel, this.#options.optimizer, { values, gradients, state, count }, scalars);
+  #step(
+    optimizer: Optimizer,
+    { values, states, gradients, offset, count }: BlockUpdate,
+    scalars: Readonly<Record<string, number>>,
+  ): void {
+    const state = (name: string): number => (states.get(name)?.byteOffset ?? 0) + offset;
+    const own = { values: values.byteOffset + offset, gradients, state, count };
+    stepOptimizer(this.#kernel, optimizer, own, scalars);
   }
 }

@@ -1,8 +1,8 @@
 /**
  * Compiles one training step to one ONNX model: forward with masked weights, loss, gradients, optimizer.
  *
- * Inputs: a batch, the parameters, running statistics, the optimizer's states, a mask per pruned layer, and scalars of
- * schedules. Outputs: the new parameters, statistics and states (each named "INPUT/new"), the gradients of the masks, "loss"
+ * Inputs: a batch, the parameters, running statistics, the optimizer's states, a mask (or the masked weight) per pruned
+ * layer, and scalars of schedules. Outputs: the new parameters, statistics and states (each named "INPUT/new"), the gradients of the masks, "loss"
  * and "correct". Who draws the masks and learns from their gradients is a choice: the host (`HostSampler`), or the step's
  * own graph, which then has logits and noise for inputs instead of masks, and new logits for outputs instead of gradients.
  */
@@ -16,7 +16,7 @@ import { inferGraph } from "../onnx/infer.js";
 import { emptyGraph, type Graph, int, type Model, OPSET, type ValueInfo } from "../onnx/model.js";
 import { foldConstants } from "../onnx/passes.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { arrangement, carriersOf } from "../prune/groups.js";
+import { arrangement, carriersOf, unitsAreWeights } from "../prune/groups.js";
 import type { MapCarrier } from "../prune/structure/map-groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { classifierOf } from "./classifier.js";
@@ -45,8 +45,13 @@ export interface StepParameter {
 export interface StepMask {
   readonly name: string;
   readonly gradient: string;
-  /** [R, n]: one number for each unit. */
-  readonly dims: readonly [number, number];
+  /** [R, n]: one number for each unit; of a masked weight, its own. */
+  readonly dims: readonly number[];
+  /**
+   * The weight that the input holds already masked, where each unit is one weight and the host updates weights. It is not
+   * among the step's parameters then, as the gradient of the masked weight says that of mask and weight.
+   */
+  readonly weight?: string;
 }
 
 /** A compiled training step: its model, and what its inputs and outputs are. */
@@ -139,9 +144,12 @@ export function compileStep(model: Model, options: StepOptions): Step {
   checkOpset(model);
   const { model: view, input, output, dims } = classifierOf(model);
   checkBatch(view.graph, batch);
-  const parameters = trainable(view.graph);
-  checkObstacles(view.graph, parameters);
-  const graph = atBatch(view.graph, input, [batch, ...dims], parameters);
+  const all = trainable(view.graph);
+  checkObstacles(view.graph, all);
+  const graph = atBatch(view.graph, input, [batch, ...dims], all);
+  const direct = weights === "host" && sampling === "host" ? layers.filter(unitsAreWeights) : [];
+  const maskedByHost = new Set(direct.map(({ weight }) => weight));
+  const parameters = all.filter((name) => !maskedByHost.has(name));
   const b = new Builder(emptyGraph(`${graph.name}/step`));
   const images = { name: b.input("images", "float32", [batch, ...dims]), dims: [batch, ...dims] };
   const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
@@ -149,16 +157,22 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const statistics = batchNorm === "train" ? runningStatistics(model.graph) : [];
   for (const [name, value] of graph.initializers) {
     if (parameters.includes(name) || statistics.includes(name)) b.input(name, "float32", value.dims);
-    else b.initializer(name, value);
+    else if (!maskedByHost.has(name)) b.initializer(name, value);
   }
 
   // The weights that the forward pass sees: masked where a layer is pruned.
   const seen = new Map<string, string>([[input, images.name]]);
   const scalarNames: string[] = [];
   const units =
-    sampling === "host" ? layers.map((layer) => inputMask(b, layer)) : addSampling(b, layers, sampling);
+    sampling === "host"
+      ? layers.map((layer) => inputMask(b, layer, maskedByHost.has(layer.weight)))
+      : addSampling(b, layers, sampling);
   if (sampling !== "host" && layers.length > 0) scalarNames.push("tau");
+  layers.forEach(({ weight }, i) => {
+    if (maskedByHost.has(weight)) seen.set(weight, units[i]);
+  });
   layers.forEach((layer, i) => {
+    if (maskedByHost.has(layer.weight)) return;
     const mask = (parameter: string, kept: string): void => {
       seen.set(parameter, b.mul(seen.get(parameter) ?? parameter, kept, `${parameter}/masked`));
     };
@@ -255,8 +269,14 @@ export function compileStep(model: Model, options: StepOptions): Step {
   });
   const masks: StepMask[] = [];
   if (sampling === "host") {
-    layers.forEach(({ groups, n }, i) => {
-      masks.push({ name: units[i], gradient: b.output(gradientOf(units[i])), dims: [groups, n] });
+    layers.forEach(({ weight }, i) => {
+      const own = maskedByHost.has(weight) ? { weight } : {};
+      masks.push({
+        name: units[i],
+        gradient: b.output(gradientOf(units[i])),
+        dims: b.shape(units[i]),
+        ...own,
+      });
     });
   }
   const noises = sampling === "host" ? [] : layers.map(noiseName);
@@ -279,7 +299,9 @@ const decaysOf = (dims: readonly number[]): boolean => dims.length > 1;
 const unitsName = ({ weight }: PrunedLayer): string => `${weight}/units`;
 const noiseName = ({ weight }: PrunedLayer): string => `${weight}/noise`;
 
-function inputMask(b: Builder, layer: PrunedLayer): string {
+/** The input of a mask, or of the weight that is masked already. */
+function inputMask(b: Builder, layer: PrunedLayer, masked: boolean): string {
+  if (masked) return b.input(`${layer.weight}/masked`, "float32", layer.dims);
   return b.input(unitsName(layer), "float32", [layer.groups, layer.n]);
 }
 

@@ -19,7 +19,7 @@ import { compileStep, logitsName, SHARE, type Step, trainable } from "./compile.
 import { runningStatistics } from "./batch-norm.js";
 import { defaultOptimizer, defaultsFor } from "./defaults.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
-import { initialValues, State } from "./state.js";
+import { type HeldTensor, initialValues, State } from "./state.js";
 import type {
   BatchNormMode,
   DistillOptions,
@@ -188,19 +188,17 @@ export class Trainer {
     this.#samplers = layers.map(({ weight, groups, n }, i) => {
       const size = { rows: groups, n, most: this.#k[i] };
       const { entropy } = sampler;
-      return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy });
+      const own = this.#step.masks[i].weight === undefined ? {} : { weights: this.#weights };
+      return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy, ...own });
     });
-    const held = this.#samplers.flatMap((sampler, i) => {
-      const { weight, groups, n } = layers[i];
-      const name = logitsName(weight);
-      const states = [...sampler.states].map(([state, array]) => ({ name: `${name}/${state}`, array }));
-      return [{ name, array: sampler.logits }, ...states].map((one) => ({ ...one, dims: [groups, n] }));
+    const held = this.#samplers.flatMap(({ logits, states, weights }, i) => {
+      const { weight, groups, n, dims } = layers[i];
+      const ofLogits = heldTensors(logitsName(weight), [groups, n], { values: logits, states });
+      return weights === undefined ? ofLogits : [...ofLogits, ...heldTensors(weight, dims, weights)];
     });
     const initial = initialValues(model, layers, this.#k, sampler.init, seed);
     for (const { name, dims } of this.#step.parameters) {
-      const { values, states } = this.#arraysOf(name);
-      held.push({ name, array: values, dims: [...dims] });
-      for (const [state, array] of states) held.push({ name: `${name}/${state}`, array, dims: [...dims] });
+      held.push(...heldTensors(name, dims, this.#arraysOf(name)));
     }
     this.state = new State(engine, this.#step.tensors, held, initial);
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
@@ -297,9 +295,10 @@ export class Trainer {
             `lower the learning rate, or raise tau's end`,
         );
       }
-      const scalars = this.#logits.scalars(step + 1, sampler.optimizer.lr * factor);
-      for (const one of this.#samplers) one.update(tau, scalars);
-      this.#parameters.update(this.#weights.scalars(step + 1, optimizer.lr * factor));
+      const ofLogits = this.#logits.scalars(step + 1, sampler.optimizer.lr * factor);
+      const ofWeights = this.#weights.scalars(step + 1, optimizer.lr * factor);
+      for (const one of this.#samplers) one.update(tau, ofLogits, ofWeights);
+      this.#parameters.update(ofWeights);
       loss += this.#loss[0];
       correct += this.#correct[0];
       const now = performance.now();
@@ -379,4 +378,14 @@ export class Trainer {
     }));
     return session;
   }
+}
+
+/** A tensor that the host updates, and its optimizer's states. */
+function heldTensors(
+  name: string,
+  dims: readonly number[],
+  { values, states }: Omit<HostArrays, "gradient">,
+): HeldTensor[] {
+  const ofStates = [...states].map(([state, array]) => ({ name: `${name}/${state}`, dims, array }));
+  return [{ name, dims, array: values }, ...ofStates];
 }

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { Engine, type Session, type Value } from "../../src/engine/session.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
+import { type HostArrays, HostOptimizer } from "../../src/optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../../src/optim/optimizer.js";
 import { HostSampler } from "../../src/prune/host-sampler.js";
 import { prunableLayers } from "../../src/prune/layers.js";
@@ -34,7 +35,7 @@ class Runner {
     this.#session = session;
     this.#step = step;
     const parameter = (name: string): Float32Array | undefined =>
-      (MODEL.graph.initializers.get(name) as Tensor<"float32"> | undefined)?.array();
+      MODEL.graph.initializers.has(name) ? initial(name) : undefined;
     this.values = new Map(
       step.tensors.map(({ name, dims }) => [
         name,
@@ -93,16 +94,41 @@ function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, wha
   expect(worst, what).toBeLessThan(1e-4);
 }
 
-async function compare(prune: PruneSpec, options: OptimizerOptions, entropy: number): Promise<void> {
+/** The model's values of a parameter that is trained. */
+function initial(name: string): Float32Array {
+  const found = MODEL.graph.initializers.get(name) as Tensor<"float32"> | undefined;
+  if (found === undefined) throw new Error(`there is no parameter "${name}"`);
+  return found.array();
+}
+
+type Where = "weights in the graph" | "weights on the host";
+
+async function compare(
+  where: Where,
+  prune: PruneSpec,
+  options: OptimizerOptions,
+  entropy: number,
+): Promise<void> {
   const layers = resolvePrune(prunableLayers(MODEL.graph), prune);
   const k = layers.map((layer) => layer.k);
   const parameters: Optimizer = optimizerOf({ kind: "adam", lr: 0.01 });
   const optimizer = optimizerOf(options);
-  const common = { batch: BATCH, layers, weights: parameters };
-  const host = await Runner.create(compileStep(MODEL, { ...common, sampling: "host" }));
-  const graphStep = compileStep(MODEL, { ...common, sampling: { k, optimizer, entropy } });
+  const common = { batch: BATCH, layers };
+  const ofHost = where === "weights on the host" ? "host" : parameters;
+  const hostStep = compileStep(MODEL, { ...common, weights: ofHost, sampling: "host" });
+  const host = await Runner.create(hostStep);
+  const sampling = { k, optimizer, entropy };
+  const graphStep = compileStep(MODEL, { ...common, weights: parameters, sampling });
   const graph = await Runner.create(graphStep);
-  const hostStep = compileStep(MODEL, { ...common, sampling: "host" });
+  const hostOptimizer = new HostOptimizer(parameters, hostStep.parameters);
+  /** What the host trains, by the names that the graph's step has for it. */
+  const trained = new Map<string, Float32Array>();
+  const hold = (name: string, { values, states }: Omit<HostArrays, "gradient">): void => {
+    values.set(initial(name));
+    trained.set(name, values);
+    for (const [state, array] of states) trained.set(`${name}/${state}`, array);
+  };
+  for (const [name, arrays] of hostOptimizer.arrays) hold(name, arrays);
   const samplers = layers.map(({ groups, n, weight }, i) => {
     const sampler = new HostSampler({
       rows: groups,
@@ -112,14 +138,17 @@ async function compare(prune: PruneSpec, options: OptimizerOptions, entropy: num
       name: weight,
       optimizer,
       entropy,
+      ...(hostStep.masks[i].weight === undefined ? {} : { weights: parameters }),
     });
+    if (sampler.weights !== undefined) hold(weight, sampler.weights);
     sampler.logits.set(normals(groups * n, weight));
     graph.values.set(logitsName(weight), sampler.logits.slice());
     return sampler;
   });
   for (let t = 0; t < STEPS; t++) {
     const tau = 2 - t / STEPS;
-    const weightScalars = prefixed("weights", parameters.scalars(t + 1, 0.01));
+    const ofWeights = parameters.scalars(t + 1, 0.01);
+    const weightScalars = prefixed("weights", ofWeights);
     const logitScalars = optimizer.scalars(t + 1, options.lr);
     const dims = (i: number): readonly number[] => [layers[i].groups, layers[i].n];
     samplers.forEach((sampler, i) => {
@@ -130,17 +159,28 @@ async function compare(prune: PruneSpec, options: OptimizerOptions, entropy: num
       return [graphStep.noises[i], { dims: dims(i), array }] as const;
     });
     const masks = samplers.map((sampler, i) => {
-      return [hostStep.masks[i].name, { dims: dims(i), array: sampler.mask }] as const;
+      const { name, dims } = hostStep.masks[i];
+      return [name, { dims, array: sampler.mask }] as const;
     });
-    const byHost = await host.run(t, Object.fromEntries(weightScalars), Object.fromEntries(masks));
+    const held = hostStep.parameters.map(({ name, dims }) => {
+      return [name, { dims, array: trained.get(name) ?? new Float32Array() }] as const;
+    });
+    const others = Object.fromEntries([...masks, ...held]);
+    const byHost = await host.run(t, Object.fromEntries(weightScalars), others);
     samplers.forEach((sampler, i) => {
       sampler.gradient.set(byHost[hostStep.masks[i].gradient].data as Float32Array);
-      sampler.update(tau, logitScalars);
+      sampler.update(tau, logitScalars, ofWeights);
     });
+    for (const { name, gradient } of hostStep.parameters) {
+      hostOptimizer.arrays.get(name)?.gradient.set(byHost[gradient].data as Float32Array);
+    }
+    hostOptimizer.update(ofWeights);
     const all = Object.fromEntries([...weightScalars, ...prefixed("logits", logitScalars), ["tau", tau]]);
     const byGraph = await graph.run(t, all, Object.fromEntries(noises));
     expectClose(byHost.loss.data as Float32Array, byGraph.loss.data as Float32Array, `loss of step ${t}`);
-    for (const [name, values] of host.values) expectClose(values, graph.values.get(name) ?? [], name);
+    for (const [name, values] of [...host.values, ...trained]) {
+      expectClose(values, graph.values.get(name) ?? [], name);
+    }
     samplers.forEach((sampler, i) => {
       const name = logitsName(layers[i].weight);
       expectClose(sampler.logits, graph.values.get(name) ?? [], `${name} after step ${t}`);
@@ -149,17 +189,25 @@ async function compare(prune: PruneSpec, options: OptimizerOptions, entropy: num
       }
     });
   }
+  const logitTensors = layers.length * (1 + optimizer.state.length);
+  expect(host.values.size + trained.size + logitTensors).toBe(graph.values.size);
   await Promise.all([host.close(), graph.close()]);
 }
 
-describe("sampling on the host", () => {
+const tilesAndKernels: PruneSpec = {
+  conv: weights({ k: 3, per: "kernel" }),
+  fc: weights({ tile: [2, 4] }),
+};
+
+describe.each<Where>(["weights in the graph", "weights on the host"])("sampling on the host, %s", (where) => {
   it.each<[string, PruneSpec, OptimizerOptions, number]>([
     ["weights, Adam", { fc: weights({ k: 12 }) }, { kind: "adam", lr: 0.03, epsilon: 1e-3 }, 0],
     ["shared weights", { fc: weights({ k: 7, share: 3 }) }, { kind: "sgd", lr: 0.3, momentum: 0.9 }, 0],
     ["kernels and weights", { conv: kernels({ k: 1 }), fc: weights({ k: 36 }) }, { kind: "sgd", lr: 0.3 }, 0],
     ["maps and tiles", { conv: maps({ k: 2 }), fc: weights({ tile: [2, 4] }) }, { kind: "sgd", lr: 0.3 }, 0],
+    ["tiles and kernels' weights", tilesAndKernels, { kind: "adam", lr: 0.03, epsilon: 1e-3 }, 0],
     ["the regulariser", { fc: weights({ k: 12 }) }, { kind: "sgd", lr: 0.3, weightDecay: 0.1 }, 0.01],
   ])("equals sampling within the graph: %s", (_, prune, options, entropy) =>
-    compare(prune, options, entropy),
+    compare(where, prune, options, entropy),
   );
 });
