@@ -85,7 +85,7 @@ test("command lines", async () => {
       "train lenet-5 --data mnist --data-dir digits --out out --prune fc1=weights:801": "error: prune spec "fc1=weights:801": layer "fc1" (weight [500, 800]) has 800 weights per output channel, fewer than k = 801.",
       "train lenet-5 --data mnist --data-dir digits --out out --prune fc9=weights:40": "error: prune spec "fc9=weights:40": no layer matches "fc9". Layers: conv1, conv2, fc1, fc2.",
       "train lenet-5 --data mnist --data-dir nowhere --out out": "error: data set mnist: nowhere lacks train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz], t10k-images-idx3-ubyte[.gz], t10k-labels-idx1-ubyte[.gz]; found there: no such folder. Get the files with "kofn data get mnist", or name their folder with --data-dir.",
-      "train lenet-5 --data mnits --out out": "error: data set "mnits": no such data set. Data sets: glyphs, mnist, fashion-mnist, kmnist, cifar10, cifar100.",
+      "train lenet-5 --data mnits --out out": "error: data set "mnits": no such data set. Data sets: glyphs, mnist, fashion-mnist, kmnist, cifar10, cifar100; or the path of a folder with a folder of images for each class, of a .parquet file, or of a folder of these.",
       "train lenet-5 --epoch 3": "error: unknown option '--epoch'
     (Did you mean --epochs?)",
       "train lenet5 --data mnist --data-dir digits --out out": "error: model "lenet5": no model of the zoo has this name, and there is no such file. Did you mean "lenet-5"? Models: lenet-300-100, lenet-5, vgg-16-bn, resnet-20, resnet-32, resnet-56, resnet-18, resnet-50, mobilenet-v2, or the path of an .onnx file.",

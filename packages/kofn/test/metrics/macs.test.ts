@@ -41,9 +41,9 @@ function weight(graph: Graph, name: string, ...dims: number[]): string {
 function lenet5(batch: Dim): Graph {
   const graph = graphOf([batch, 1, 28, 28]);
   const pool = { kernel_shape: ints([2, 2]), strides: ints([2, 2]) };
-  add(graph, "Conv", ["x", weight(graph, "c1.weight", 20, 1, 5, 5)], "conv1");
+  add(graph, "Conv", ["x", weight(graph, "conv1.weight", 20, 1, 5, 5)], "conv1");
   add(graph, "MaxPool", ["conv1"], "p1", pool);
-  add(graph, "Conv", ["p1", weight(graph, "c2.weight", 50, 20, 5, 5)], "conv2");
+  add(graph, "Conv", ["p1", weight(graph, "conv2.weight", 50, 20, 5, 5)], "conv2");
   add(graph, "MaxPool", ["conv2"], "p2", pool);
   add(graph, "Flatten", ["p2"], "flat");
   add(graph, "Gemm", ["flat", weight(graph, "f1.weight", 500, 800)], "fc1", { transB: int(1) });
