@@ -1,13 +1,14 @@
 /**
- * Gumbel noise as a pure function of (key, step, index): elements come in chunks, and a chunk is four interleaved
- * streams of xoshiro128++ (Blackman and Vigna, arXiv 1805.01407), lane b being the elements of index 4 i + b.
+ * Gumbel noise: a pool of standard Gumbel values, which is made once, and is read from another place in each step.
  *
- * The four words of a lane's state are one block of Philox4x32 with 7 rounds (Salmon et al., SC 2011: the fewest that
- * pass BigCrush); chunk c's lane b has the block of counter (4 c + b, step low, step high, 0).
+ * The pool is a pure function of its key: elements come in chunks, and a chunk is four interleaved streams of xoshiro128++
+ * (Blackman and Vigna, arXiv 1805.01407), lane b being the elements of index 4 i + b. The four words of a lane's state are
+ * one block of Philox4x32 with 7 rounds (Salmon et al., SC 2011: the fewest that pass BigCrush); chunk c's lane b has the
+ * block of counter (4 c + b, 0, 0, 0).
  */
 
 /** Elements of a chunk. */
-export const CHUNK: i32 = 512;
+const CHUNK: i32 = 512;
 
 /** High halves of the four 64-bit products of unsigned 32-bit lanes. */
 @inline
@@ -21,13 +22,13 @@ function rotl(x: v128, by: i32): v128 {
 }
 
 /**
- * scale * -log(-log u) of random bits, u = (top 23 bits + 1/2) / 2^23, with an absolute error of 2e-5 * scale.
+ * -log(-log u) of random bits, u = (top 23 bits + 1/2) / 2^23, with an absolute error of 2e-5.
  *
  * u = 2^-j m with m in [1, 2), so -log2 u = j - 1 + w P(w) with w = 2 - m, which keeps its relative precision as u
  * tends to 1; of the outer logarithm the exponent and the mantissa are taken together, as a line, and Q is what is left.
  */
 @inline
-function gumbel(bits: v128, scale: v128): v128 {
+function gumbel(bits: v128): v128 {
   const x = f32x4.add(f32x4.convert_i32x4_s(i32x4.shr_u(bits, 9)), f32x4.splat(0.5));
   const mantissa = i32x4.splat(0x007fffff);
   const one = i32x4.splat(0x3f800000);
@@ -53,26 +54,28 @@ function gumbel(bits: v128, scale: v128): v128 {
   q = f32x4.add(f32x4.mul(q, m), f32x4.splat(2.46122184));
   q = f32x4.add(f32x4.mul(q, m), f32x4.splat(-2.83615762));
   q = f32x4.add(f32x4.mul(q, m), f32x4.splat(1.2479172 + 0.36651292058166435));
-  return f32x4.mul(f32x4.add(line, q), scale);
+  return f32x4.add(line, q);
 }
 
-/** Writes z = phi + scale * noise for the `count` elements of a chunk, a multiple of 4; z and phi point at its first. */
-export function perturbChunk(
-  z: usize,
-  phi: usize,
-  count: i32,
-  chunk: i32,
-  key0: i32,
-  key1: i32,
-  stepLow: i32,
-  stepHigh: i32,
-  scale: f32,
-): void {
+/**
+ * Writes `count` elements of standard Gumbel noise, a multiple of 4, and the first 4 of them once more behind them, so that
+ * whole vectors can be read where a reader begins again.
+ */
+export function fillPool(pool: usize, count: i32, key0: i32, key1: i32): void {
+  for (let chunk = 0; chunk * CHUNK < count; chunk++) {
+    const from = chunk * CHUNK;
+    fillChunk(pool + ((<usize>from) << 2), min(CHUNK, count - from), chunk, key0, key1);
+  }
+  v128.store(pool + ((<usize>count) << 2), v128.load(pool));
+}
+
+/** Writes the `count` elements of a chunk, a multiple of 4. */
+function fillChunk(at: usize, count: i32, chunk: i32, key0: i32, key1: i32): void {
   const m0 = i32x4.splat(0xd2511f53);
   const m1 = i32x4.splat(0xcd9e8d57);
   let s0 = i32x4.add(i32x4.splat(4 * chunk), i32x4(0, 1, 2, 3));
-  let s1 = i32x4.splat(stepLow);
-  let s2 = i32x4.splat(stepHigh);
+  let s1 = i32x4.splat(0);
+  let s2 = i32x4.splat(0);
   let s3 = i32x4.splat(0);
   for (let round = 0; round < 7; round++) {
     const high0 = high(i64x2.extmul_low_i32x4_u(s0, m0), i64x2.extmul_high_i32x4_u(s0, m0));
@@ -86,9 +89,8 @@ export function perturbChunk(
     key0 += 0x9e3779b9;
     key1 += 0xbb67ae85;
   }
-  const scales = f32x4.splat(scale);
-  const end = z + ((<usize>count) << 2);
-  while (z < end) {
+  const end = at + ((<usize>count) << 2);
+  while (at < end) {
     const bits = i32x4.add(rotl(i32x4.add(s0, s3), 7), s0);
     const t = i32x4.shl(s1, 9);
     s2 = v128.xor(s2, s0);
@@ -97,8 +99,38 @@ export function perturbChunk(
     s0 = v128.xor(s0, s3);
     s2 = v128.xor(s2, t);
     s3 = rotl(s3, 11);
-    v128.store(z, f32x4.add(v128.load(phi), gumbel(bits, scales)));
-    z += 16;
-    phi += 16;
+    v128.store(at, gumbel(bits));
+    at += 16;
+  }
+}
+
+/**
+ * Writes z = phi + scale * noise for the elements from `from` to before `end`, multiples of 4. Element i of the layer, in
+ * block b of `size` elements, has element (offsets[b] + i) mod size of the pool, which has `size` elements, a power of two.
+ */
+export function perturb(
+  z: usize,
+  phi: usize,
+  from: i32,
+  end: i32,
+  pool: usize,
+  size: i32,
+  offsets: usize,
+  scale: f32,
+): void {
+  const scales = f32x4.splat(scale);
+  const wrap = 4 * size - 4;
+  while (from < end) {
+    const block = from / size;
+    const blockEnd = min(end, (block + 1) * size);
+    let place = (4 * (load<i32>(offsets + ((<usize>block) << 2)) + from)) & wrap;
+    let at = (<usize>from) << 2;
+    const last = (<usize>blockEnd) << 2;
+    for (; at < last; at += 16) {
+      const noise = v128.load(pool + <usize>place);
+      v128.store(z + at, f32x4.add(v128.load(phi + at), f32x4.mul(noise, scales)));
+      place = (place + 16) & wrap;
+    }
+    from = blockEnd;
   }
 }

@@ -4,10 +4,11 @@
  * steps, and five times as long to find the k largest.
  */
 
-import { CHUNK, perturbChunk } from "./noise";
+import { perturb } from "./noise";
 import { addEntropyGradient, relaxedPair, relaxedScratch } from "./relaxed";
 import { initialise, select, selectScratch } from "./select";
 
+export { fillPool } from "./noise";
 export { adam, sgd } from "./optimizer";
 
 initialise();
@@ -23,7 +24,7 @@ export function scratchBytes(n: i32, k: i32): usize {
 }
 
 /**
- * Draws the rows from `first` to before `end`: z = phi + scale * noise; `order` [rows, k], the indices of each row's k
+ * Draws the rows from `first` to before `end`: z = phi + scale * noise, as `perturb` of noise.ts reads it; `order` [rows, k], the indices of each row's k
  * largest, descending, ties by lower index; `mask`, 1 there and 0 elsewhere.
  *
  * @param weights of the units, which `mask` then holds in place of 1; or 0 (no address)
@@ -41,21 +42,17 @@ export function sample(
   end: i32,
   n: i32,
   k: i32,
-  key0: i32,
-  key1: i32,
-  stepLow: i32,
-  stepHigh: i32,
+  pool: usize,
+  poolSize: i32,
+  offsets: usize,
   scale: f32,
 ): void {
-  const total = (end * n + 3) & ~3;
-  let chunk = (first * n) / CHUNK;
+  let perturbed = (first * n) & ~3;
   memory.fill(mask + (<usize>(first * n) << 2), 0, (<usize>((end - first) * n)) << 2);
   for (let row = first; row < end; row++) {
-    for (; chunk * CHUNK < (row + 1) * n; chunk++) {
-      const from = chunk * CHUNK;
-      const at = (<usize>from) << 2;
-      perturbChunk(z + at, phi + at, min(CHUNK, total - from), chunk, key0, key1, stepLow, stepHigh, scale);
-    }
+    const needed = ((row + 1) * n + 3) & ~3;
+    perturb(z, phi, perturbed, needed, pool, poolSize, offsets, scale);
+    perturbed = needed;
     const at = (<usize>(row * n)) << 2;
     const rowOrder = order + ((<usize>(row * k)) << 2);
     select(z + at, n, k, rowOrder, guesses + ((<usize>row) << 3), scratch);

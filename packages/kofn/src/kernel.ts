@@ -9,6 +9,7 @@ export interface Kernel {
   readonly memory: WebAssembly.Memory;
   base(): number;
   scratchBytes(n: number, k: number): number;
+  fillPool(...args: number[]): void;
   sample(...args: number[]): void;
   backward(...args: number[]): void;
   multiply(...args: number[]): void;
@@ -33,7 +34,7 @@ export function instantiate(): Kernel {
     });
   }
   const { exports } = new WebAssembly.Instance(compiled);
-  if (!("keepDrawn" in exports)) {
+  if (!("fillPool" in exports)) {
     throw new KofnError(
       `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
     );

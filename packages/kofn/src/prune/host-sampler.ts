@@ -3,10 +3,16 @@
 import { allot, instantiate, type Kernel, stepOptimizer } from "../kernel.js";
 import type { HostArrays } from "../optim/host-optimizer.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { streamOf } from "../random.js";
+import { philox, streamOf } from "../random.js";
 
 /** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
 const BLOCK = 8192;
+
+/**
+ * Noise comes from a pool of at least as many values as the layer has logits, but for these bounds: a smaller pool would soon
+ * show the same noise again, and a larger one is dear to read.
+ */
+const POOL = { least: 2 ** 16, most: 2 ** 20 };
 
 /** What is updated of some arrays, from `offset` (bytes) on, by the gradients at an address. */
 interface BlockUpdate extends Omit<HostArrays, "gradient"> {
@@ -37,7 +43,10 @@ export interface HostSamplerOptions {
 
 /**
  * Samples k of n units in each of R rows and learns the logits of which it samples: the k largest of z = logits + beta * g,
- * with g standard Gumbel noise that is a function of (seed, name, step) alone.
+ * with g standard Gumbel noise that is a function of (seed, name, step) alone. The noise of a step is a run of values in a pool
+ * that is made once, from a place that is drawn anew in each step, as Salimans et al. share noise (Evolution Strategies as a
+ * Scalable Alternative to Reinforcement Learning, arXiv 1703.03864, section 2.1). Within a step no two units have the same
+ * value of the pool, up to 2^20 units; larger layers read it in blocks of that many, each from a place of its own.
  *
  * It computes what the operators KofN and KofNGrad and the logits' optimizer mean, in the host's memory: a training step's
  * graph reads `mask` and writes `gradient`. With `weights` it also masks these and learns them: `mask` is W~ = W * M then,
@@ -66,6 +75,10 @@ export class HostSampler {
   readonly #kernel: Kernel;
   readonly #options: HostSamplerOptions;
   readonly #key: readonly [number, number];
+  readonly #pool: number;
+  readonly #poolSize: number;
+  /** Where each block of the layer begins to read the pool. */
+  readonly #offsets: Uint32Array<ArrayBuffer>;
   readonly #order: number;
   readonly #guesses: number;
   readonly #scratch: number;
@@ -85,14 +98,21 @@ export class HostSampler {
     const bytes = 4 * rows * n + 16;
     this.#block = 4 * Math.max(1, Math.round(BLOCK / (4 * n)));
     const product = weights === undefined ? 0 : 4 * this.#block * n;
-    const sizes = [4 * rows * most, 8 * rows, kernel.scratchBytes(n, most), product];
+    const units = Math.min(Math.max(rows * n, POOL.least), POOL.most);
+    this.#poolSize = 2 ** Math.ceil(Math.log2(units));
+    const blocks = Math.ceil((rows * n + 3) / this.#poolSize);
+    const pool = 4 * this.#poolSize + 16;
+    const sizes = [4 * rows * most, 8 * rows, kernel.scratchBytes(n, most), product, pool, 4 * blocks];
     const own = ["logits", "mask", "perturbed", "gradient", ...optimizer.state];
     const held = weights === undefined ? [] : ["weights", ...weights.state];
     const begins = allot(kernel, [...sizes, ...[...own, ...held].map(() => bytes)]);
-    [this.#order, this.#guesses, this.#scratch, this.#product] = begins;
+    const offsets = begins[5];
+    [this.#order, this.#guesses, this.#scratch, this.#product, this.#pool] = begins;
     const [logits, mask, perturbed, gradient, ...others] = begins.slice(sizes.length);
     const states = others.splice(0, optimizer.state.length);
     const { buffer } = kernel.memory;
+    this.#offsets = new Uint32Array(buffer, offsets, blocks);
+    kernel.fillPool(this.#pool, this.#poolSize, ...this.#key);
     const array = (begin: number): Float32Array<ArrayBuffer> => new Float32Array(buffer, begin, rows * n);
     this.logits = array(logits);
     this.mask = array(mask);
@@ -116,6 +136,11 @@ export class HostSampler {
   sample(step: number, beta: number, k: number): void {
     const { rows, n } = this.#options;
     this.#k = k;
+    const block = new Uint32Array(4);
+    for (let i = 0; i < this.#offsets.length; i++) {
+      philox(block, [i, step >>> 0, Math.floor(step / 2 ** 32), 1], this.#key);
+      this.#offsets[i] = block[0] % this.#poolSize;
+    }
     this.#kernel.sample(
       this.logits.byteOffset,
       this.perturbed.byteOffset,
@@ -128,9 +153,9 @@ export class HostSampler {
       rows,
       n,
       k,
-      ...this.#key,
-      step >>> 0,
-      Math.floor(step / 2 ** 32),
+      this.#pool,
+      this.#poolSize,
+      this.#offsets.byteOffset,
       beta,
     );
   }

@@ -8,6 +8,7 @@ import { emptyGraph, int } from "../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import { HostSampler } from "../../src/prune/host-sampler.js";
+import { inclusionProbabilities } from "../../src/metrics/inclusion.js";
 import { philox, Random, streamOf } from "../../src/random.js";
 import type { OptimizerOptions } from "../../src/train/types.js";
 
@@ -123,16 +124,15 @@ describe("noise", () => {
     expect(new Set(once.perturbed).size).toBeGreaterThan(size.rows * size.n - 3);
   });
 
-  it("is -log(-log u) of xoshiro128++, seeded by Philox4x32-7", () => {
-    const n = 1030;
-    const sampler = samplerOf({ rows: 1, n, k: 1 }, { seed: 9, name: "fc1" });
-    sampler.sample(2, 1, 1);
+  /** The pool by its definition. */
+  function poolOf(size: number, key: readonly [number, number]): Float64Array {
+    const pool = new Float64Array(size);
     const rotl = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
+    const s = new Uint32Array(4);
     for (let lane = 0; lane < 4; lane++) {
-      for (let chunk = 0; 512 * chunk + lane < n; chunk++) {
-        const s = new Uint32Array(4);
-        philox(s, [4 * chunk + lane, 2, 0, 0], [9, streamOf("fc1/noise")], 7);
-        for (let i = 512 * chunk + lane; i < Math.min(n, 512 * (chunk + 1)); i += 4) {
+      for (let chunk = 0; 512 * chunk < size; chunk++) {
+        philox(s, [4 * chunk + lane, 0, 0, 0], key, 7);
+        for (let i = 512 * chunk + lane; i < 512 * (chunk + 1); i += 4) {
           const bits = (rotl(s[0] + s[3], 7) + s[0]) >>> 0;
           const t = s[1] << 9;
           s[2] ^= s[0];
@@ -141,11 +141,57 @@ describe("noise", () => {
           s[0] ^= s[3];
           s[2] ^= t;
           s[3] = rotl(s[3], 11);
-          const u = ((bits >>> 9) + 0.5) / 2 ** 23;
-          expect(Math.abs(sampler.perturbed[i] + Math.log(-Math.log(u)))).toBeLessThan(3e-5);
+          pool[i] = -Math.log(-Math.log(((bits >>> 9) + 0.5) / 2 ** 23));
         }
       }
     }
+    return pool;
+  }
+
+  it.each([
+    { rows: 7, n: 9001, size: 2 ** 16 },
+    { rows: 4, n: 300_001, size: 2 ** 20 },
+  ])("reads -log(-log u) from a pool of $size, each block from a place of its own", ({ rows, n, size }) => {
+    const sampler = samplerOf({ rows, n, k: 1 }, { seed: 9, name: "fc1" });
+    const key = [9, streamOf("fc1/noise")] as const;
+    const pool = poolOf(size, key);
+    const place = new Uint32Array(4);
+    for (const step of [0, 1, 2 ** 32 + 3]) {
+      sampler.sample(step, 1, 1);
+      let worst = 0;
+      for (let i = 0; i < rows * n; i++) {
+        if (i % size === 0) philox(place, [i / size, step >>> 0, Math.floor(step / 2 ** 32), 1], key);
+        worst = Math.max(worst, Math.abs(sampler.perturbed[i] - pool[(place[0] + i) % size]));
+      }
+      expect(worst).toBeLessThan(3e-5);
+    }
+  });
+
+  it("keeps units as often as independent noise would, and rows apart", () => {
+    const size = { rows: 4, n: 12, k: 4 };
+    const sampler = samplerOf(size, { seed: 4 });
+    sampler.logits.set(Float32Array.from({ length: 48 }, (_, i) => (i % 12) / 8));
+    const expected = inclusionProbabilities(sampler.logits, 4, 12, 4, 0.7);
+    const steps = 20_000;
+    const counts = new Float64Array(48);
+    // How often the same unit is kept in two rows, or two units in the same row.
+    let [together, pairs] = [0, 0];
+    for (let step = 0; step < steps; step++) {
+      sampler.sample(step, 0.7, size.k);
+      const { mask } = sampler;
+      for (let i = 0; i < 48; i++) counts[i] += mask[i];
+      together += mask[5] * mask[17];
+      pairs += sampler.perturbed[0] * sampler.perturbed[1];
+    }
+    const [p, q] = [expected[5], expected[17]];
+    // Five standard deviations of independent steps.
+    counts.forEach((count, i) => {
+      const deviation = Math.sqrt((expected[i] * (1 - expected[i])) / steps);
+      expect(Math.abs(count / steps - expected[i])).toBeLessThan(5 * deviation);
+    });
+    expect(Math.abs(together / steps - p * q)).toBeLessThan(5 * Math.sqrt((p * q * (1 - p * q)) / steps));
+    const mean = 0.7 * 0.5772156649;
+    expect(Math.abs(pairs / steps - mean * (mean + 1 / 8))).toBeLessThan(0.03);
   });
 
   it("has the distribution of Gumbel(0, 1)", () => {
