@@ -1,4 +1,7 @@
-/** Exponentials of vectors of non-positive numbers. Coefficients: minimax fits of 2^f on [-1/2, 1/2]. */
+/**
+ * Exponentials of vectors of non-positive numbers. Coefficients: minimax fits of 2^f on [-1/2, 1/2]. `pmax` and `pmin` are one
+ * instruction where `max` and `min` are several, and keep their first operand if it is NaN.
+ */
 
 /** e^x for x <= 0, with a relative error of 1e-7 (and that of x log2 e in float32); 0 below 2^-126. NaN stays NaN. */
 @inline
@@ -6,8 +9,9 @@ export function exp32(x: v128): v128 {
   const t = f32x4.mul(x, f32x4.splat(1.4426950408889634));
   // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits.
   const magic = f32x4.splat(12582912);
-  const shifted = f32x4.add(f32x4.max(t, f32x4.splat(-126)), magic);
-  const f = f32x4.sub(f32x4.max(t, f32x4.splat(-126)), f32x4.sub(shifted, magic));
+  const held = f32x4.pmax(t, f32x4.splat(-126));
+  const shifted = f32x4.add(held, magic);
+  const f = f32x4.sub(held, f32x4.sub(shifted, magic));
   let p = f32x4.splat(0.0013410005239491232);
   p = f32x4.add(f32x4.mul(p, f), f32x4.splat(0.009676036358222532));
   p = f32x4.add(f32x4.mul(p, f), f32x4.splat(0.05550297298098227));
@@ -23,7 +27,7 @@ export function exp32(x: v128): v128 {
 export function exp64(x: v128): v128 {
   const t = f64x2.mul(x, f64x2.splat(1.4426950408889634));
   const magic = f64x2.splat(6755399441055744);
-  const held = f64x2.max(t, f64x2.splat(-1000));
+  const held = f64x2.pmax(t, f64x2.splat(-1000));
   const shifted = f64x2.add(held, magic);
   const f = f64x2.sub(held, f64x2.sub(shifted, magic));
   let p = f64x2.splat(1.3264094524971957e-6);

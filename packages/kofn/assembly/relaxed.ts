@@ -98,7 +98,7 @@ function sumUndrawn(e: usize, z: usize, u: usize, last: f32, n: i32, inverseTau:
     let sumEU = zero;
     for (; i < end; i += 4) {
       const at = (<usize>i) << 2;
-      const x = f32x4.mul(f32x4.min(f32x4.sub(v128.load(z + at), lasts), zero), scale);
+      const x = f32x4.mul(f32x4.pmin(f32x4.sub(v128.load(z + at), lasts), zero), scale);
       let value = exp32(x);
       let product = f32x4.mul(value, v128.load(u + at));
       if (i + 4 > n) {
@@ -226,7 +226,7 @@ export function addEntropyGradient(gradient: usize, phi: usize, n: i32, weight: 
   for (let i = 0; i < n; i += 4) {
     const at = (<usize>i) << 2;
     const x = f32x4.sub(v128.load(phi + at), f32x4.splat(highest));
-    const e = v128.and(exp32(f32x4.min(x, f32x4.splat(0))), within(i, n));
+    const e = v128.and(exp32(f32x4.pmin(x, f32x4.splat(0))), within(i, n));
     v128.store(scratch + at, e);
     sum += sumOfLanes(e);
     weighted += sumOfLanes(v128.and(f32x4.mul(e, x), within(i, n)));

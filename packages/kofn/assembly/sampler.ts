@@ -11,6 +11,9 @@ import { initialise, select, selectScratch } from "./select";
 export { fillPool } from "./noise";
 export { adam, sgd } from "./optimizer";
 
+/** Short rows are perturbed so many units at a time, which stay in the cache. */
+const AHEAD: i32 = 512;
+
 initialise();
 
 /** First byte of the memory that the caller may use. */
@@ -47,12 +50,16 @@ export function sample(
   offsets: usize,
   scale: f32,
 ): void {
+  const total = (end * n + 3) & ~3;
   let perturbed = (first * n) & ~3;
   memory.fill(mask + (<usize>(first * n) << 2), 0, (<usize>((end - first) * n)) << 2);
   for (let row = first; row < end; row++) {
-    const needed = ((row + 1) * n + 3) & ~3;
-    perturb(z, phi, perturbed, needed, pool, poolSize, offsets, scale);
-    perturbed = needed;
+    const needed = (row + 1) * n;
+    if (perturbed < needed) {
+      const until = min(total, max((needed + 3) & ~3, perturbed + AHEAD));
+      perturb(z, phi, perturbed, until, pool, poolSize, offsets, scale);
+      perturbed = until;
+    }
     const at = (<usize>(row * n)) << 2;
     const rowOrder = order + ((<usize>(row * k)) << 2);
     select(z + at, n, k, rowOrder, guesses + ((<usize>row) << 3), scratch);

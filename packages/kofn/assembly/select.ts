@@ -11,6 +11,9 @@ const BUCKETS: i32 = 1024;
 /** Up to so many keys are sorted by insertion alone. */
 const SHORT: i32 = 24;
 
+/** Rows up to so long are ranked by comparing each two units, without a branch that depends on them. */
+const TINY: i32 = 8;
+
 /** For each set of lanes, the bytes that bring them to the front. */
 const PATTERNS: usize = memory.data(256, 16);
 /** For each set of lanes, their number times 4. */
@@ -78,8 +81,8 @@ function distribute(values: usize, indices: usize, count: i32, k: i32, keys: usi
   let i = 0;
   for (; i + 4 <= count; i += 4) {
     const four = v128.load(values + ((<usize>i) << 2));
-    lows = f32x4.min(lows, four);
-    highs = f32x4.max(highs, four);
+    lows = f32x4.pmin(lows, four);
+    highs = f32x4.pmax(highs, four);
   }
   let low = min(
     min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)),
@@ -136,6 +139,10 @@ function distribute(values: usize, indices: usize, count: i32, k: i32, keys: usi
  */
 export function select(z: usize, n: i32, k: i32, order: usize, guess: usize, scratch: usize): void {
   const keys = scratch;
+  if (n <= TINY) {
+    rank(z, n, k, order, keys);
+    return;
+  }
   const values = keys + 8 * (<usize>n);
   const indices = values + 4 * (<usize>n) + 16;
   const starts = indices + 4 * (<usize>n) + 16;
@@ -169,6 +176,17 @@ export function select(z: usize, n: i32, k: i32, order: usize, guess: usize, scr
   store<f32>(guess, kth);
   // A first margin, where there is none yet.
   if (load<f32>(guess, 4) == 0) store<f32>(guess, (valueAt(z, order, 0) - kth) / 8, 4);
+}
+
+/** `select` for a few units: a unit's place is the number of larger keys. */
+function rank(z: usize, n: i32, k: i32, order: usize, keys: usize): void {
+  for (let i = 0; i < n; i++) store<u64>(keys + ((<usize>i) << 3), keyOf(load<f32>(z + ((<usize>i) << 2)), i));
+  for (let i = 0; i < n; i++) {
+    const key = load<u64>(keys + ((<usize>i) << 3));
+    let place = 0;
+    for (let j = 0; j < n; j++) place += i32(load<u64>(keys + ((<usize>j) << 3)) > key);
+    if (place < k) store<i32>(order + ((<usize>place) << 2), i);
+  }
 }
 
 @inline

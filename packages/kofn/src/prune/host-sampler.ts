@@ -6,7 +6,7 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { philox, streamOf } from "../random.js";
 
 /** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
-const BLOCK = 8192;
+const BLOCK = 65_536;
 
 /**
  * Noise comes from a pool of at least as many values as the layer has logits, but for these bounds: a smaller pool would soon
