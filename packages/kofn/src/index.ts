@@ -121,13 +121,8 @@ export { log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 // ONNX models: read, import, write, print, check, evaluate
 export { importModel } from "./import/import.js";
 export { loadModel, saveModel } from "./onnx/file.js";
-export {
-  decodeModel,
-  encodeModel,
-  encodeModelBytes,
-  type ExternalLocation,
-  type ExternalReader,
-} from "./onnx/codec.js";
+export { decodeModel, encodeModel, encodeModelBytes } from "./onnx/codec.js";
+export type { ExternalLocation, ExternalReader } from "./onnx/codec/tensor.js";
 export { decodeSafetensors, encodeSafetensors } from "./onnx/safetensors.js";
 export { printGraph } from "./onnx/print.js";
 export { topologicalSort, validate } from "./onnx/validate.js";

@@ -4,7 +4,8 @@ import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, sep, win32 } from "node:path";
 import { InputError, KofnError, messageOf } from "../errors.js";
-import { decodeModel, encodeModel, type ExternalLocation } from "./codec.js";
+import { decodeModel, encodeModel } from "./codec.js";
+import type { ExternalLocation } from "./codec/tensor.js";
 import type { Model } from "./model.js";
 import { validate } from "./validate.js";
 
