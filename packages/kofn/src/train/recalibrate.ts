@@ -1,5 +1,6 @@
 /** Measures the statistics of batch normalisation anew, for a network whose masks no longer change. */
 
+import { type Augmentation, mixPairs, mixupShare } from "../data/augment.js";
 import { BatchFiller, epochOrder } from "../data/batches.js";
 import { BatchLoader } from "../data/loader.js";
 import type { Normalization } from "../data/normalization.js";
@@ -16,13 +17,15 @@ export interface RecalibrateOptions {
   readonly engine: Engine;
   readonly data: Dataset;
   readonly normalization: Normalization;
+  /** What training did to the images at random. */
+  readonly augment: Augmentation;
   /** Of the first so many training samples. */
   readonly count: number;
   /** Samples per batch. */
   readonly batch: number;
   /** So many batches; `count` samples must have them. */
   readonly batches: number;
-  /** Chooses the samples. */
+  /** Fixes the samples and what is random in them. */
   readonly seed: number;
 }
 
@@ -36,21 +39,25 @@ interface Moments {
 }
 
 /**
- * Exact averages over training images as they are (not augmented), each layer seeing what the layers before it make
- * with the statistics of the batch: mean = E[mean_b], var = E[var_b + mean_b^2] - mean^2. Running averages, which momentum
- * makes, lag behind weights that change; these do not.
+ * Exact averages over batches such as training makes, each layer seeing what the layers before it make with the statistics
+ * of the batch: mean = E[mean_b], var = E[var_b + mean_b^2] - mean^2 (the precise statistics of Wu and Johnson,
+ * arXiv 2105.07576, section 3). Running averages, which momentum makes, lag behind weights that change; these do not.
+ *
+ * Images are augmented as in training, as the weights were learnt behind the statistics of such images. Black borders of
+ * crops alone, for one, move them by more than a network that has learnt with them stands.
  *
  * @param model with its masks applied; it is not changed.
  * @returns new values of the running statistics, by name; none if the model has none.
  * @throws InputError if the model computes statistics instead of storing them.
  * @example
- * const statistics = await recalibrate(model, { engine, data, normalization, count, batch: 64, batches: 100, seed: 1 });
+ * const averaged = { count: data.train.count, batch: 64, batches: 100 };
+ * const statistics = await recalibrate(model, { engine, data, normalization, augment: { crop: 4 }, seed: 1, ...averaged });
  */
 export async function recalibrate(
   model: Model,
   options: RecalibrateOptions,
 ): Promise<Map<string, Float32Array>> {
-  const { engine, data, normalization, count, batch, seed } = options;
+  const { engine, data, normalization, augment, count, batch, seed } = options;
   const { input, dims } = classifierOf(model);
   const moments = new Map<string, Moments>();
   for (const { mean, variance } of normNodes(model.graph)) {
@@ -60,17 +67,21 @@ export async function recalibrate(
   }
   if (moments.size === 0) return new Map();
   const { measuring, outputs } = measuringModel(model, [batch, ...dims]);
-  const loader = new BatchLoader(data.train, data, new BatchFiller(data, normalization));
+  const filler = new BatchFiller(data, normalization, { of: augment, seed });
+  const loader = new BatchLoader(data.train, data, filler);
   const session = await engine.session(measuring);
   try {
     const pixels = new Float32Array(batch * dims.reduce((product, dim) => product * dim, 1));
-    const labels = new BigInt64Array(batch);
+    const [labels, partners] = [new BigInt64Array(batch), new BigInt64Array(batch)];
     const feeds = { [input]: engine.value("float32", [batch, ...dims], pixels) };
     const wanted: Record<string, Value | null> = {};
     for (const { mean, variance } of outputs) [wanted[mean], wanted[variance]] = [null, null];
     const order = epochOrder(count, seed, 0);
     for (let step = 0; step < options.batches; step++) {
       await loader.load(order, step * batch, 0, pixels, labels);
+      if (augment.mixup !== undefined) {
+        mixPairs(pixels, labels, partners, mixupShare(augment.mixup, seed, step));
+      }
       const results = await session.run(feeds, wanted);
       for (const { of, mean, variance } of outputs) {
         const seen = moments.get(of);

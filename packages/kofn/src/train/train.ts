@@ -130,6 +130,7 @@ export async function train(options: TrainOptions): Promise<Run> {
       engine: trainer.engine,
       data,
       normalization,
+      augment: settings.augment,
       count,
       batch: settings.batch,
       batches: settings.batchNorm === "frozen" ? 0 : settings.recalibrate,

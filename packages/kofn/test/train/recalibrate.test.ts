@@ -1,6 +1,7 @@
 /** Measuring batch normalisation anew: exact averages over the training images. */
 
 import { describe, expect, it } from "vitest";
+import type { Augmentation } from "../../src/data/augment.js";
 import { Engine } from "../../src/engine/session.js";
 import { noNormalization } from "../../src/data/normalization.js";
 import { recalibrate } from "../../src/train/recalibrate.js";
@@ -10,11 +11,16 @@ import { tinyData, tinyModel } from "../support/tiny.js";
 const DATA = tinyData();
 const BATCH = 16;
 
-async function measure(model = normalisedModel(), batches = DATA.train.count / BATCH) {
+async function measure(
+  model = normalisedModel(),
+  batches = DATA.train.count / BATCH,
+  augment: Augmentation = {},
+) {
   const engine = await Engine.open({ threads: 1 });
   const normalization = noNormalization(1);
   const { count } = DATA.train;
-  return recalibrate(model, { engine, data: DATA, normalization, count, batch: BATCH, batches, seed: 1 });
+  const seen = { data: DATA, normalization, augment, count, batch: BATCH, batches, seed: 1 };
+  return recalibrate(model, { engine, ...seen });
 }
 
 function pixelMoments(): { mean: number; variance: number } {
@@ -41,6 +47,19 @@ describe("recalibrate", () => {
     expect([...one.keys()].sort()).toEqual(["first.mean", "first.var", "second.mean", "second.var"]);
     expect(one.get("second.mean")).toEqual(other.get("second.mean"));
     expect(one.get("second.var")?.every((value) => value > 0)).toBe(true);
+  });
+
+  it("measures images as training augments them", async () => {
+    const [plain, cropped, mixed] = [
+      await measure(),
+      await measure(normalisedModel(), undefined, { crop: 6 }),
+      await measure(normalisedModel(), undefined, { mixup: 1 }),
+    ];
+    // Crops of 6 of 8 pixels have black borders; pairs that are mixed have the mean of both, and vary less.
+    expect(cropped.get("first.mean")?.[0]).toBeLessThan(0.8 * (plain.get("first.mean")?.[0] ?? 0));
+    expect(mixed.get("first.mean")?.[0]).toBeCloseTo(plain.get("first.mean")?.[0] ?? 0, 5);
+    expect(mixed.get("first.var")?.[0]).toBeLessThan(0.9 * (plain.get("first.var")?.[0] ?? 0));
+    expect(await measure(normalisedModel(), undefined, { crop: 6 })).toEqual(cropped);
   });
 
   it("takes no more batches than it was told", async () => {
