@@ -14,20 +14,21 @@ const SHORT: i32 = 24;
 /** Rows up to so long are ranked by comparing each two units, without a branch that depends on them. */
 const TINY: i32 = 8;
 
-/** For each set of lanes, the bytes that bring them to the front. */
-const PATTERNS: usize = memory.data(256, 16);
-/** For each set of lanes, their number times 4. */
+/** For each set of lanes, the numbers of the others, in front. */
+const OTHERS: usize = memory.data(256, 16);
+/** For each set of lanes, four times the number of the others. */
 const LENGTHS: usize = memory.data(64, 16);
 
 /** Fills the tables; to be called once before anything else. */
 export function initialise(): void {
   for (let set = 0; set < 16; set++) {
-    let at = PATTERNS + 16 * set;
+    let at = OTHERS + 16 * set;
     for (let lane = 0; lane < 4; lane++) {
-      if (((set >> lane) & 1) == 0) continue;
-      for (let byte = 0; byte < 4; byte++) store<u8>(at++, 4 * lane + byte);
+      if (((set >> lane) & 1) == 1) continue;
+      store<i32>(at, lane);
+      at += 4;
     }
-    store<i32>(LENGTHS + 4 * set, 4 * popcnt(set));
+    store<i32>(LENGTHS + 4 * set, 16 - 4 * popcnt(set));
   }
 }
 
@@ -36,28 +37,21 @@ export function selectScratch(n: i32): usize {
   return 16 * (<usize>n) + 64 + 4 * (<usize>BUCKETS + 2);
 }
 
-/** Writes the values that are not below `least`, and their indices, and returns how many there are. */
-function compact(z: usize, n: i32, least: f32, values: usize, indices: usize): i32 {
+/** Writes the indices of the values that are not below `least`, and returns how many there are. */
+function compact(z: usize, n: i32, least: f32, indices: usize): i32 {
   const limit = f32x4.splat(least);
-  let index = i32x4(0, 1, 2, 3);
-  let at: usize = 0;
+  let at = indices;
   let i = 0;
   for (; i + 4 <= n; i += 4) {
-    const four = v128.load(z + ((<usize>i) << 2));
-    const set = 15 & ~i32x4.bitmask(f32x4.lt(four, limit));
-    const pattern = v128.load(PATTERNS + ((<usize>set) << 4));
-    v128.store(values + at, i8x16.swizzle(four, pattern));
-    v128.store(indices + at, i8x16.swizzle(index, pattern));
-    at += load<i32>(LENGTHS + ((<usize>set) << 2));
-    index = i32x4.add(index, i32x4.splat(4));
+    const below = (<usize>i32x4.bitmask(f32x4.lt(v128.load(z + ((<usize>i) << 2)), limit))) << 2;
+    v128.store(at, i32x4.add(v128.load(OTHERS + (below << 2)), i32x4.splat(i)));
+    at += load<i32>(LENGTHS + below);
   }
   for (; i < n; i++) {
-    const value = load<f32>(z + ((<usize>i) << 2));
-    store<f32>(values + at, value);
-    store<i32>(indices + at, i);
-    at += value < least ? 0 : 4;
+    store<i32>(at, i);
+    at += load<f32>(z + ((<usize>i) << 2)) < least ? 0 : 4;
   }
-  return <i32>(at >> 2);
+  return <i32>((at - indices) >> 2);
 }
 
 /** An integer that orders as (value, then the lower index first) does. -0 counts as 0, as comparison of floats has it. */
@@ -153,13 +147,16 @@ export function select(z: usize, n: i32, k: i32, order: usize, guess: usize, scr
   } else {
     const last = load<f32>(guess);
     let margin = load<f32>(guess, 4);
-    let count = compact(z, n, last - margin, values, indices);
+    let count = compact(z, n, last - margin, indices);
     if (count < k) {
       margin *= 4;
-      count = compact(z, n, last - margin, values, indices);
-      if (count < k) count = compact(z, n, -Infinity, values, indices);
+      count = compact(z, n, last - margin, indices);
+      if (count < k) count = compact(z, n, -Infinity, indices);
     } else if (count > k + (k >> 2) + 4) margin *= 0.875;
     store<f32>(guess, margin, 4);
+    for (let i = 0; i < count; i++) {
+      store<f32>(values + ((<usize>i) << 2), valueAt(z, indices, i));
+    }
     if (count <= SHORT) {
       for (let i = 0; i < count; i++) {
         const at = (<usize>i) << 2;
