@@ -1,5 +1,5 @@
 /**
- * Exponentials of vectors of non-positive numbers. Coefficients: minimax fits of 2^f on [-1/2, 1/2]. `pmax` and `pmin` are one
+ * Exponentials of vectors. Coefficients: minimax fits of 2^f on [-1/2, 1/2]. `pmax` and `pmin` are one
  * instruction where `max` and `min` are several, and keep their first operand if it is NaN.
  */
 
@@ -31,23 +31,25 @@ export function exp32(x: v128): v128 {
   return f32x4.mul(p, i32x4.shl(shifted, 23));
 }
 
-/** e^x for x <= 0, with a relative error of 1e-12; 0 below 2^-1000. */
+/**
+ * Constants of `power32`, from the highest coefficient on, then what rounds. They are read from memory where they are used:
+ * V8 builds a vector constant anew, by three instructions, in each round of a loop.
+ */
+const POWER: usize = memory.data<f32>([
+  0.0013410005239491232, 0.009676036358222532, 0.05550297298098227, 0.2402210737432102, 0.6931472254085076,
+  1.00000007548957, 12582912,
+]);
+
+/** 2^x for |x| <= 126, with a relative error of 2e-7. */
 @inline
-export function exp64(x: v128): v128 {
-  const t = f64x2.mul(x, f64x2.splat(1.4426950408889634));
-  const magic = f64x2.splat(6755399441055744);
-  const held = f64x2.pmax(t, f64x2.splat(-1000));
-  const shifted = f64x2.add(held, magic);
-  const f = f64x2.sub(held, f64x2.sub(shifted, magic));
-  let p = f64x2.splat(1.3264094524971957e-6);
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(1.53100816201559e-5));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.00015403411517849947));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.0013333450558621197));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.009618129228653996));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.055504109412172827));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.2402265069546676));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(0.6931471805459298));
-  p = f64x2.add(f64x2.mul(p, f), f64x2.splat(1.000000000000027));
-  const scaled = i64x2.add(p, i64x2.shl(shifted, 52));
-  return v128.andnot(scaled, f64x2.lt(t, f64x2.splat(-1000)));
+export function power32(x: v128): v128 {
+  const magic = v128.load32_splat(POWER, 24);
+  const shifted = f32x4.add(x, magic);
+  const f = f32x4.sub(x, f32x4.sub(shifted, magic));
+  let p = f32x4.add(f32x4.mul(v128.load32_splat(POWER), f), v128.load32_splat(POWER, 4));
+  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 8));
+  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 12));
+  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 16));
+  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 20));
+  return i32x4.add(p, i32x4.shl(shifted, 23));
 }

@@ -1,31 +1,35 @@
 /**
  * The gradient of the relaxed mask, row by row, in place of the gradient of the mask.
  *
- * Notation as at the head of src/lower/sampler.ts. Everything is taken relative to the draw at hand, so nothing overflows
- * at any temperature. With r_j = e_{s_{j+1}} / e_{s_j} <= 1, from the last draw to the first:
+ * Notation as at the head of src/lower/sampler.ts, with e relative to the last draw's, so that e_{s_k} = 1. From the last draw
+ * to the first, with Z_{k+1} and N_{k+1} the sums of e and of e U over the undrawn:
  *
- *     Z_j / e_{s_j} = 1 + rest_j,  rest_j = r_j Z_{j+1} / e_{s_{j+1}},  rest_k = (sum of e over the undrawn) / e_{s_k}
- *     w_j = 1 / (1 + rest_j),  q_j = rest_j w_j,  V_j = w_j U_{s_j} + q_j V_{j+1},  V_{k+1} = the undrawn's mean of U
+ *     Z_j = Z_{j+1} + e_{s_j},  N_j = N_{j+1} + e_{s_j} U_{s_j},  R_j = 1 / Z_j,  V_j = N_j R_j
  *
- * and from the first to the last, with C_j = e_{s_j} c_j and E_j = e_{s_j} D_j:
+ * and from the first to the last:
  *
- *     tau dphi_{s_j} = r_{j-1} (U_{s_j} C_{j-1} - E_{j-1}) + w_j q_j (U_{s_j} - V_{j+1})
- *     C_j = r_{j-1} C_{j-1} + w_j,  E_j = r_{j-1} E_{j-1} + w_j V_j
+ *     tau dphi_{s_j} = e_{s_j} (U_{s_j} c_{j-1} - D_{j-1}) + e_{s_j} (U_{s_j} Z_{j+1} - N_{j+1}) R_j R_j
+ *     c_j = c_{j-1} + R_j,  D_j = D_{j-1} + V_j R_j
  *
- * and last tau dphi_i = (e_i / e_{s_k}) (U_i C_k - E_k) for the undrawn. U_{s_j} - V_j = q_j (U_{s_j} - V_{j+1}) is not
- * computed as a difference of nearly equal numbers. The draws of two rows are summed side by side, in double precision.
+ * and last tau dphi_i = e_i (U_i c_k - D_k) for the undrawn. (U_{s_j} - V_j) R_j is not computed as a difference of nearly equal
+ * numbers. The draws of four rows are summed side by side, each sum with what its roundings lost (Kahan's summation). Where e
+ * would exceed 2^LIMIT, in rows of wide spread at low temperature, the sums go on relative to the draw at hand.
  */
 
-import { exp32, exp64 } from "./math";
+import { exp32, power32 } from "./math";
 
-/** Bytes of what is kept of a draw of two rows: r, U, w, w q (U - V_{j+1}), and first z, then V_j, then dphi. */
-const DRAW: usize = 80;
+/** Rows whose draws are summed side by side. */
+export const ROWS: i32 = 4;
+/** Bytes of what is kept of a draw of four rows: R, V R, e / tau, the second summand of dphi, U, and the factor of a change of scale. */
+const DRAW: usize = 96;
+/** Binary exponent of the largest e. Its rounding in float32 is the largest error of e. */
+const LIMIT: f32 = 32;
 /** So many vectors are summed in single precision before they go into a double. */
 const BLOCK: i32 = 64;
 
 /** Bytes of scratch memory that rows of n with k draws need. */
 export function relaxedScratch(n: i32, k: i32): usize {
-  return 2 * rowBytes(n) + DRAW * (<usize>k);
+  return ROWS * rowBytes(n) + 64 + DRAW * (<usize>k);
 }
 
 function rowBytes(n: i32): usize {
@@ -43,32 +47,11 @@ function within(i: i32, n: i32): v128 {
   return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(n - i));
 }
 
-/** Lane `lane` of the draws: exponents of r, U, and z, in whose place comes -Infinity: e of the drawn is 0. */
-function takeDraws(draws: usize, lane: usize, z: usize, u: usize, order: usize, k: i32, inverseTau: f64): void {
-  let at = draws + (lane << 3);
-  let index = indexOf(order, 0);
-  let value = load<f32>(z + index);
-  for (let j = 0; j < k; j++) {
-    store<f64>(at, <f64>load<f32>(u + index), 16);
-    store<f64>(at, <f64>value, 64);
-    store<f32>(z + index, -Infinity);
-    if (j + 1 < k) {
-      index = indexOf(order, j + 1);
-      const next = load<f32>(z + index);
-      store<f64>(at, (<f64>next - <f64>value) * inverseTau);
-      value = next;
-    }
-    at += DRAW;
-  }
-}
-
-/** Brings z of the draws back. */
-function returnDraws(draws: usize, lane: usize, z: usize, order: usize, k: i32): void {
-  let at = draws + (lane << 3);
-  for (let j = 0; j < k; j++) {
-    store<f32>(z + indexOf(order, j), <f32>load<f64>(at, 64));
-    at += DRAW;
-  }
+/** The numbers at four places, each in bytes behind `base`. */
+@inline
+function gather(base: usize, a: usize, b: usize, c: usize, d: usize): v128 {
+  const two = v128.load32_lane(base + b, v128.load32_zero(base + a), 1);
+  return v128.load32_lane(base + d, v128.load32_lane(base + c, two, 2), 3);
 }
 
 @inline
@@ -84,22 +67,30 @@ function sumOfLanes(x: v128): f64 {
 let undrawnE: f64 = 0;
 let undrawnEU: f64 = 0;
 
-/** Writes e of the undrawn relative to the last draw's, 0 where z is -Infinity, and sets `undrawnE` and `undrawnEU`. */
-function sumUndrawn(e: usize, z: usize, u: usize, last: f32, n: i32, inverseTau: f32): void {
-  const lasts = f32x4.splat(last);
+/**
+ * Writes e of the undrawn relative to the last draw's, and 0 for the drawn, and sets `undrawnE` and `undrawnEU`.
+ *
+ * @param unit index of the last draw; of units that equal it, those before it are drawn and those behind it are not
+ */
+function sumUndrawn(e: usize, z: usize, u: usize, unit: i32, n: i32, inverseTau: f32): void {
+  const lasts = v128.load32_splat(z + ((<usize>unit) << 2));
   const scale = f32x4.splat(inverseTau);
   const zero = f32x4.splat(0);
+  // The least positive number: what is below it is not above 0.
+  const above = i32x4.splat(1);
+  const turn = unit & ~3;
   undrawnE = 0;
   undrawnEU = 0;
   let i = 0;
   while (i < n) {
-    const end = min(n, i + 4 * BLOCK);
+    const end = min(n, i == turn ? i + 4 : i < turn ? min(turn, i + 4 * BLOCK) : i + 4 * BLOCK);
+    const bound = i < turn ? zero : v128.andnot(above, within(i, unit + 1));
     let sumE = zero;
     let sumEU = zero;
     for (; i < end; i += 4) {
       const at = (<usize>i) << 2;
-      const x = f32x4.mul(f32x4.pmin(f32x4.sub(v128.load(z + at), lasts), zero), scale);
-      let value = exp32(x);
+      const x = f32x4.sub(v128.load(z + at), lasts);
+      let value = v128.and(exp32(f32x4.mul(f32x4.pmin(x, zero), scale)), f32x4.lt(x, bound));
       let product = f32x4.mul(value, v128.load(u + at));
       if (i + 4 > n) {
         value = v128.and(value, within(i, n));
@@ -115,9 +106,9 @@ function sumUndrawn(e: usize, z: usize, u: usize, last: f32, n: i32, inverseTau:
 }
 
 /** Replaces U by dphi: of the undrawn from e, of the drawn from the draws. */
-function writeRow(u: usize, e: usize, n: i32, k: i32, c: f64, d: f64, draws: usize, lane: usize, order: usize): void {
-  const cs = f32x4.splat(<f32>c);
-  const ds = f32x4.splat(<f32>d);
+function writeRow(u: usize, e: usize, n: i32, k: i32, c: f32, d: f32, drawn: usize, order: usize): void {
+  const cs = f32x4.splat(c);
+  const ds = f32x4.splat(d);
   let i = 0;
   for (; i + 4 <= n; i += 4) {
     const at = (<usize>i) << 2;
@@ -129,92 +120,149 @@ function writeRow(u: usize, e: usize, n: i32, k: i32, c: f64, d: f64, draws: usi
     const made = f32x4.mul(v128.load(e + at), f32x4.sub(f32x4.mul(old, cs), ds));
     v128.store(u + at, v128.bitselect(made, old, within(i, n)));
   }
-  let at = draws + (lane << 3);
   for (let j = 0; j < k; j++) {
-    store<f32>(u + indexOf(order, j), <f32>load<f64>(at, 64));
-    at += DRAW;
+    store<f32>(u + indexOf(order, j), load<f32>(drawn));
+    drawn += DRAW;
   }
 }
 
 /**
- * Replaces dL/dM by dL/dphi in two rows that follow each other, or in one if `rows` is 1.
+ * Replaces dL/dM by dL/dphi in up to ROWS rows that follow each other.
  *
  * @param z the perturbed logits of the first row; `u` (dL/dM) likewise
  * @param order indices of the draws, k for each row
  */
-export function relaxedPair(
+export function relaxedRows(
   z: usize,
   u: usize,
   order: usize,
   rows: i32,
   n: i32,
   k: i32,
-  inverseTau: f64,
+  inverseTau: f32,
   scratch: usize,
 ): void {
-  const row = (<usize>n) << 2;
+  const bytesOfE = rowBytes(n);
   const e = scratch;
-  const draws = scratch + 2 * rowBytes(n);
-  let sums = f64x2.splat(0);
-  let means = f64x2.splat(0);
-  for (let lane: usize = 0; lane < 2; lane++) {
-    const own = lane < <usize>rows ? lane : 0;
-    const rowOrder = order + own * ((<usize>k) << 2);
-    const rowZ = z + own * row;
-    const last = load<f32>(rowZ + indexOf(rowOrder, k - 1));
-    takeDraws(draws, lane, rowZ, u + own * row, rowOrder, k, inverseTau);
-    if (k < n) {
-      sumUndrawn(e + own * rowBytes(n), rowZ, u + own * row, last, n, <f32>inverseTau);
-      const mean = undrawnE > 0 ? undrawnEU / undrawnE : 0;
-      if (lane == 0) {
-        sums = f64x2.splat(undrawnE);
-        means = f64x2.splat(mean);
-      } else {
-        sums = f64x2.replace_lane(sums, 1, undrawnE);
-        means = f64x2.replace_lane(means, 1, mean);
-      }
-    }
-    returnDraws(draws, lane, rowZ, rowOrder, k);
+  const lanes = e + ROWS * bytesOfE;
+  const draws = lanes + 64;
+  const row = (<usize>n) << 2;
+  const rowOrder = (<usize>k) << 2;
+  for (let lane = 0; lane < rows; lane++) {
+    const i = <usize>lane;
+    const last = load<i32>(order + i * rowOrder + rowOrder - 4);
+    sumUndrawn(e + i * bytesOfE, z + i * row, u + i * row, last, n, inverseTau);
+    store<f32>(lanes + (i << 2), <f32>undrawnE);
+    store<f32>(lanes + (i << 2), <f32>undrawnEU, 16);
   }
-  const one = f64x2.splat(1);
-  let rest = sums;
-  let v = means;
-  let at = draws + DRAW * (<usize>k - 1);
-  while (true) {
-    const w = f64x2.div(one, f64x2.add(one, rest));
-    const q = f64x2.mul(rest, w);
-    const own = v128.load(at, 16);
-    v128.store(at, w, 32);
-    v128.store(at, f64x2.mul(f64x2.mul(w, q), f64x2.sub(own, v)), 48);
-    v = f64x2.add(f64x2.mul(w, own), f64x2.mul(q, v));
-    v128.store(at, v, 64);
-    if (at == draws) break;
+  // Lanes without a row of their own have the last one's.
+  const rowB = <usize>min(1, rows - 1);
+  const rowC = <usize>min(2, rows - 1);
+  const rowD = <usize>min(3, rows - 1);
+  const orderB = order + rowB * rowOrder;
+  const orderC = order + rowC * rowOrder;
+  const orderD = order + rowD * rowOrder;
+  const first = gather(
+    z,
+    indexOf(order, 0),
+    rowB * row + indexOf(orderB, 0),
+    rowC * row + indexOf(orderC, 0),
+    rowD * row + indexOf(orderD, 0),
+  );
+  let origin = gather(
+    z,
+    indexOf(order, k - 1),
+    rowB * row + indexOf(orderB, k - 1),
+    rowC * row + indexOf(orderC, k - 1),
+    rowD * row + indexOf(orderD, k - 1),
+  );
+  const scale = f32x4.splat(inverseTau);
+  const log2 = f32x4.mul(scale, f32x4.splat(1.4426950408889634));
+  const limit = f32x4.splat(LIMIT);
+  const wide = v128.any_true(f32x4.gt(f32x4.mul(f32x4.sub(first, origin), log2), limit));
+  let sumE = v128.load(lanes);
+  let sumEU = v128.load(lanes, 16);
+  let lostE = f32x4.splat(0);
+  let lostEU = f32x4.splat(0);
+  let at = draws + DRAW * (<usize>k);
+  for (let j = k - 1; j >= 0; j--) {
     at -= DRAW;
-    const r = exp64(v128.load(at));
-    v128.store(at, r);
-    rest = f64x2.mul(r, f64x2.add(one, rest));
+    const a = indexOf(order, j);
+    const b = rowB * row + indexOf(orderB, j);
+    const c = rowC * row + indexOf(orderC, j);
+    const d = rowD * row + indexOf(orderD, j);
+    const own = gather(z, a, b, c, d);
+    let x = f32x4.mul(f32x4.sub(own, origin), log2);
+    if (wide) {
+      const beyond = f32x4.gt(x, limit);
+      const factor = v128.bitselect(rescale(x), f32x4.splat(1), beyond);
+      v128.store(at, factor, 80);
+      sumE = f32x4.mul(sumE, factor);
+      sumEU = f32x4.mul(sumEU, factor);
+      lostE = f32x4.mul(lostE, factor);
+      lostEU = f32x4.mul(lostEU, factor);
+      origin = v128.bitselect(own, origin, beyond);
+      x = v128.andnot(x, beyond);
+    }
+    const value = power32(x);
+    const upstream = gather(u, a, b, c, d);
+    const below = f32x4.sub(f32x4.mul(upstream, sumE), sumEU);
+    const addE = f32x4.sub(value, lostE);
+    const nextE = f32x4.add(sumE, addE);
+    lostE = f32x4.sub(f32x4.sub(nextE, sumE), addE);
+    sumE = nextE;
+    const addEU = f32x4.sub(f32x4.mul(upstream, value), lostEU);
+    const nextEU = f32x4.add(sumEU, addEU);
+    lostEU = f32x4.sub(f32x4.sub(nextEU, sumEU), addEU);
+    sumEU = nextEU;
+    const inverse = f32x4.div(f32x4.splat(1), sumE);
+    const scaled = f32x4.mul(value, scale);
+    v128.store(at, inverse);
+    v128.store(at, f32x4.mul(f32x4.mul(sumEU, inverse), inverse), 16);
+    v128.store(at, scaled, 32);
+    v128.store(at, f32x4.mul(f32x4.mul(f32x4.mul(below, inverse), inverse), scaled), 48);
+    v128.store(at, upstream, 64);
   }
-  const scale = f64x2.splat(inverseTau);
-  let c = f64x2.splat(0);
-  let d = f64x2.splat(0);
+  const zero = f32x4.splat(0);
+  let c = zero;
+  let d = zero;
+  let lostC = zero;
+  let lostD = zero;
   const end = draws + DRAW * (<usize>k);
   for (at = draws; at < end; at += DRAW) {
-    const w = v128.load(at, 32);
-    const gradient = f64x2.add(f64x2.sub(f64x2.mul(v128.load(at, 16), c), d), v128.load(at, 48));
-    c = f64x2.add(c, w);
-    d = f64x2.add(d, f64x2.mul(w, v128.load(at, 64)));
-    v128.store(at, f64x2.mul(gradient, scale), 64);
-    if (at + DRAW == end) break;
-    const r = v128.load(at);
-    c = f64x2.mul(c, r);
-    d = f64x2.mul(d, r);
+    const outer = f32x4.sub(f32x4.mul(v128.load(at, 64), c), d);
+    const gradient = f32x4.add(f32x4.mul(outer, v128.load(at, 32)), v128.load(at, 48));
+    const addC = f32x4.sub(v128.load(at), lostC);
+    const nextC = f32x4.add(c, addC);
+    lostC = f32x4.sub(f32x4.sub(nextC, c), addC);
+    c = nextC;
+    const addD = f32x4.sub(v128.load(at, 16), lostD);
+    const nextD = f32x4.add(d, addD);
+    lostD = f32x4.sub(f32x4.sub(nextD, d), addD);
+    d = nextD;
+    v128.store(at, gradient);
+    if (wide) {
+      const factor = v128.load(at, 80);
+      c = f32x4.mul(c, factor);
+      d = f32x4.mul(d, factor);
+      lostC = f32x4.mul(lostC, factor);
+      lostD = f32x4.mul(lostD, factor);
+    }
   }
-  c = f64x2.mul(c, scale);
-  d = f64x2.mul(d, scale);
-  writeRow(u, e, n, k, f64x2.extract_lane(c, 0), f64x2.extract_lane(d, 0), draws, 0, order);
-  if (rows < 2) return;
-  const second = order + ((<usize>k) << 2);
-  writeRow(u + row, e + rowBytes(n), n, k, f64x2.extract_lane(c, 1), f64x2.extract_lane(d, 1), draws, 1, second);
+  v128.store(lanes, f32x4.mul(c, scale));
+  v128.store(lanes, f32x4.mul(d, scale), 16);
+  for (let lane = 0; lane < rows; lane++) {
+    const i = <usize>lane;
+    const c = load<f32>(lanes + (i << 2));
+    const d = load<f32>(lanes + (i << 2), 16);
+    writeRow(u + i * row, e + i * bytesOfE, n, k, c, d, draws + (i << 2), order + i * rowOrder);
+  }
+}
+
+/** 2^-x, which takes sums to the scale of a draw of 2^x; 0 where it is below 2^-126. */
+function rescale(x: v128): v128 {
+  const held = f32x4.pmax(f32x4.neg(x), f32x4.splat(-126));
+  return v128.andnot(power32(held), f32x4.gt(x, f32x4.splat(126)));
 }
 
 /** Adds the gradient of weight * H(softmax(phi)), -weight p (log p + H), to that of a row. */

@@ -5,7 +5,7 @@
  */
 
 import { perturb } from "./noise";
-import { addEntropyGradient, relaxedPair, relaxedScratch } from "./relaxed";
+import { addEntropyGradient, relaxedRows, relaxedScratch, ROWS } from "./relaxed";
 import { initialise, select, selectScratch } from "./select";
 
 export { fillPool } from "./noise";
@@ -110,11 +110,11 @@ export function backward(
   tau: f64,
   entropy: f64,
 ): void {
-  for (let row = first; row < end; row += 2) {
+  for (let row = first; row < end; row += ROWS) {
     const at = (<usize>(row * n)) << 2;
     const rowOrder = order + ((<usize>(row * k)) << 2);
     const own = gradient + ((<usize>((row - first) * n)) << 2);
-    relaxedPair(z + at, own, rowOrder, min(2, end - row), n, k, 1 / tau, scratch);
+    relaxedRows(z + at, own, rowOrder, min(ROWS, end - row), n, k, <f32>(1 / tau), scratch);
   }
   if (entropy == 0) return;
   for (let row = first; row < end; row++) {

@@ -259,6 +259,9 @@ describe("backward", () => {
     { rows: 1, n: 120, k: 43 },
     { rows: 3, n: 203, k: 100 },
     { rows: 1, n: 700, k: 2 },
+    { rows: 6, n: 34, k: 33 },
+    { rows: 7, n: 6, k: 6 },
+    { rows: 4, n: 61, k: 1 },
   ];
   it.each(sizes)("equals the definition at every temperature and spread: $rows x $n, k $k", (size) => {
     const count = size.rows * size.n;
@@ -278,6 +281,35 @@ describe("backward", () => {
         ).toBeLessThan(1e-5);
       }
     }
+  });
+
+  it.each([1, 9, 40, 66, 67])("equals the definition where logits are equal, k %i", (k) => {
+    const size = { rows: 6, n: 67, k };
+    const sampler = samplerOf(size);
+    // Rows of 1, 2 and 3 levels, and of numbers.
+    sampler.logits.set(
+      normals(402, "levels").map((x, i) => (i < 201 ? Math.round(i / 67) * Math.round(x) : x)),
+    );
+    for (const tau of [0.05, 0.7]) {
+      sampler.sample(1, 0, k);
+      const upstream = normals(402, "upstream");
+      sampler.gradient.set(upstream);
+      sampler.backward(tau);
+      const expected = gradientByDefinition(sampler, upstream, size, tau);
+      expect(relativeError(sampler.gradient, expected, size.n), `tau ${tau}`).toBeLessThan(1e-5);
+    }
+  });
+
+  it("stays equal to the definition over thousands of draws", () => {
+    const size = { rows: 1, n: 4003, k: 3000 };
+    const sampler = samplerOf(size);
+    sampler.logits.set(normals(size.n, "long"));
+    sampler.sample(1, 0.1, size.k);
+    const upstream = normals(size.n, "upstream");
+    sampler.gradient.set(upstream);
+    sampler.backward(5);
+    const expected = gradientByDefinition(sampler, upstream, size, 5);
+    expect(relativeError(sampler.gradient, expected, size.n)).toBeLessThan(3e-6);
   });
 
   it("adds the gradient of the entropy regulariser", () => {
