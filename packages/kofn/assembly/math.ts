@@ -4,7 +4,7 @@
  */
 
 /**
- * Constants of `exp32`: log2 e, the least exponent, 1.5 * 2^23 + 127, and the polynomial's coefficients, highest first. They are
+ * Constants of both: log2 e, the least exponent, 1.5 * 2^23 + 127, and the polynomial's coefficients, highest first. They are
  * loaded, as V8 makes vectors that it knows anew at each use, by three instructions.
  */
 const EXP32: usize = memory.data<f32>(
@@ -18,38 +18,20 @@ const EXP32: usize = memory.data<f32>(
 /** e^x for x <= 0, with a relative error of 2e-7 (and that of x log2 e in float32); 0 below 2^-126.5. NaN stays NaN. */
 @inline
 export function exp32(x: v128): v128 {
-  const held = f32x4.pmax(f32x4.mul(x, v128.load32_splat(EXP32)), v128.load32_splat(EXP32, 4));
+  return power32(f32x4.pmax(f32x4.mul(x, v128.load32_splat(EXP32)), v128.load32_splat(EXP32, 4)));
+}
+
+/** 2^x for x from -127 to 127, with a relative error of 2e-7; 0 below 2^-126.5. */
+@inline
+export function power32(x: v128): v128 {
   // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits: with 127 more, the exponent of the power of two.
   const magic = v128.load32_splat(EXP32, 8);
-  const shifted = f32x4.add(held, magic);
-  const f = f32x4.sub(held, f32x4.sub(shifted, magic));
+  const shifted = f32x4.add(x, magic);
+  const f = f32x4.sub(x, f32x4.sub(shifted, magic));
   const square = f32x4.mul(f, f);
   const high = f32x4.add(f32x4.mul(v128.load32_splat(EXP32, 12), f), v128.load32_splat(EXP32, 16));
   const middle = f32x4.add(f32x4.mul(v128.load32_splat(EXP32, 20), f), v128.load32_splat(EXP32, 24));
   const low = f32x4.add(f32x4.mul(v128.load32_splat(EXP32, 28), f), v128.load32_splat(EXP32, 32));
   const p = f32x4.add(f32x4.mul(f32x4.add(f32x4.mul(high, square), middle), square), low);
   return f32x4.mul(p, i32x4.shl(shifted, 23));
-}
-
-/**
- * Constants of `power32`, from the highest coefficient on, then what rounds. They are read from memory where they are used:
- * V8 builds a vector constant anew, by three instructions, in each round of a loop.
- */
-const POWER: usize = memory.data<f32>([
-  0.0013410005239491232, 0.009676036358222532, 0.05550297298098227, 0.2402210737432102, 0.6931472254085076,
-  1.00000007548957, 12582912,
-]);
-
-/** 2^x for |x| <= 126, with a relative error of 2e-7. */
-@inline
-export function power32(x: v128): v128 {
-  const magic = v128.load32_splat(POWER, 24);
-  const shifted = f32x4.add(x, magic);
-  const f = f32x4.sub(x, f32x4.sub(shifted, magic));
-  let p = f32x4.add(f32x4.mul(v128.load32_splat(POWER), f), v128.load32_splat(POWER, 4));
-  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 8));
-  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 12));
-  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 16));
-  p = f32x4.add(f32x4.mul(p, f), v128.load32_splat(POWER, 20));
-  return i32x4.add(p, i32x4.shl(shifted, 23));
 }
