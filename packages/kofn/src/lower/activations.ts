@@ -2,7 +2,10 @@
 
 import { mishGate } from "../autodiff/rules/activations.js";
 import type { Builder } from "../onnx/builder.js";
-import type { Node } from "../onnx/model.js";
+import { float, type Node } from "../onnx/model.js";
+
+/** Times this every positive float32 but the subnormal ones is at least 1. */
+const STEEP = 3e38;
 
 /** Mish (x) -> x tanh(log(1 + e^x)). */
 export function lowerMish(b: Builder, { inputs: [x] }: Node, out: string): string {
@@ -13,4 +16,15 @@ export function lowerMish(b: Builder, { inputs: [x] }: Node, out: string): strin
 export function lowerSoftplus(b: Builder, { inputs: [x] }: Node, out: string): string {
   const rest = b.op("Log", [b.op("Sigmoid", [b.op("Abs", [x])])]);
   return b.sub(b.op("Relu", [x]), rest, out);
+}
+
+/** ReluGrad (dY, Y) -> dX: dY where Y, which is not negative, is positive. */
+export function lowerReluGrad(b: Builder, { inputs: [dY, y] }: Node, out: string): string {
+  return b.mul(dY, isPositive(b, y), out);
+}
+
+/** 1 where a value that is not negative is positive, else 0. Sign says so too, but runs on one thread; HardSigmoid on all. */
+export function isPositive(b: Builder, y: string): string {
+  if (b.dtype(y) !== "float32") return b.op("Sign", [y]);
+  return b.op("HardSigmoid", [y], { alpha: float(STEEP), beta: float(0) });
 }

@@ -8,7 +8,7 @@ import { KofnError } from "../errors.js";
 import { Builder } from "../onnx/builder.js";
 import { emptyGraph, type Graph, type Node } from "../onnx/model.js";
 import { isKofnOp, type KofnOp } from "../onnx/ops.js";
-import { lowerMish, lowerSoftplus } from "./activations.js";
+import { lowerMish, lowerReluGrad, lowerSoftplus } from "./activations.js";
 import { lowerBatchNorm, lowerBatchNormGrad } from "./batch-norm.js";
 import { BlockedLowering } from "./blocked/lower.js";
 import { lowerConvGradInput, lowerConvGradWeight } from "./convolution.js";
@@ -23,7 +23,7 @@ import { lowerKofN, lowerKofNGrad } from "./sampler.js";
 type Lowering = (b: Builder, node: Node, out: string) => string | readonly string[];
 
 const LOWERINGS: Readonly<Record<KofnOp, Lowering>> = {
-  ReluGrad: (b, { inputs: [dY, y] }, out) => b.mul(dY, b.op("Sign", [y]), out),
+  ReluGrad: lowerReluGrad,
   ConvGradInput: lowerConvGradInput,
   ConvGradWeight: lowerConvGradWeight,
   MaxPoolGrad: lowerMaxPoolGrad,

@@ -69,11 +69,20 @@ const CASES: readonly Case[] = [
   },
   { about: "auto_pad", x: [16, 16, 4, 4], w: [16, 16, 2, 2], attributes: { auto_pad: string("SAME_LOWER") } },
   { about: "few channels", x: [16, 3, 5, 5], w: [16, 3, 3, 3], attributes: { pads: ints([1, 1, 1, 1]) } },
+  { about: "maps that do not fill the last block", x: [16, 5, 6, 4], w: [50, 5, 3, 2], attributes: {} },
+  {
+    about: "maps that do not fill the last block, a multiple of 4",
+    x: [16, 3, 6, 7],
+    w: [28, 3, 3, 2],
+    attributes: { pads: ints([0, 1, 1, 0]), strides: ints([2, 3]) },
+  },
 ];
 
 /** What does not fill blocks, or is grouped. */
 const PLAIN: readonly Case[] = [
-  { about: "channels that do not fill blocks", x: [16, 20, 3, 3], w: [20, 20, 2, 2], attributes: {} },
+  { about: "maps that leave most of a block empty", x: [16, 20, 3, 3], w: [5, 20, 2, 2], attributes: {} },
+  { about: "1x1, maps that do not fill blocks", x: [16, 20, 3, 3], w: [50, 20, 1, 1], attributes: {} },
+  { about: "a batch that does not fill blocks", x: [6, 20, 3, 3], w: [50, 20, 2, 2], attributes: {} },
   { about: "groups", x: [16, 32, 3, 3], w: [32, 16, 2, 2], attributes: { group: int(2) } },
   { about: "1-D", x: [16, 16, 9], w: [16, 16, 3], attributes: {} },
 ];

@@ -75,8 +75,15 @@ export function blockedConvGradInput(layouts: Layouts, node: Node): boolean {
 }
 
 /**
+ * Channels of dY that fill up the last block are worth it while they are no more than this for each that there is. Measured,
+ * batch 64, 5x5 windows, one thread: 50 maps as 64 take 3.0 ms, in the plain layout 4.4; 20 as 32 take 1.7 and 1.6 ms.
+ */
+const MOST_FILLED_UP = 0.5;
+
+/**
  * ConvGradWeight (dY, X) -> dW as a convolution over the images: X with batch and channels exchanged, blocked over the
- * batch, is what is read, dY is the filter, and strides and dilations change places.
+ * batch, is what is read, dY is the filter, and strides and dilations change places. Channels of dY that do not fill blocks
+ * are filled up with zeros.
  */
 export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
   const { b, block } = layouts;
@@ -84,12 +91,14 @@ export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
   const [batch, channels, ...input] = layouts.shape(x);
   const [, outputs, ...output] = layouts.shape(dY);
   const kernel = getInts(node, "kernel_shape", []);
-  if (kernel.length !== 2 || batch % block !== 0 || !layouts.fits(dY)) return false;
+  if (kernel.length !== 2 || batch % block !== 0 || layouts.dtype(dY) !== "float32") return false;
+  const filled = Math.ceil(outputs / block) * block;
+  if (filled - outputs > MOST_FILLED_UP * outputs) return false;
   const { strides, dilations, begins, group } = windowsOf(node, input, kernel);
   if (group !== 1) return false;
   const [out] = node.outputs;
   if (kernel.every((k) => k === 1)) {
-    if (begins.some((size) => size > 0) || !layouts.fits(x)) return false;
+    if (begins.some((size) => size > 0) || !layouts.fits(dY) || !layouts.fits(x)) return false;
     pointwiseGradWeight(layouts, dY, x, strides, out);
     return true;
   }
@@ -100,25 +109,28 @@ export function blockedConvGradWeight(layouts: Layouts, node: Node): boolean {
   const reach = kernel.map((k, i) => (output[i] - 1) * strides[i] + (k - 1) * dilations[i] + 1);
   const ends = reach.map((size, i) => Math.max(size - input[i] - begins[i], 0));
   const padded = pad(layouts, images, begins, ends);
-  const blocks = [batch / block, block, outputs / block, sizeOf(output), block];
-  const filters = b.transpose(b.reshape(layouts.blocked(dY), blocks), [2, 0, 3, 1, 4]);
+  const blocks = [batch / block, block, filled / block, sizeOf(output), block];
+  const filters = b.transpose(b.reshape(layouts.filledUp(dY), blocks), [2, 0, 3, 1, 4]);
   const reached = reach.map(
     (size, i) => kernel[i] + Math.floor((input[i] + begins[i] + ends[i] - size) / dilations[i]),
   );
   const zeros = kernel.map(() => 0);
   const grad = convolve(
     layouts,
-    [padded, b.reshape(filters, [outputs, batch, ...output])],
+    [padded, b.reshape(filters, [filled, batch, ...output])],
     { kernel: output, strides: dilations, dilations: strides, begins: zeros, ends: zeros },
-    [channels, outputs, ...reached],
+    [channels, filled, ...reached],
   );
-  let blocked = b.reshape(grad, [channels, outputs / block, ...reached, block]);
+  let blocked = b.reshape(grad, [channels, filled / block, ...reached, block]);
   if (reached.some((size, i) => size > kernel[i])) {
     blocked = b.op("Slice", [blocked, b.vector(zeros), b.vector(kernel), b.vector([2, 3])]);
   }
   const unblocked = b.transpose(blocked, [1, 4, 0, 2, 3]);
+  const whole = [filled, channels, ...kernel];
   b.release(out);
-  b.reshape(unblocked, [outputs, channels, ...kernel], out);
+  if (filled === outputs) b.reshape(unblocked, whole, out);
+  else
+    b.op("Slice", [b.reshape(unblocked, whole), b.vector([0]), b.vector([outputs]), b.vector([0])], {}, out);
   return true;
 }
 

@@ -1,12 +1,10 @@
 /** Operators that treat all elements alike: they compute on blocked tensors as they are. */
 
-import { float, type Node } from "../../onnx/model.js";
+import type { Node } from "../../onnx/model.js";
 import type { OpName } from "../../onnx/ops.js";
 import { sizeOf } from "../../onnx/tensor.js";
+import { isPositive } from "../activations.js";
 import type { Layouts } from "./layouts.js";
-
-/** Times this every positive float32 but the subnormal ones is at least 1. */
-const STEEP = 3e38;
 
 export const ELEMENTWISE: readonly OpName[] = [
   "Abs",
@@ -47,10 +45,7 @@ export function blockedElementwise(layouts: Layouts, node: Node): boolean {
   const name = `${out}/blocked`;
   if (node.op === "ReluGrad") {
     const [dY, y] = inputs;
-    // Sign runs on one thread, HardSigmoid on all.
-    const steep = { alpha: float(STEEP), beta: float(0) };
-    const positive = b.foreign("", "HardSigmoid", [y], steep, b.type(y));
-    layouts.define(out, b.mul(dY, positive, name));
+    layouts.define(out, b.mul(dY, isPositive(b, y), name));
   } else if (node.op === "Sum" && inputs.length === 2) {
     layouts.define(out, b.add(inputs[0], inputs[1], name));
   } else {

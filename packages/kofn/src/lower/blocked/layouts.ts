@@ -1,6 +1,7 @@
 /** Which values of a graph exist in the blocked layout, which in the plain one, and how one becomes the other. */
 
 import type { Attributes, Builder } from "../../onnx/builder.js";
+import type { DataType } from "../../onnx/dtype.js";
 import { inferNode } from "../../onnx/infer.js";
 import { int, ints, type Node } from "../../onnx/model.js";
 
@@ -39,6 +40,10 @@ export class Layouts {
     return this.#blocked.has(value);
   }
 
+  dtype(value: string): DataType {
+    return this.b.dtype(this.#blocked.get(value) ?? value);
+  }
+
   shape(value: string): readonly number[] {
     return this.b.shape(this.#blocked.get(value) ?? value);
   }
@@ -61,6 +66,17 @@ export class Layouts {
       this.#blocked.set(value, name);
     }
     return name;
+  }
+
+  /** The value in the blocked layout, with channels of zeros where its own do not fill the last block. */
+  filledUp(value: string): string {
+    if (this.fits(value)) return this.blocked(value);
+    const [batch, channels, ...size] = this.shape(value);
+    const missing = (multiple: number): number => Math.ceil(channels / multiple) * multiple - channels;
+    // ReorderInput adds zeros, but takes multiples of 4 alone.
+    const some = missing(4);
+    const read = some === 0 ? value : this.b.op("Pad", [value, this.b.vector([0, 0, 0, 0, 0, some, 0, 0])]);
+    return this.op("ReorderInput", [read], {}, [batch, channels + missing(this.block), ...size]);
   }
 
   /** Sees to it that the value exists in the plain layout. */
