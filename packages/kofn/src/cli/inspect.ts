@@ -13,6 +13,7 @@ import { type MapGroup, mapGroups } from "../prune/structure/map-groups.js";
 import { type Remains, removeMaps } from "../prune/structure/remove.js";
 import type { PrunableLayer, PrunedLayer } from "../prune/types.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
+import { type FixedTensor, storedTensors } from "../train/parameters.js";
 import type { Report } from "../train/types.js";
 import { type PrunableBy, prunableBy } from "./prunable-by.js";
 import { evaluation, granularityOf, kOfN, shapeTable } from "./summary.js";
@@ -24,6 +25,9 @@ Examples:
   kofn inspect runs/a
   kofn inspect model.onnx
   kofn inspect runs/a --json`;
+
+/** So many names of tensors are listed on a line. */
+const MOST_NAMES = 4;
 
 export function addInspectCommand(program: Command): void {
   program
@@ -76,6 +80,8 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
     };
   });
   const parameters = [...graph.initializers.values()].reduce((sum, { size }) => sum + size, 0);
+  const stored = reasons.length === 0 ? storedTensors(graph) : undefined;
+  const trained = sizeOfAll(graph, stored?.parameters ?? []);
   const sizes = sizesOf(graph, pruned, remains);
   const total = "layers" in macs ? { macs: macs.macs, macsKept: macs.macsKept } : {};
   const values = {
@@ -95,6 +101,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
       inputs: named(values.inputs),
       outputs: named(values.outputs),
       parameters,
+      ...(stored === undefined ? {} : { trained, fixed: stored.fixed }),
       ...total,
       ...sizes,
       layers: views,
@@ -112,6 +119,10 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   const packed =
     pruned.length === 0 ? "" : `, ${bytes(sizes.bytesPacked)} packed (limit ${bytes(sizes.bytesLimit)})`;
   print(`params   ${whole(parameters)}, ${bytes(sizes.bytesDense)} dense${packed}`);
+  if (stored !== undefined) {
+    print(`trained  ${whole(trained)} numbers in ${whole(stored.parameters.length)} tensors`);
+    for (const line of fixedLines(stored.fixed)) print(`fixed    ${line}`);
+  }
   if ("layers" in macs) {
     const kept = pruned.length === 0 ? "" : `, ${whole(macs.macsKept)} with kept weights alone`;
     print(`MACs     ${whole(macs.macs)} per sample${kept}`);
@@ -130,6 +141,19 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   }
   print();
   print(`test     ${evaluation(run.report.result.test)} (${run.report.data.name})`);
+}
+
+function sizeOfAll({ initializers }: Graph, names: readonly string[]): number {
+  return names.reduce((sum, name) => sum + (initializers.get(name)?.size ?? 0), 0);
+}
+
+/** A line for each reason for which tensors are not trained. */
+function fixedLines(fixed: readonly FixedTensor[]): string[] {
+  return [...new Set(fixed.map(({ reason }) => reason))].map((reason) => {
+    const names = fixed.filter((each) => each.reason === reason).map(({ name }) => name);
+    const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : "";
+    return `${reason}: ${names.slice(0, MOST_NAMES).join(", ")}${more}`;
+  });
 }
 
 /** Multiply-accumulates, or why they can't be counted. */

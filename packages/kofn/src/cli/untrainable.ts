@@ -5,7 +5,7 @@ import { importModel } from "../import/import.js";
 import { describeNode } from "../onnx/infer/support.js";
 import type { Model } from "../onnx/model.js";
 import { classifierOf } from "../train/classifier.js";
-import { trainable } from "../train/compile.js";
+import { trainable } from "../train/parameters.js";
 import { checkFinite, obstaclesIn } from "../train/trainability.js";
 
 /** A model as training would see it, and what stands against training it. */

@@ -9,6 +9,7 @@ import { kernelShape, transposedWindow, windowOf } from "../onnx/infer/window.js
 import { type Dim, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";
 import { isKnown } from "../onnx/ops.js";
 import { sizeOf, type Tensor, tensorFrom } from "../onnx/tensor.js";
+import { constantName, isConstantName, weightNames } from "./constants.js";
 import { without, withAttribute } from "./node.js";
 import { constantReshape } from "./reshape.js";
 import { numbersOf, type Sizes, sizesOfNode, sizesOfTensor } from "./sizes.js";
@@ -44,6 +45,7 @@ class Rewriter implements UpgradeContext {
   readonly #outputs: ReadonlySet<string>;
   readonly #taken: Set<string>;
   readonly #used: ReadonlySet<string>;
+  readonly #weights: ReadonlySet<string>;
   /** What a value is now called. */
   readonly #aliases = new Map<string, string>();
   /** Values that are computed from shapes, as far as they are known. */
@@ -55,6 +57,7 @@ class Rewriter implements UpgradeContext {
     this.#outputs = new Set(graph.outputs.map(({ name }) => name));
     this.#used = new Set([...graph.nodes.flatMap(({ inputs }) => inputs), ...this.#outputs]);
     this.#taken = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
+    this.#weights = weightNames(graph);
     this.initializers = new Map(graph.initializers);
     for (const { name, type } of graph.inputs) {
       if (type === undefined) {
@@ -163,9 +166,19 @@ class Rewriter implements UpgradeContext {
     const values = this.#constantOutputs(node, types);
     if (values === undefined) return false;
     node.outputs.forEach((name, i) => {
-      if (name !== "") this.#store(name, values[i]);
+      if (name !== "") this.#storeComputed(name, values[i], node.inputs);
     });
     return true;
+  }
+
+  /** Stores what is computed from `inputs`; what Constant nodes alone make is named as such, unless it is a weight. */
+  #storeComputed(name: string, value: Tensor, inputs: readonly string[]): void {
+    const made = inputs.every(
+      (input) => isConstantName(input) || this.initializers.get(input)?.dtype !== "float32",
+    );
+    const stored = made && value.dtype === "float32" && !this.#weights.has(name) ? constantName(name) : name;
+    if (stored === name) this.#store(name, value);
+    else this.#aliases.set(name, this.constant(stored, value));
   }
 
   #constantOutputs(node: Node, types: readonly ValueType[]): readonly Tensor[] | undefined {

@@ -23,6 +23,7 @@ import { classifierOf } from "./classifier.js";
 import { checkObstacles } from "./trainability.js";
 import { appendBatchNorm, isBatchNormalization, moved, runningStatistics } from "./batch-norm.js";
 import { appendTeacher, distilledLoss } from "./distill.js";
+import { trainable } from "./parameters.js";
 import type { BatchNormMode, DistillOptions } from "./types.js";
 
 /** A tensor that a step reads under `name` and writes under `updated`. */
@@ -108,27 +109,6 @@ export const SHARE = "mixup/share";
 
 /** Outputs of a step that are not tensors of its state. */
 const RESULTS = ["loss", "correct"] as const;
-
-/**
- * Names of the parameters that are trained: the model's float32 tensors, but for constants of formulas (scalars, bounds of
- * Clip, whole exponents of Pow) and for the statistics of batch normalisation.
- */
-export function trainable(graph: Graph): string[] {
-  const fixed = new Set([...runningStatistics(graph), ...constantsOfFormulas(graph)]);
-  return [...graph.initializers]
-    .filter(([name, { dtype, dims }]) => dtype === "float32" && dims.length > 0 && !fixed.has(name))
-    .map(([name]) => name);
-}
-
-/** A whole exponent is meant (squares); away from it, powers of negative numbers would not exist. */
-function constantsOfFormulas({ nodes, initializers }: Graph): string[] {
-  return nodes.flatMap(({ op, domain, inputs }) => {
-    if (domain !== "") return [];
-    if (op === "Clip") return inputs.slice(1);
-    const exponent = op === "Pow" ? initializers.get(inputs[1]) : undefined;
-    return exponent?.numbers().every(Number.isInteger) === true ? [inputs[1]] : [];
-  });
-}
 
 /**
  * @param model a classifier with one image input [batch, C, H, W] and one output of logits [batch, classes].

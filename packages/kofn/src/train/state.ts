@@ -8,7 +8,8 @@ import { membersOf, unitsOfMagnitude } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
 import { runningStatistics } from "./batch-norm.js";
-import { logitsName, type StepTensor, trainable } from "./compile.js";
+import { logitsName, type StepTensor } from "./compile.js";
+import { trainable } from "./parameters.js";
 import type { SamplerOptions } from "./types.js";
 
 const LOGIT_DEVIATION = 0.5;

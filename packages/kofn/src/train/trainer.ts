@@ -15,9 +15,10 @@ import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
 import type { PrunedLayer } from "../prune/types.js";
-import { compileStep, logitsName, SHARE, type Step, trainable } from "./compile.js";
+import { compileStep, logitsName, SHARE, type Step } from "./compile.js";
 import { runningStatistics } from "./batch-norm.js";
 import { defaultOptimizer, defaultsFor } from "./defaults.js";
+import { trainable } from "./parameters.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { type HeldTensor, initialValues, State } from "./state.js";
 import type {

@@ -110,8 +110,9 @@ export interface TrainOptions {
   /** Default "train". */
   readonly batchNorm?: BatchNormMode;
   /**
-   * After training, the statistics of batch normalisation are measured anew over so many batches such as training makes, and kept if the model
-   * then does better on the validation split. 0 leaves it out. Default 100. Frozen statistics stay as they are.
+   * After training, the statistics of batch normalisation are measured anew over so many batches such as training makes, and
+   * kept if the model then does better on the validation split. 0 leaves it out. Default 100. Frozen statistics stay as they
+   * are.
    */
   readonly recalibrate?: number;
   /** Default: none. */

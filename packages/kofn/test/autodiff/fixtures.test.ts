@@ -13,7 +13,7 @@ import { emptyGraph, type Graph } from "../../src/onnx/model.js";
 import { foldConstants } from "../../src/onnx/passes.js";
 import { type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { Random } from "../../src/random.js";
-import { trainable } from "../../src/train/compile.js";
+import { trainable } from "../../src/train/parameters.js";
 import { double, execute, single } from "../support/execute.js";
 import { sharedFolder } from "../support/fixtures.js";
 
