@@ -70,9 +70,20 @@ let undrawnEU: f64 = 0;
 /**
  * Writes e of the undrawn relative to the last draw's, and 0 for the drawn, and sets `undrawnE` and `undrawnEU`.
  *
+ * @param weights the units' weights, with which the row's U is made and written; or 0, if it is there
+ * @param gradient of the masked weights
  * @param unit index of the last draw; of units that equal it, those before it are drawn and those behind it are not
  */
-function sumUndrawn(e: usize, z: usize, u: usize, unit: i32, n: i32, inverseTau: f32): void {
+function sumUndrawn(
+  e: usize,
+  z: usize,
+  u: usize,
+  weights: usize,
+  gradient: usize,
+  unit: i32,
+  n: i32,
+  inverseTau: f32,
+): void {
   const lasts = v128.load32_splat(z + ((<usize>unit) << 2));
   const scale = f32x4.splat(inverseTau);
   const zero = f32x4.splat(0);
@@ -90,8 +101,14 @@ function sumUndrawn(e: usize, z: usize, u: usize, unit: i32, n: i32, inverseTau:
     for (; i < end; i += 4) {
       const at = (<usize>i) << 2;
       const x = f32x4.sub(v128.load(z + at), lasts);
-      let value = v128.and(exp32(f32x4.mul(f32x4.pmin(x, zero), scale)), f32x4.lt(x, bound));
-      let product = f32x4.mul(value, v128.load(u + at));
+      let value = v128.and(exp32(f32x4.mul(x, scale)), f32x4.lt(x, bound));
+      let upstream: v128;
+      if (weights == 0) upstream = v128.load(u + at);
+      else {
+        upstream = f32x4.mul(v128.load(weights + at), v128.load(gradient + at));
+        v128.store(u + at, upstream);
+      }
+      let product = f32x4.mul(value, upstream);
       if (i + 4 > n) {
         value = v128.and(value, within(i, n));
         product = v128.and(product, within(i, n));
@@ -129,12 +146,15 @@ function writeRow(u: usize, e: usize, n: i32, k: i32, c: f32, d: f32, drawn: usi
 /**
  * Replaces dL/dM by dL/dphi in up to ROWS rows that follow each other.
  *
- * @param z the perturbed logits of the first row; `u` (dL/dM) likewise
+ * @param z the perturbed logits of the first row; `u` (dL/dM), `weights` and `gradient` likewise
+ * @param weights of the units, if dL/dM is yet to be made of them and of the gradient of the masked weights; or 0
  * @param order indices of the draws, k for each row
  */
 export function relaxedRows(
   z: usize,
   u: usize,
+  weights: usize,
+  gradient: usize,
   order: usize,
   rows: i32,
   n: i32,
@@ -151,7 +171,9 @@ export function relaxedRows(
   for (let lane = 0; lane < rows; lane++) {
     const i = <usize>lane;
     const last = load<i32>(order + i * rowOrder + rowOrder - 4);
-    sumUndrawn(e + i * bytesOfE, z + i * row, u + i * row, last, n, inverseTau);
+    const at = i * row;
+    const own = weights == 0 ? <usize>0 : weights + at;
+    sumUndrawn(e + i * bytesOfE, z + at, u + at, own, gradient + at, last, n, inverseTau);
     store<f32>(lanes + (i << 2), <f32>undrawnE);
     store<f32>(lanes + (i << 2), <f32>undrawnEU, 16);
   }

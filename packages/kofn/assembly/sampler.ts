@@ -70,14 +70,6 @@ export function sample(
   }
 }
 
-/** Writes the products of `count` elements of `a` and `b`; whole vectors of them. */
-export function multiply(product: usize, a: usize, b: usize, count: i32): void {
-  const bytes = (<usize>count) << 2;
-  for (let at: usize = 0; at < bytes; at += 16) {
-    v128.store(product + at, f32x4.mul(v128.load(a + at), v128.load(b + at)));
-  }
-}
-
 /** Copies the drawn units of `values` in `rows` rows, and writes 0 for the others. */
 export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n: i32, k: i32): void {
   memory.fill(kept, 0, (<usize>(rows * n)) << 2);
@@ -92,16 +84,20 @@ export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n
 }
 
 /**
- * Replaces dL/dM by dL/dphi in the rows from `first` to before `end`, as they were sampled last.
+ * Writes dL/dphi of the rows from `first` to before `end`, as they were sampled last.
  *
- * @param gradient of row `first`; all else of row 0
+ * @param weights of the units, where dL/dM is their product with `gradient`; or 0 (no address)
+ * @param gradient of the masked weights
+ * @param result of row `first`, all else of row 0; holds dL/dM before, where there are no weights
  * @param entropy weight of the sum of H(softmax(phi)) over the rows
  */
 export function backward(
   phi: usize,
   z: usize,
   order: usize,
+  weights: usize,
   gradient: usize,
+  result: usize,
   scratch: usize,
   first: i32,
   end: i32,
@@ -113,12 +109,14 @@ export function backward(
   for (let row = first; row < end; row += ROWS) {
     const at = (<usize>(row * n)) << 2;
     const rowOrder = order + ((<usize>(row * k)) << 2);
-    const own = gradient + ((<usize>((row - first) * n)) << 2);
-    relaxedRows(z + at, own, rowOrder, min(ROWS, end - row), n, k, <f32>(1 / tau), scratch);
+    const own = result + ((<usize>((row - first) * n)) << 2);
+    const ownWeights = weights == 0 ? <usize>0 : weights + at;
+    const rows = min(ROWS, end - row);
+    relaxedRows(z + at, own, ownWeights, gradient + at, rowOrder, rows, n, k, <f32>(1 / tau), scratch);
   }
   if (entropy == 0) return;
   for (let row = first; row < end; row++) {
     const at = (<usize>(row * n)) << 2;
-    addEntropyGradient(gradient + ((<usize>((row - first) * n)) << 2), phi + at, n, entropy, scratch);
+    addEntropyGradient(result + ((<usize>((row - first) * n)) << 2), phi + at, n, entropy, scratch);
   }
 }

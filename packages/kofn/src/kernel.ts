@@ -12,7 +12,6 @@ export interface Kernel {
   fillPool(...args: number[]): void;
   sample(...args: number[]): void;
   backward(...args: number[]): void;
-  multiply(...args: number[]): void;
   keepDrawn(...args: number[]): void;
   adam(...args: number[]): void;
   sgd(...args: number[]): void;

@@ -6,7 +6,7 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { philox, streamOf } from "../random.js";
 
 /** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
-const BLOCK = 65_536;
+const BLOCK = 8_192;
 
 /**
  * Noise comes from a pool of at least as many values as the layer has logits, but for these bounds: a smaller pool would soon
@@ -97,7 +97,7 @@ export class HostSampler {
     // The kernel reads and writes whole vectors of 16 bytes.
     const bytes = 4 * rows * n + 16;
     this.#block = 4 * Math.max(1, Math.round(BLOCK / (4 * n)));
-    const product = weights === undefined ? 0 : 4 * this.#block * n;
+    const product = weights === undefined ? 0 : 4 * this.#block * n + 16;
     const units = Math.min(Math.max(rows * n, POOL.least), POOL.most);
     this.#poolSize = 2 ** Math.ceil(Math.log2(units));
     const blocks = Math.ceil((rows * n + 3) / this.#poolSize);
@@ -168,12 +168,14 @@ export class HostSampler {
     this.#backward(this.gradient.byteOffset, 0, this.#options.rows, tau);
   }
 
-  #backward(gradient: number, first: number, end: number, tau: number): void {
+  #backward(result: number, first: number, end: number, tau: number): void {
     this.#kernel.backward(
       this.logits.byteOffset,
       this.perturbed.byteOffset,
       this.#order,
-      gradient,
+      this.weights?.values.byteOffset ?? 0,
+      this.gradient.byteOffset,
+      result,
       this.#scratch,
       first,
       end,
@@ -202,9 +204,6 @@ export class HostSampler {
       const count = Math.ceil(((end - row) * n) / 4) * 4;
       const gradient = this.gradient.byteOffset + offset;
       const product = this.weights === undefined ? gradient : this.#product;
-      if (this.weights !== undefined) {
-        this.#kernel.multiply(product, gradient, this.weights.values.byteOffset + offset, count);
-      }
       this.#backward(product, row, end, tau);
       const step = { gradients: product, offset, count };
       this.#step(optimizer, { ...step, values: this.logits, states: this.states }, scalars);
