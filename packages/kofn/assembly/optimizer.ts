@@ -1,5 +1,11 @@
 /** Updates of parameters in one pass over memory: the formulas of src/optim/optimizer.ts. Counts are multiples of 4. */
 
+/**
+ * 2^-100. Numbers below 2^-124 disappear when it is added and subtracted, which leaves others of float32's precision as they are. The
+ * moment of a weight that is no longer kept would decay to where a processor takes twice as long, and stay there.
+ */
+const TINY: usize = memory.data<f32>([7.888609052210118e-31], 4);
+
 /** m <- beta1 m + g,  v <- beta2 v + g^2,  p <- decay p - rate m / (sqrt(v) + epsilon). */
 export function adam(
   p: usize,
@@ -13,6 +19,7 @@ export function adam(
   epsilon: f32,
   decay: f32,
 ): void {
+  const tiny = v128.load32_splat(TINY);
   const beta1s = f32x4.splat(beta1);
   const beta2s = f32x4.splat(beta2);
   const rates = f32x4.splat(rate);
@@ -21,7 +28,8 @@ export function adam(
   const bytes = (<usize>count) << 2;
   for (let at: usize = 0; at < bytes; at += 16) {
     const gradient = v128.load(g + at);
-    const newM = f32x4.add(f32x4.mul(v128.load(m + at), beta1s), gradient);
+    const decayed = f32x4.add(f32x4.mul(v128.load(m + at), beta1s), tiny);
+    const newM = f32x4.sub(f32x4.add(decayed, gradient), tiny);
     const newV = f32x4.add(f32x4.mul(v128.load(v + at), beta2s), f32x4.mul(gradient, gradient));
     const change = f32x4.mul(f32x4.div(newM, f32x4.add(f32x4.sqrt(newV), epsilons)), rates);
     v128.store(m + at, newM);
