@@ -54,7 +54,7 @@ async function train(network, mode, steps) {
   const data = randomImages({ channels: 1, side: SIDE, count: BATCH });
   const { model, layers } = networkOf(network, mode);
   const settings = withDefaults({ batch: BATCH, epochs: steps });
-  const trainer = await Trainer.create(model, data, BATCH, layers, settings, "cpu");
+  const trainer = await Trainer.create(model, data, BATCH, layers, settings);
   for (let epoch = 1; epoch <= steps; epoch++) await trainer.epoch(epoch);
   await trainer.close();
 }

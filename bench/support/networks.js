@@ -67,7 +67,7 @@ export class TimedTrainer {
     const settings = withDefaults({ batch: BATCH, threads, epochs });
     digits ??= glyphs();
     return new TimedTrainer(
-      await Trainer.create(model, digits, steps * BATCH, layers, settings, "cpu", profile),
+      await Trainer.create(model, digits, steps * BATCH, layers, settings, { profile }),
     );
   }
 

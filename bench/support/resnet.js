@@ -19,7 +19,5 @@ export async function resnetTrainer({ threads, epochs, steps, profile }) {
   const count = steps * RESNET_BATCH;
   const data = randomImages({ channels: 3, side: 32, count });
   const settings = withDefaults({ batch: RESNET_BATCH, threads, epochs });
-  return new TimedTrainer(
-    await Trainer.create(ZOO["resnet-20"](), data, count, [], settings, "cpu", profile),
-  );
+  return new TimedTrainer(await Trainer.create(ZOO["resnet-20"](), data, count, [], settings, { profile }));
 }

@@ -76,6 +76,33 @@ export type {
   PruneSpec,
 } from "./prune/types.js";
 
+// Quantization: what is learned in few bits
+export {
+  binary,
+  formatQuantizeRule,
+  int,
+  int8,
+  parseQuantize,
+  resolveQuantize,
+  ternary,
+  uint8,
+} from "./quantize/spec.js";
+export { planQuantization, type PlannedWeight, type QuantizationPlan } from "./quantize/plan.js";
+export { HostQuantizer, type LearnedScales } from "./quantize/host-quantizer.js";
+export { decodeQuantization, encodeQuantization } from "./quantize/file.js";
+export type {
+  ActivationFormat,
+  ActivationRule,
+  Quantization,
+  QuantizedActivation,
+  QuantizedWeight,
+  QuantizeMethod,
+  QuantizeRule,
+  QuantizeSpec,
+  WeightFormat,
+  WeightRule,
+} from "./quantize/types.js";
+
 // Networks
 export type { ZooOptions } from "./models/network.js";
 export { zoo } from "./models/zoo.js";

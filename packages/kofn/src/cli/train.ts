@@ -16,6 +16,7 @@ import {
   type RunDirectory,
   type StoppedRun,
 } from "../train/run-directory.js";
+import { planQuantization } from "../quantize/plan.js";
 import { configOf, optionsOf } from "../train/settings.js";
 import { train } from "../train/train.js";
 import { readConfigFile } from "./config-file.js";
@@ -69,6 +70,9 @@ export function addTrainCommand(program: Command): void {
     .option("--granularity <name>", "what the budget keeps: weights, kernels or maps (default: weights)")
     .option("--allocation <name>", "which part each layer gets: erk or uniform (default: erk)")
     .option("--round <n>", "the budget keeps multiples of n in each group, or all (default: 1)")
+    .option("--quantize <spec>", "what to learn in few bits; can be given several times", collect)
+    .option("--quantize-from <share>", "share of training after which quantization begins (default: 0%)")
+    .option("--freeze-from <share>", "share of training after which masks stay as they are (default: never)")
     .option("--epochs <n>", "passes over the training data (default: 20; 10 for an .onnx file)")
     .option("--batch <n>", "samples per step (default: 64)")
     .option("--limit <n>", "train on the first n samples only")
@@ -136,7 +140,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     ...file,
     ...given,
     ...(model === undefined ? {} : { model }),
-    prune: [...(file.prune ?? []), ...(stopped === undefined ? (given.prune ?? []) : [])],
+    ...specs("prune", file, stopped === undefined ? given : {}),
+    ...specs("quantize", file, stopped === undefined ? given : {}),
   };
   if (name === undefined) {
     throw new InputError(
@@ -148,6 +153,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   const options = { ...optionsOf(config, pretrained), threads: config.threads ?? availableParallelism() };
   const source = await modelSource(name, options.seed ?? 1);
   planPruning(source().graph, options);
+  planQuantization(source().graph, options.quantize);
   const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));
   const directory =
     stopped?.directory ?? (await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false }));
@@ -171,11 +177,18 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     ...(config["skip-bad-images"] === undefined ? {} : { "skip-bad-images": config["skip-bad-images"] }),
     ...configOf(prepared),
   };
-  if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...pruneOf(given, stored) }, out);
+  if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...specsOf(given, stored) }, out);
   const { epochs = 0 } = stored;
   note(
     `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
   );
+  const { exempt } = planQuantization(network.graph, options.quantize);
+  if (exempt.length > 0) {
+    note(
+      `activations: ${exempt.join(" and ")} read float32, as the first and the last layer do by default; ` +
+        `activations.${exempt[0]}=FORMAT quantizes them, too`,
+    );
+  }
   const { budget } = planPruning(network.graph, options);
   if (budget !== undefined) note(`budget: ${budgetLine(budget)}`);
   const display = progressDisplay(epochs);
@@ -200,8 +213,9 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   ).finally(() => {
     display.stop();
   });
-  const { report, model: finished, masked, masks, metrics } = run;
-  await directory.finish({ model: finished, masked, report, masks, metrics, config: stored });
+  const { report, model: finished, masked, masks, metrics, quantization } = run;
+  const contents = { model: finished, masked, report, masks, metrics, quantization };
+  await directory.finish({ ...contents, config: stored });
   if (flags.json === true) printJson(report);
   else for (const line of summary(report, masked)) print(line);
   const write = flags.json === true ? note : print;
@@ -221,9 +235,19 @@ async function reopen(flags: TrainFlags, out: string | undefined): Promise<Stopp
   return reopenRunDirectory(out);
 }
 
-/** The prune specs that were given, if any were, in place of those that the run has. */
-function pruneOf(given: Config, stored: Config): Pick<Config, "prune"> {
-  return given.prune === undefined ? {} : configOf(optionsOf({ ...stored, prune: given.prune }));
+/** The specs that were given, if any were, in place of those that the run has. */
+function specsOf({ prune, quantize }: Config, stored: Config): Pick<Config, "prune" | "quantize"> {
+  const given = {
+    ...(prune === undefined ? {} : { prune }),
+    ...(quantize === undefined ? {} : { quantize }),
+  };
+  return Object.keys(given).length === 0 ? {} : configOf(optionsOf({ ...stored, ...given }));
+}
+
+/** The specs of a file, and after them those of the command line, which win. */
+function specs(key: "prune" | "quantize", file: Config, given: Config): Pick<Config, "prune" | "quantize"> {
+  const all = [...(file[key] ?? []), ...(given[key] ?? [])];
+  return all.length === 0 ? {} : { [key]: all };
 }
 
 /** @throws InputError naming what a resumed run was asked to change. */

@@ -127,6 +127,15 @@ export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
   return mask;
 }
 
+/** For each weight as stored, the unit (an index into [R, n]) that it belongs to. */
+export function unitOfWeights(layer: PrunedLayer): Int32Array {
+  const units = new Int32Array(sizeOf(layer.dims));
+  forEachWeight(layer, (index, unit) => {
+    units[index] = unit;
+  });
+  return units;
+}
+
 /**
  * The sum of the magnitudes of each unit's weights, [R, n].
  *

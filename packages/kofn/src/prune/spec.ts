@@ -326,7 +326,8 @@ function isMap(spec: PruneSpec): spec is ReadonlyMap<string, PruneRule | "none">
   return spec instanceof Map;
 }
 
-function listed(layers: readonly PrunableLayer[]): string {
+/** The names of layers, for the message of an error. */
+export function listed(layers: readonly PrunableLayer[]): string {
   if (layers.length === 0) return "The model has no layer that can be pruned.";
   const names = layers.slice(0, 30).map((layer) => layer.name);
   const more = layers.length > names.length ? `, and ${layers.length - names.length} more` : "";

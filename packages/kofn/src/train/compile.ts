@@ -97,6 +97,8 @@ export interface StepOptions {
   readonly distill?: DistillOptions;
   /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
   readonly mixup?: boolean;
+  /** Weights that the host quantizes, so that it can't mask them: quantizing comes first. Default: none. */
+  readonly quantized?: ReadonlySet<string>;
   /** Channels in a block, if the engine that is to run the step computes convolutions in blocks: see `blockOf`. */
   readonly block?: number | undefined;
 }
@@ -127,7 +129,9 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const all = trainable(view.graph);
   checkObstacles(view.graph, all);
   const graph = atBatch(view.graph, input, [batch, ...dims], all);
-  const direct = weights === "host" && sampling === "host" ? layers.filter(unitsAreWeights) : [];
+  const isDirect = (layer: PrunedLayer): boolean =>
+    unitsAreWeights(layer) && options.quantized?.has(layer.weight) !== true;
+  const direct = weights === "host" && sampling === "host" ? layers.filter(isDirect) : [];
   const maskedByHost = new Set(direct.map(({ weight }) => weight));
   const parameters = all.filter((name) => !maskedByHost.has(name));
   const b = new Builder(emptyGraph(`${graph.name}/step`));

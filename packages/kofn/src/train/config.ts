@@ -32,6 +32,21 @@ const parsed = (expected: string, parse: (value: string) => unknown) =>
       });
     }
   });
+/** A share of training: 0.3 or "30%". */
+const share = () =>
+  z.unknown().transform((value, context): number => {
+    const percent =
+      typeof value === "string" && value.endsWith("%") ? readNumber(value.slice(0, -1)) : undefined;
+    const found =
+      typeof percent === "number" ? percent / 100 : typeof value === "string" ? readNumber(value) : value;
+    if (typeof found === "number" && found >= 0 && found < 1) return found;
+    context.issues.push({
+      code: "custom",
+      message: "expected a share of training, at least 0 % and below 100 %, such as 30%",
+      input: value,
+    });
+    return z.NEVER;
+  });
 const oneOf = <const T extends readonly string[]>(values: T) =>
   z.enum(values, { error: `expected ${values.slice(0, -1).join(", ")} or ${values.at(-1) ?? ""}` });
 
@@ -87,6 +102,11 @@ export const configSchema = z.strictObject({
   granularity: oneOf(GRANULARITIES).exactOptional(),
   allocation: z.enum(ALLOCATIONS, { error: "expected erk or uniform" }).exactOptional(),
   round: count(1).exactOptional(),
+  quantize: z
+    .array(text("a quantize spec such as *=int8"), { error: "expected a list of quantize specs" })
+    .exactOptional(),
+  "quantize-from": share().exactOptional(),
+  "freeze-from": share().exactOptional(),
   epochs: count(1).exactOptional(),
   batch: count(1).exactOptional(),
   optimizer: z

@@ -11,6 +11,8 @@ import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
 import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
+import { decodeQuantization, encodeQuantization } from "../quantize/file.js";
+import type { Quantization } from "../quantize/types.js";
 import { checkConfig, type Config } from "./config.js";
 import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./types.js";
 
@@ -26,6 +28,9 @@ export const RUN_FILES = {
   config: "config.json",
 } as const;
 
+/** In the directory of a run that quantized anything: codes, scales and zero points. */
+const QUANTIZATION = "quantization.safetensors";
+
 /** In the directory of a run that pruned maps: the model at its original shapes, removed maps being 0. */
 const MASKED_MODEL = "model.masked.onnx";
 /** In a run directory: the run's state after its last epoch but one, or the last that was finished before it was stopped. */
@@ -37,6 +42,7 @@ const CHECKPOINT_JSON = "json";
 const RUN_ENTRIES: ReadonlySet<string> = new Set([
   ...Object.values(RUN_FILES),
   MASKED_MODEL,
+  QUANTIZATION,
   "checkpoint",
   "report.html",
 ]);
@@ -50,6 +56,7 @@ export interface RunContents {
   readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
   readonly metrics: readonly EpochMetrics[];
   readonly config: Config;
+  readonly quantization: Quantization;
 }
 
 /** A finished run, read back. */
@@ -282,13 +289,16 @@ export class RunDirectory {
    *
    * @throws KofnError if a file can't be written.
    */
-  async finish({ model, masked, report, masks, metrics, config }: RunContents): Promise<void> {
+  async finish({ model, masked, report, masks, metrics, config, quantization }: RunContents): Promise<void> {
     if (!this.#begun) this.#begin();
     await this.#write("config", jsonDocument(config));
     await this.#write("metrics", metrics.map(jsonLine).join(""));
     await this.#write("masks", encodeSafetensors(masks));
     await saveModel(model, join(this.path, RUN_FILES.model));
     if (masked !== model) await saveModel(masked, join(this.path, MASKED_MODEL));
+    if (quantization.weights.length > 0 || quantization.activations.length > 0) {
+      await writeAtomically(join(this.path, QUANTIZATION), [encodeQuantization(quantization)]);
+    }
     await this.#write("report", jsonDocument(report));
   }
 
@@ -353,6 +363,9 @@ export async function readRun(path: string): Promise<StoredRun> {
     report,
     config,
     metrics,
+    quantization: entries.includes(QUANTIZATION)
+      ? decodeQuantization(await readBytes(join(path, QUANTIZATION)), join(path, QUANTIZATION))
+      : { weights: [], activations: [] },
     masks: masksIn(decodeSafetensors(await readBytes(file("masks")), file("masks")), file("masks")),
   };
 }

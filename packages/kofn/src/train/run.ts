@@ -2,6 +2,7 @@
 
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
+import type { Quantization } from "../quantize/types.js";
 import { prepareRunDirectory, type RunDirectoryOptions } from "./run-directory.js";
 import { configOf } from "./settings.js";
 import type { EpochMetrics, Report, TrainOptions } from "./types.js";
@@ -23,6 +24,8 @@ export class Run {
   readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
   readonly metrics: readonly EpochMetrics[];
   readonly options: TrainOptions;
+  /** Codes and scales of what is quantized, at the shapes of `masked`. */
+  readonly quantization: Quantization;
 
   constructor(
     report: Report,
@@ -31,6 +34,7 @@ export class Run {
     masks: ReadonlyMap<string, Tensor<"uint8">>,
     metrics: readonly EpochMetrics[],
     options: TrainOptions,
+    quantization: Quantization = { weights: [], activations: [] },
   ) {
     this.report = report;
     this.model = model;
@@ -38,6 +42,7 @@ export class Run {
     this.masks = masks;
     this.metrics = metrics;
     this.options = options;
+    this.quantization = quantization;
   }
   /**
    * Writes the run directory: model.onnx (with `maps` also model.masked.onnx), report.json, masks.safetensors, metrics.jsonl and config.json.
@@ -48,9 +53,9 @@ export class Run {
    * await run.save("runs/a");
    */
   async save(folder: string, options: RunDirectoryOptions = {}): Promise<void> {
-    const { report, model, masked, masks, metrics } = this;
+    const { report, model, masked, masks, metrics, quantization } = this;
     const config = { model: report.model, data: report.data.name, ...configOf(this.options) };
     const directory = await prepareRunDirectory(folder, options);
-    await directory.finish({ model, masked, report, masks, metrics, config });
+    await directory.finish({ model, masked, report, masks, metrics, config, quantization });
   }
 }

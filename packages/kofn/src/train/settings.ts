@@ -6,6 +6,8 @@ import { InputError } from "../errors.js";
 import { formatBudget, parseShare } from "../prune/budget.js";
 import { entriesOf, formatAmount, formatRule, parseAmount, parsePrune } from "../prune/spec.js";
 import type { Budget, PruneRule } from "../prune/types.js";
+import { formatQuantizeRule, parseQuantize, quantizeEntries } from "../quantize/spec.js";
+import type { QuantizeRule } from "../quantize/types.js";
 import type { Config } from "./config.js";
 import { defaultOptimizer } from "./defaults.js";
 import { withDefaults } from "./trainer.js";
@@ -30,6 +32,12 @@ export function optionsOf(config: Config, pretrained = false): PlainOptions {
     prune.delete(pattern);
     prune.set(pattern, rule);
   }
+  const quantize = new Map<string, QuantizeRule>();
+  for (const spec of config.quantize ?? []) {
+    const { pattern, rule } = parseQuantize(spec);
+    quantize.delete(pattern);
+    quantize.set(pattern, rule);
+  }
   const { tau, beta, entropy, init, shrink, "logit-lr": logitRate } = config;
   const logits =
     config["logit-optimizer"] ?? (logitRate === undefined ? undefined : { kind: "adam", lr: logitRate });
@@ -37,6 +45,8 @@ export function optionsOf(config: Config, pretrained = false): PlainOptions {
   const { augment, normalize, recalibrate, distill } = config;
   return {
     prune,
+    ...(quantize.size === 0 ? {} : { quantize }),
+    ...defined({ quantizeFrom: config["quantize-from"], freezeFrom: config["freeze-from"] }),
     ...(pretrained ? { pretrained } : {}),
     optimizer: optimizerOf(config, pretrained),
     ...(augment === undefined ? {} : { augment: parseAugmentation(augment) }),
@@ -98,15 +108,25 @@ export function configOf(options: PlainOptions): Config {
     batchNorm,
     recalibrate,
     distill,
+    quantizeFrom,
+    freezeFrom,
     seed,
     threads,
   } = withDefaults(options);
+  const quantize = quantizeEntries(options.quantize ?? {});
   const { tau, beta, entropy, init, shrink, optimizer: logits } = sampler;
   const plainLogits = isPlainAdam(logits) && logits.weightDecay === undefined;
   return {
     prune: entriesOf(options.prune ?? {}).map(([pattern, rule]) => `${pattern}=${formatRule(rule)}`),
     ...(keep === undefined ? {} : { keep: formatAmount(keep) }),
     ...(budget === undefined ? {} : budgetConfig(budget)),
+    ...(quantize.length === 0
+      ? {}
+      : {
+          quantize: quantize.map(([pattern, rule]) => `${pattern}=${formatQuantizeRule(rule)}`),
+          "quantize-from": quantizeFrom,
+        }),
+    ...(freezeFrom === undefined ? {} : { "freeze-from": freezeFrom }),
     epochs,
     batch,
     ...optimizerConfig(optimizer),

@@ -9,6 +9,7 @@ import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
 import { maskedModel, masksOfWeights } from "../prune/apply.js";
 import { planPruning } from "../prune/budget.js";
+import { planQuantization } from "../quantize/plan.js";
 import { membersOf } from "../prune/groups.js";
 import { removeMaps } from "../prune/structure/remove.js";
 import { logitsName } from "./compile.js";
@@ -60,7 +61,8 @@ export async function train(options: TrainOptions): Promise<Run> {
   const settings = withDefaults(prepared);
   const { layers, budget } = planPruning(model.graph, options);
   const count = sampleCount(data.train, options.limit);
-  const trainer = await Trainer.create(model, data, count, layers, settings, provider);
+  const quantization = planQuantization(model.graph, options.quantize);
+  const trainer = await Trainer.create(model, data, count, layers, settings, { provider, quantization });
   try {
     const metrics: EpochMetrics[] = [];
     let best: Best | undefined;
@@ -98,7 +100,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         },
         options.signal,
       );
-      const candidate = maskedModel(model, trainer.parameters(), trainer.masks());
+      const candidate = maskedModel(model, trainer.parameters().values, trainer.masks());
       const validation = await evaluateOn(trainer.engine, candidate, data.validation, data, normalization);
       if (!Number.isFinite(validation.loss)) {
         throw new KofnError(
@@ -120,13 +122,15 @@ export async function train(options: TrainOptions): Promise<Run> {
     }
     if (best === undefined || bestEpoch === undefined) {
       throw new InputError(
-        `k was still above its target in the last epoch; let it shrink over less of training (sampler.shrink, --shrink)`,
+        `the last epoch did not reach what the run was to end with: k at its target, quantized, masks frozen; let k shrink over less ` +
+          `of training (sampler.shrink, --shrink), and quantize (quantizeFrom, --quantize-from) and freeze (freezeFrom, --freeze-from) earlier`,
       );
     }
 
     restoreBest(trainer, best);
     const masks = trainer.masks();
-    const trained = maskedModel(model, trainer.parameters(), masks);
+    const { values, quantization: quantized } = trainer.parameters();
+    const trained = maskedModel(model, values, masks);
     const { chosen, recalibration } = await recalibrated(trained, bestEpoch.validation, {
       engine: trainer.engine,
       data,
@@ -174,7 +178,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
       },
     });
-    return new Run(report, removed, final, maskTensors, metrics, prepared);
+    return new Run(report, removed, final, maskTensors, metrics, prepared, quantized);
   } finally {
     await trainer.close();
   }
@@ -235,7 +239,7 @@ function epochMetrics(
 
 function bestState(trainer: Trainer): Best {
   const wanted = new Set([
-    ...trainer.parameters().keys(),
+    ...trainer.parameterNames(),
     ...trainer.layers.map(({ weight }) => logitsName(weight)),
   ]);
   return new Map([...trainer.state.snapshot()].filter(([name]) => wanted.has(name)));

@@ -14,11 +14,16 @@ import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
+import { membersOf, unitOfWeights } from "../prune/groups.js";
+import { formatShare } from "../prune/spec.js";
 import type { PrunedLayer } from "../prune/types.js";
+import type { QuantizationPlan } from "../quantize/plan.js";
+import type { Quantization } from "../quantize/types.js";
 import { compileStep, logitsName, SHARE, type Step } from "./compile.js";
 import { runningStatistics } from "./batch-norm.js";
 import { defaultOptimizer, defaultsFor } from "./defaults.js";
 import { trainable } from "./parameters.js";
+import { type IsKept, Quantizers } from "./quantizers.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { type HeldTensor, initialValues, State } from "./state.js";
 import type {
@@ -42,6 +47,10 @@ export interface Settings {
   readonly batchNorm: BatchNormMode;
   readonly recalibrate: number;
   readonly distill?: DistillOptions;
+  /** Share of training after which what is to be quantized is. */
+  readonly quantizeFrom: number;
+  /** Share of training after which masks stay as they are. Default: they never do. */
+  readonly freezeFrom?: number;
   readonly seed: number;
   readonly threads: number;
   readonly augment: Augmentation;
@@ -63,6 +72,8 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
     batchNorm: options.batchNorm ?? "train",
     recalibrate: options.recalibrate ?? 100,
     ...(options.distill === undefined ? {} : { distill: options.distill }),
+    quantizeFrom: options.quantizeFrom ?? 0,
+    ...(options.freezeFrom === undefined ? {} : { freezeFrom: options.freezeFrom }),
     seed: options.seed ?? 1,
     threads: options.threads ?? availableParallelism(),
     augment: options.augment ?? {},
@@ -90,7 +101,21 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
   for (const tau of sampler.tau) checkRange("tau", tau, tau >= 0.01, "at least 0.01");
   for (const beta of sampler.beta) checkRange("beta", beta, beta >= 0, "at least 0");
   checkRange("entropy", sampler.entropy, sampler.entropy >= 0, "at least 0");
+  checkPhases(settings);
   return settings;
+}
+
+function checkPhases({ quantizeFrom, freezeFrom, sampler }: Settings): void {
+  const isShare = (value: number): boolean => value >= 0 && value < 1;
+  checkRange("quantizeFrom", quantizeFrom, isShare(quantizeFrom), "at least 0 and below 1");
+  if (freezeFrom === undefined) return;
+  checkRange("freezeFrom", freezeFrom, isShare(freezeFrom), "at least 0 and below 1");
+  const [, shrunk] = sampler.shrink;
+  if (freezeFrom >= shrunk) return;
+  throw new InputError(
+    `masks can't be frozen after ${formatShare(freezeFrom)} of training (freezeFrom, --freeze-from), as k shrinks until ` +
+      `${formatShare(shrunk)} of it (sampler.shrink, --shrink); freeze later, or let k shrink over less of training`,
+  );
 }
 
 function checkCount(name: string, value: number, least: number): void {
@@ -125,6 +150,21 @@ export type OnSteps = (progress: {
   readonly tau: number;
 }) => void;
 
+/** What a step reads and writes, by the names of its inputs and outputs. */
+interface Binding {
+  readonly feeds: Record<string, Value>;
+  readonly results: Record<string, Value>;
+}
+
+export interface TrainerOptions {
+  /** Default "cpu". */
+  readonly provider?: TrainOptions["provider"];
+  /** onnxruntime writes a profile of the steps to a file with this prefix when the trainer is closed. */
+  readonly profile?: string | undefined;
+  /** Default: nothing is quantized. */
+  readonly quantization?: QuantizationPlan;
+}
+
 export class Trainer {
   readonly settings: Settings;
   readonly layers: readonly PrunedLayer[];
@@ -141,16 +181,23 @@ export class Trainer {
   readonly #parameters: HostOptimizer;
   /** One for each layer. */
   readonly #samplers: readonly HostSampler[];
+  /** For each pruned weight, by name: the unit that each of its weights belongs to, and the mask [R, n] of the last step. */
+  readonly #unitOfWeights: ReadonlyMap<string, { readonly units: Int32Array; readonly mask: Float32Array }>;
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
   readonly #partners: BigInt64Array;
   readonly #scalars: ReadonlyMap<string, Float32Array>;
   readonly #loss = new Float32Array(1);
   readonly #correct = new Float32Array(1);
-  #bindings: { feeds: Record<string, Value>; results: Record<string, Value> }[] = [];
+  readonly #quantizers: Quantizers | undefined;
+  /** Of the float steps and of the quantized ones: for each of the state's buffers being current. */
+  #bindings: Record<"float" | "quantized", Binding[]> = { float: [], quantized: [] };
   #session: Session | undefined;
   /** Of each layer, in the last step. */
   #k: readonly number[];
+  /** Whether the last step was quantized, and its masks frozen. */
+  #isQuantized = false;
+  #isFrozen = false;
 
   private constructor(
     engine: Engine,
@@ -160,6 +207,7 @@ export class Trainer {
     layers: readonly PrunedLayer[],
     settings: Settings,
     block: number | undefined,
+    quantization: QuantizationPlan | undefined,
   ) {
     this.engine = engine;
     this.settings = settings;
@@ -183,6 +231,7 @@ export class Trainer {
       batchNorm: settings.batchNorm,
       ...(settings.distill === undefined ? {} : { distill: settings.distill }),
       mixup: augment.mixup !== undefined,
+      quantized: new Set(quantization?.weights.map(({ layer }) => layer.weight)),
       block,
     });
     this.#parameters = new HostOptimizer(this.#weights, this.#step.parameters);
@@ -192,6 +241,19 @@ export class Trainer {
       const own = this.#step.masks[i].weight === undefined ? {} : { weights: this.#weights };
       return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy, ...own });
     });
+    const fitted = new Set(
+      quantization?.weights.flatMap(({ layer, rule }) => (rule.method === "dpp" ? [layer.weight] : [])),
+    );
+    this.#unitOfWeights = new Map(
+      layers.flatMap((layer, i) =>
+        membersOf(layer)
+          .filter(({ weight }) => fitted.has(weight))
+          .map(
+            (member) =>
+              [member.weight, { units: unitOfWeights(member), mask: this.#samplers[i].mask }] as const,
+          ),
+      ),
+    );
     const held = this.#samplers.flatMap(({ logits, states, weights }, i) => {
       const { weight, groups, n, dims } = layers[i];
       const ofLogits = heldTensors(logitsName(weight), [groups, n], { values: logits, states });
@@ -200,6 +262,10 @@ export class Trainer {
     const initial = initialValues(model, layers, this.#k, sampler.init, seed);
     for (const { name, dims } of this.#step.parameters) {
       held.push(...heldTensors(name, dims, this.#arraysOf(name)));
+    }
+    if (quantization !== undefined && quantization.weights.length > 0) {
+      this.#quantizers = new Quantizers(quantization);
+      held.push(...this.#quantizers.held);
     }
     this.state = new State(engine, this.#step.tensors, held, initial);
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
@@ -210,7 +276,6 @@ export class Trainer {
 
   /**
    * @param count train on the first so many samples.
-   * @param profile onnxruntime writes a profile of the steps to a file with this prefix when the trainer is closed.
    * @throws InputError if a setting is wrong, or the model can't be trained on the data.
    */
   static async create(
@@ -219,21 +284,17 @@ export class Trainer {
     count: number,
     layers: readonly PrunedLayer[],
     settings: Settings,
-    provider: TrainOptions["provider"],
-    profile?: string,
+    options: TrainerOptions = {},
   ): Promise<Trainer> {
     const { threads } = settings;
-    const engine = await Engine.open({
-      provider: provider ?? "cpu",
-      threads,
-      ...(profile === undefined ? {} : { profile }),
-    });
+    const { provider = "cpu", profile, quantization } = options;
+    const engine = await Engine.open({ provider, threads, ...(profile === undefined ? {} : { profile }) });
     if (stepsPerEpoch(count, settings.batch) === 0) {
       throw new InputError(
         `a batch of ${settings.batch} is more than the ${count} training samples; choose a smaller batch`,
       );
     }
-    return new Trainer(engine, model, data, count, layers, settings, await blockOf(engine));
+    return new Trainer(engine, model, data, count, layers, settings, await blockOf(engine), quantization);
   }
 
   /** Steps of the whole run. */
@@ -241,18 +302,37 @@ export class Trainer {
     return this.settings.epochs * this.stepsPerEpoch;
   }
 
-  /** Whether every layer's k is at its target. */
+  /** Whether the last step was one of what the run is to end with: every k at its target, quantized, and frozen, if so asked. */
   get atTarget(): boolean {
-    return this.layers.every(({ k }, i) => this.#k[i] === k);
+    const { settings } = this;
+    return (
+      this.layers.every(({ k }, i) => this.#k[i] === k) &&
+      (this.#quantizers === undefined || this.#isQuantized) &&
+      (settings.freezeFrom === undefined || this.#isFrozen)
+    );
   }
 
-  /** Current values of the model's parameters and running statistics. */
-  parameters(): Map<string, Float32Array> {
-    const { graph } = this.#model;
-    const names = trainable(graph);
-    if (this.settings.batchNorm === "train") names.push(...runningStatistics(graph));
-    return new Map(names.map((name) => [name, this.state.get(name)]));
+  /** Names of the tensors that a result is made of: the model's parameters and running statistics, and learned scales. */
+  parameterNames(): string[] {
+    return [...this.#modelTensors(), ...(this.#quantizers?.scaleNames ?? [])];
   }
+
+  /** Current values of the model's parameters and running statistics, and how they are quantized, if they are by now. */
+  parameters(): { values: Map<string, Float32Array>; quantization?: Quantization } {
+    const values = new Map(this.#modelTensors().map((name) => [name, this.state.get(name)]));
+    if (this.#quantizers === undefined || !this.#isQuantized) return { values };
+    const quantization = this.#quantizers.quantization(this.#parameter, this.masks());
+    for (const [name, quantized] of this.#quantizers.valuesOf(quantization)) values.set(name, quantized);
+    return { values, quantization };
+  }
+
+  #modelTensors(): string[] {
+    const { graph } = this.#model;
+    const statistics = this.settings.batchNorm === "train" ? runningStatistics(graph) : [];
+    return [...trainable(graph), ...statistics];
+  }
+
+  readonly #parameter = (name: string): Float32Array => this.state.get(name);
 
   /** The deterministic masks of the current logits. */
   masks(): LayerMask[] {
@@ -267,7 +347,8 @@ export class Trainer {
    * @throws KofnError if the loss is no longer a number; the signal's reason if it is aborted.
    */
   async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
-    const { batch, seed, sampler, optimizer, schedule, warmup, augment } = this.settings;
+    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom, freezeFrom } =
+      this.settings;
     const order = epochOrder(this.#count, seed, epoch).subarray(0, this.stepsPerEpoch * batch);
     const begin = performance.now();
     let reported = begin;
@@ -282,7 +363,10 @@ export class Trainer {
       tau = linear(sampler.tau, progress);
       beta = linear(sampler.beta, progress);
       this.#k = this.#kAt(progress);
-      for (const [j, one] of this.#samplers.entries()) one.sample(step, beta, this.#k[j]);
+      this.#isFrozen = freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
+      for (const [j, one] of this.#samplers.entries())
+        one.sample(step, this.#isFrozen ? 0 : beta, this.#k[j]);
+      if (this.#quantizers !== undefined) this.#quantize(this.#quantizers, step);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {
         const share = mixupShare(augment.mixup, seed, step);
@@ -296,8 +380,12 @@ export class Trainer {
             `lower the learning rate, or raise tau's end`,
         );
       }
-      const ofLogits = this.#logits.scalars(step + 1, sampler.optimizer.lr * factor);
+      const ofLogits = this.#logits.scalars(step + 1, this.#isFrozen ? 0 : sampler.optimizer.lr * factor);
       const ofWeights = this.#weights.scalars(step + 1, optimizer.lr * factor);
+      if (this.#isQuantized) {
+        const t = step - this.#stepAt(quantizeFrom) + 1;
+        this.#quantizers?.backward((name) => this.#arraysOf(name), t, factor);
+      }
       for (const one of this.#samplers) one.update(tau, ofLogits, ofWeights);
       this.#parameters.update(ofWeights);
       loss += this.#loss[0];
@@ -327,9 +415,31 @@ export class Trainer {
 
   async #run(): Promise<void> {
     this.#session ??= await this.#open();
-    const { feeds, results } = this.#bindings[this.state.current];
+    const { feeds, results } = this.#bindings[this.#isQuantized ? "quantized" : "float"][this.state.current];
     await this.#session.run(feeds, results);
     this.state.swap();
+  }
+
+  /** Before a step: quantizes weights, if it is time. */
+  #quantize(quantizers: Quantizers, step: number): void {
+    const first = this.#stepAt(this.settings.quantizeFrom);
+    this.#isQuantized = step >= first;
+    if (!this.#isQuantized) return;
+    if (step === first) quantizers.begin(this.#parameter, this.masks());
+    quantizers.forward(this.#parameter, this.#kept);
+  }
+
+  /** Which weights the masks of this step keep. */
+  readonly #kept = (weight: string): IsKept => {
+    const found = this.#unitOfWeights.get(weight);
+    if (found === undefined) return () => true;
+    const { units, mask } = found;
+    return (index) => mask[units[index]] !== 0;
+  };
+
+  /** The first step after a share of training. */
+  #stepAt(share: number): number {
+    return Math.ceil(share * (this.steps - 1));
   }
 
   #arraysOf(parameter: string): HostArrays {
@@ -373,10 +483,16 @@ export class Trainer {
       results[gradient] = engine.value("float32", dims, this.#samplers[i].gradient);
     });
     for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
-    this.#bindings = this.state.bindings().map((own) => ({
-      feeds: { ...own.feeds, ...shared },
-      results: { ...own.results, ...results },
-    }));
+    const quantized: Record<string, Value> = {};
+    for (const [name, array] of this.#quantizers?.seen ?? []) {
+      quantized[name] = engine.value("float32", this.#model.graph.initializers.get(name)?.dims ?? [], array);
+    }
+    const bind = (seen: Record<string, Value>): Binding[] =>
+      this.state.bindings().map((own) => ({
+        feeds: { ...own.feeds, ...shared, ...seen },
+        results: { ...own.results, ...results },
+      }));
+    this.#bindings = { float: bind({}), quantized: bind(quantized) };
     return session;
   }
 }

@@ -5,6 +5,7 @@ import type { Normalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
+import type { QuantizeSpec } from "../quantize/types.js";
 import type { Amount, Budget, BudgetResult, Granularity, PruneSpec } from "../prune/types.js";
 
 export const PROVIDERS = ["cpu", "wasm", "webgpu", "cuda"] as const;
@@ -98,6 +99,12 @@ export interface TrainOptions {
   readonly budget?: Budget;
   /** Default 20; 10 with `pretrained`. */
   readonly epochs?: number;
+  /** What is learned in few bits. Default: nothing. */
+  readonly quantize?: QuantizeSpec;
+  /** Share of training after which quantization begins. Default 0. */
+  readonly quantizeFrom?: number;
+  /** Share of training after which masks stay as they are, at least where k is at its target. Default: they never do. */
+  readonly freezeFrom?: number;
   /** Default 64. */
   readonly batch?: number;
   /** Default Adam with lr 0.002; 0.001 for a pretrained model. */

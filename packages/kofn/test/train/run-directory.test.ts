@@ -77,6 +77,19 @@ const contents = (): RunContents => ({
   masks: new Map([["fc1.weight", tensor("uint8", [2, 2], Uint8Array.of(1, 0, 0, 1))]]),
   metrics: [epoch(1), epoch(2)],
   config: { model: "lenet-300-100", data: "mnist", ...configOf({ threads: 2 }) },
+  quantization: {
+    weights: [
+      {
+        layer: "fc1",
+        weight: "fc1.weight",
+        format: "int4",
+        axis: 0,
+        scale: Float32Array.of(0.5, 0.25),
+        codes: Int8Array.of(1, 0, 0, -7),
+      },
+    ],
+    activations: [],
+  },
 });
 
 /** The message of the InputError with which a promise is rejected; paths are cut to what lies in `base`. */

@@ -1,0 +1,115 @@
+/** Runs that quantize: codes, masks, determinism, resuming, and freezing. */
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { encodeModelBytes } from "../../src/onnx/codec.js";
+import type { Model } from "../../src/onnx/model.js";
+import type { Tensor } from "../../src/onnx/tensor.js";
+import { weights } from "../../src/prune/spec.js";
+import { binary, int, int8, ternary } from "../../src/quantize/spec.js";
+import type { WeightRule } from "../../src/quantize/types.js";
+import { evaluateModel } from "../../src/train/evaluate-model.js";
+import { readRun } from "../../src/train/run-directory.js";
+import { train } from "../../src/train/train.js";
+import type { Checkpoint, TrainOptions } from "../../src/train/types.js";
+import { tinyData, tinyModel } from "../support/tiny.js";
+
+const DATA = tinyData();
+const folder = mkdtempSync(join(tmpdir(), "kofn-quantize-"));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function options(changes: Partial<TrainOptions> = {}): TrainOptions {
+  return {
+    model: tinyModel(),
+    data: DATA,
+    prune: { conv: weights({ k: 4 }), fc: weights({ k: 12 }) },
+    quantize: { "*": int(4) },
+    optimizer: { kind: "adam", lr: 0.01 },
+    epochs: 4,
+    batch: 16,
+    threads: 1,
+    ...changes,
+  };
+}
+
+const valuesIn = (model: Model, name: string): Float32Array =>
+  (model.graph.initializers.get(name) as Tensor<"float32">).array();
+
+async function interruptedAfter(epoch: number, changes: Partial<TrainOptions>): Promise<Checkpoint> {
+  const stop = new Error("interrupted");
+  let saved: Checkpoint | undefined;
+  const onCheckpoint = (checkpoint: Checkpoint): Promise<void> => {
+    if (checkpoint.metrics.length < epoch) return Promise.resolve();
+    saved = checkpoint;
+    return Promise.reject(stop);
+  };
+  await expect(train(options({ ...changes, onCheckpoint }))).rejects.toBe(stop);
+  if (saved === undefined) throw new Error(`no checkpoint after epoch ${epoch}`);
+  return saved;
+}
+
+describe("quantized weights", () => {
+  it.each<[string, WeightRule, number]>([
+    ["int8", int8(), 127],
+    ["int4", int(4), 7],
+    ["int2", int(2), 1],
+    ["ternary", ternary(), 1],
+    ["binary", binary(), 1],
+    ["int8 by dpp", int(8, { method: "dpp" }), 127],
+    ["binary by dpp", binary({ method: "dpp" }), 1],
+  ])("%s: the model holds codes times scales, and learns", async (_, rule, most) => {
+    const { model, masks, quantization, metrics, report } = await train(
+      options({ quantize: { "*": rule }, epochs: 16 }),
+    );
+    expect(quantization.weights.map(({ layer }) => layer)).toEqual(["conv", "fc"]);
+    for (const { weight, scale, codes, axis } of quantization.weights) {
+      expect(axis).toBe(0);
+      const mask = masks.get(weight)?.array() ?? new Uint8Array();
+      const values = valuesIn(model, weight);
+      const inner = codes.length / scale.length;
+      codes.forEach((code, i) => {
+        expect(Math.abs(code)).toBeLessThanOrEqual(most);
+        expect(values[i]).toBe(Math.fround(code * scale[Math.floor(i / inner)]));
+        if (mask[i] === 0) expect(code).toBe(0);
+        else if (rule.format === "binary") expect(Math.abs(code)).toBe(1);
+      });
+    }
+    expect(report.result.test.accuracy).toBeGreaterThan(0.7);
+    const best = metrics.findLast((line) => line.best);
+    expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
+  });
+
+  it("begins after the share of training that is asked for, and keeps no epoch from before", async () => {
+    const { metrics } = await train(options({ quantizeFrom: 0.5 }));
+    expect(metrics.map(({ best }) => best).slice(0, 2)).toEqual([false, false]);
+    expect(metrics.some(({ best }) => best)).toBe(true);
+    const float = await train(options({ quantize: {} }));
+    expect(metrics[1].train).toEqual(float.metrics[1].train);
+    expect(metrics[3].train).not.toEqual(float.metrics[3].train);
+  });
+
+  it("is the same from the same seed, and after going on from a checkpoint, before and after quantization begins", async () => {
+    const changes = { quantizeFrom: 0.4, freezeFrom: 0.7 };
+    const whole = await train(options(changes));
+    const bytes = encodeModelBytes(whole.model);
+    expect(encodeModelBytes((await train(options(changes))).model)).toEqual(bytes);
+    for (const epoch of [1, 2, 3]) {
+      const resume = await interruptedAfter(epoch, changes);
+      const resumed = await train(options({ ...changes, resume }));
+      expect(encodeModelBytes(resumed.model)).toEqual(bytes);
+      expect(resumed.quantization).toEqual(whole.quantization);
+    }
+  });
+
+  it("is saved with the run and read back", async () => {
+    const run = await train(options({ epochs: 1 }));
+    await run.save(join(folder, "run"));
+    const stored = await readRun(join(folder, "run"));
+    expect(stored.quantization).toEqual(run.quantization);
+    expect(stored.config).toMatchObject({ quantize: ["*=int4"], "quantize-from": 0 });
+  });
+});
