@@ -2,12 +2,15 @@
  * The k largest of a row, in order, ties by lower index.
  *
  * A row's k-th largest value changes little from step to step, so units below a guess are left out first, by vectors. The
- * guess decides how much work is left and never the result. What is left is sorted into buckets, of which the first ones,
- * up to the k-th unit, are put in order.
+ * guess decides how much work is left and never the result. What is left is sorted as integers of 31 bits: the value, rounded to
+ * as many steps as there are bits for, and the place among what is left. Where two values share a step, the values themselves
+ * are put in order.
  */
 
-/** Most buckets of a row. */
-const BUCKETS: i32 = 1024;
+import { BLOCK, sortBlocks } from "./sort";
+
+/** Most bits of a value's step. */
+const STEP_BITS: i32 = 23;
 /** Up to so many keys are sorted by insertion alone. */
 const SHORT: i32 = 24;
 
@@ -34,7 +37,12 @@ export function initialise(): void {
 
 /** Bytes of scratch memory that a row of n needs. */
 export function selectScratch(n: i32): usize {
-  return 16 * (<usize>n) + 64 + 4 * (<usize>BUCKETS + 2);
+  return 5 * bytesOf(n);
+}
+
+/** Bytes of as many numbers as a row of n has, in whole blocks, and a vector. */
+function bytesOf(n: i32): usize {
+  return 4 * (((<usize>n) + BLOCK - 1) & ~(BLOCK - 1)) + 16;
 }
 
 /** Writes the indices of the values that are not below `least`, and returns how many there are. */
@@ -62,68 +70,97 @@ function keyOf(value: f32, index: i32): u64 {
   return (<u64>ordered << 32) | <u64>~(<u32>index);
 }
 
-/** The bucket of a value; larger values have lower buckets. Adding 2^23 rounds and leaves the number in the lowest bits. */
-@inline
-function bucketOf(value: f32, highest: f32, perUnit: f32, buckets: i32): i32 {
-  return reinterpret<i32>((highest - value) * perUnit + 8388608) & (buckets - 1);
-}
+/** The lowest and the highest of the values that `collect` wrote. */
+let lowest: f32 = 0;
+let highest: f32 = 0;
 
-/** Writes the keys of all that may be among the k largest of `count` units, nearly in order, and returns how many. */
-function distribute(values: usize, indices: usize, count: i32, k: i32, keys: usize, starts: usize): i32 {
+/** Writes the values of `count` units, and sets `lowest` and `highest`. */
+function collect(z: usize, indices: usize, count: i32, values: usize): void {
+  const end = indices + ((<usize>count) << 2);
+  // Whole vectors: what is missing is the last unit again.
+  v128.store(end, v128.load32_splat(end - 4));
   let lows = f32x4.splat(Infinity);
   let highs = f32x4.splat(-Infinity);
-  let i = 0;
-  for (; i + 4 <= count; i += 4) {
-    const four = v128.load(values + ((<usize>i) << 2));
+  for (let at = indices; at < end; at += 16) {
+    const front = v128.load32_lane(unitAt(z, at + 4), v128.load32_zero(unitAt(z, at)), 1);
+    const four = v128.load32_lane(unitAt(z, at + 12), v128.load32_lane(unitAt(z, at + 8), front, 2), 3);
+    v128.store(values, four);
+    values += 16;
     lows = f32x4.pmin(lows, four);
     highs = f32x4.pmax(highs, four);
   }
-  let low = min(
+  lowest = min(
     min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)),
     min(f32x4.extract_lane(lows, 2), f32x4.extract_lane(lows, 3)),
   );
-  let highest = max(
+  highest = max(
     max(f32x4.extract_lane(highs, 0), f32x4.extract_lane(highs, 1)),
     max(f32x4.extract_lane(highs, 2), f32x4.extract_lane(highs, 3)),
   );
-  for (; i < count; i++) {
-    const value = load<f32>(values + ((<usize>i) << 2));
-    low = min(low, value);
-    highest = max(highest, value);
+}
+
+/**
+ * Writes the keys of `count` values, in whole blocks: in the lowest `bits` bits the place, above them the step, which is less
+ * the greater the value is.
+ */
+function makeKeys(values: usize, count: i32, bits: i32, keys: usize): void {
+  const range = highest - lowest;
+  const stepBits = min(STEP_BITS, 31 - bits);
+  // The steps end a little below the largest number, which rounding shall not exceed.
+  const steps = <f32>((1 << stepBits) - (1 << (stepBits - 8)));
+  // All values get the same step where there is no range to divide.
+  const perUnit: f32 = range > 1e-30 && range < 1e30 ? steps / range : 0;
+  const highs = f32x4.splat(highest);
+  const scale = f32x4.splat(perUnit);
+  // Adding 2^23 rounds and leaves the number in the lowest bits.
+  const magic = f32x4.splat(8388608);
+  const mask = i32x4.splat((1 << stepBits) - 1);
+  const end = keys + ((<usize>count) << 2);
+  const padded = keys + bytesOf(count) - 16;
+  let place = i32x4(0, 1, 2, 3);
+  let at = keys;
+  for (; at < end; at += 16) {
+    const steps = f32x4.add(f32x4.mul(f32x4.sub(highs, v128.load(values)), scale), magic);
+    v128.store(at, v128.or(i32x4.shl(v128.and(steps, mask), bits), place));
+    place = i32x4.add(place, i32x4.splat(4));
+    values += 16;
   }
-  // About two buckets a unit: a power of two.
-  const buckets = min<i32>(BUCKETS, 1 << (33 - clz(count)));
-  const perUnit: f32 = highest > low ? <f32>(buckets - 1) / (highest - low) : 0;
-  memory.fill(starts, 0, 4 * (<usize>buckets + 1));
-  for (i = 0; i < count; i++) {
-    const bucket = bucketOf(load<f32>(values + ((<usize>i) << 2)), highest, perUnit, buckets);
-    const at = starts + ((<usize>bucket) << 2);
-    store<i32>(at, load<i32>(at, 4) + 1, 4);
+  for (at = end; at < padded; at += 16) v128.store(at, i32x4.splat(i32.MAX_VALUE));
+}
+
+/** Whether any of the first `count` keys has the same step as the next one. */
+function stepsMeet(keys: usize, count: i32, bits: i32): bool {
+  const limit = i32x4.splat(1 << bits);
+  let meet = i32x4.splat(0);
+  const end = keys + ((<usize>count) << 2);
+  let at = keys;
+  for (; at + 16 <= end; at += 16) {
+    meet = v128.or(meet, i32x4.lt_s(v128.xor(v128.load(at), v128.load(at, 4)), limit));
   }
-  // From counts, each one place behind its bucket, to where a bucket's keys begin. The k-th unit lies in bucket `last`.
-  let last = 0;
-  let before = 0;
-  let fullest = 0;
-  while (true) {
-    const at = starts + ((<usize>last) << 2);
-    const inBucket = load<i32>(at, 4);
-    store<i32>(at, before);
-    before += inBucket;
-    fullest = max(fullest, inBucket);
-    if (before >= k) break;
-    last++;
+  let any = v128.any_true(meet);
+  for (; at < end; at += 4) any = any || (load<i32>(at) ^ load<i32>(at, 4)) >> bits == 0;
+  return any;
+}
+
+/** Writes the indices of the k largest of `count` units, by their values, of which `keys` gives the order but for equal steps. */
+function settle(keys: usize, values: usize, indices: usize, count: i32, k: i32, bits: i32, order: usize, wide: usize): void {
+  const mask = (1 << bits) - 1;
+  let run = 0;
+  let longest = 0;
+  let before = -1;
+  for (let i = 0; i < count; i++) {
+    const key = load<i32>(keys + ((<usize>i) << 2));
+    const place = (<usize>(key & mask)) << 2;
+    store<u64>(wide + ((<usize>i) << 3), keyOf(load<f32>(values + place), load<i32>(indices + place)));
+    run = key >> bits == before ? run + 1 : 1;
+    before = key >> bits;
+    longest = max(longest, run);
   }
-  for (i = 0; i < count; i++) {
-    const value = load<f32>(values + ((<usize>i) << 2));
-    const bucket = bucketOf(value, highest, perUnit, buckets);
-    if (bucket > last) continue;
-    const at = starts + ((<usize>bucket) << 2);
-    const position = load<i32>(at);
-    store<i32>(at, position + 1);
-    store<u64>(keys + ((<usize>position) << 3), keyOf(value, load<i32>(indices + ((<usize>i) << 2))));
+  if (longest > SHORT) quicksort(wide, 0, count - 1);
+  insertionSort(wide, count);
+  for (let j = 0; j < k; j++) {
+    store<i32>(order + ((<usize>j) << 2), ~(<u32>load<u64>(wide + ((<usize>j) << 3))));
   }
-  if (fullest > SHORT) quicksort(keys, 0, before - 1);
-  return before;
 }
 
 /**
@@ -132,42 +169,38 @@ function distribute(values: usize, indices: usize, count: i32, k: i32, keys: usi
  * @param guess of the row: the k-th largest value when it was last drawn, and how far below it to look now
  */
 export function select(z: usize, n: i32, k: i32, order: usize, guess: usize, scratch: usize): void {
-  const keys = scratch;
   if (n <= TINY) {
-    rank(z, n, k, order, keys);
+    rank(z, n, k, order, scratch);
     return;
   }
-  const values = keys + 8 * (<usize>n);
-  const indices = values + 4 * (<usize>n) + 16;
-  const starts = indices + 4 * (<usize>n) + 16;
-  let found: i32;
-  if (n <= SHORT) {
-    for (let i = 0; i < n; i++) store<u64>(keys + ((<usize>i) << 3), keyOf(load<f32>(z + ((<usize>i) << 2)), i));
-    found = n;
-  } else {
+  const values = scratch;
+  const indices = values + bytesOf(n);
+  const keys = indices + bytesOf(n);
+  const wide = keys + bytesOf(n);
+  let count: i32;
+  if (n <= BLOCK) count = compact(z, n, -Infinity, indices);
+  else {
     const last = load<f32>(guess);
     let margin = load<f32>(guess, 4);
-    let count = compact(z, n, last - margin, indices);
+    count = compact(z, n, last - margin, indices);
     if (count < k) {
       margin *= 4;
       count = compact(z, n, last - margin, indices);
       if (count < k) count = compact(z, n, -Infinity, indices);
     } else if (count > k + (k >> 2) + 4) margin *= 0.875;
     store<f32>(guess, margin, 4);
-    for (let i = 0; i < count; i++) {
-      store<f32>(values + ((<usize>i) << 2), valueAt(z, indices, i));
-    }
-    if (count <= SHORT) {
-      for (let i = 0; i < count; i++) {
-        const at = (<usize>i) << 2;
-        store<u64>(keys + (at << 1), keyOf(load<f32>(values + at), load<i32>(indices + at)));
-      }
-      found = count;
-    } else found = distribute(values, indices, count, k, keys, starts);
   }
-  insertionSort(keys, found);
-  for (let j = 0; j < k; j++) {
-    store<i32>(order + ((<usize>j) << 2), ~(<u32>load<u64>(keys + ((<usize>j) << 3))));
+  collect(z, indices, count, values);
+  // The bits of a place.
+  const bits = 32 - clz(count - 1);
+  makeKeys(values, count, bits, keys);
+  sortBlocks(keys, (count + BLOCK - 1) / BLOCK);
+  const mask = (1 << bits) - 1;
+  if (stepsMeet(keys, min(k, count - 1), bits)) settle(keys, values, indices, count, k, bits, order, wide);
+  else {
+    for (let j: usize = 0; j < (<usize>k) << 2; j += 4) {
+      store<i32>(order + j, load<i32>(indices + ((<usize>(load<i32>(keys + j) & mask)) << 2)));
+    }
   }
   const kth = valueAt(z, order, k - 1);
   store<f32>(guess, kth);
@@ -184,6 +217,12 @@ function rank(z: usize, n: i32, k: i32, order: usize, keys: usize): void {
     for (let j = 0; j < n; j++) place += i32(load<u64>(keys + ((<usize>j) << 3)) > key);
     if (place < k) store<i32>(order + ((<usize>place) << 2), i);
   }
+}
+
+/** The address of the unit whose index lies at an address. */
+@inline
+function unitAt(z: usize, index: usize): usize {
+  return z + ((<usize>load<i32>(index)) << 2);
 }
 
 @inline
@@ -204,7 +243,7 @@ function insertionSort(keys: usize, count: i32): void {
   }
 }
 
-/** Sorts in descending order, but leaves runs of up to SHORT keys as they are. Needed where an outlier squeezes the others into one bucket. */
+/** Sorts in descending order, but leaves runs of up to SHORT keys as they are. Needed where an outlier squeezes the others into one step. */
 function quicksort(keys: usize, from: i32, to: i32): void {
   while (to - from >= SHORT) {
     const pivot = load<u64>(keys + ((<usize>((from + to) >> 1)) << 3));

@@ -84,6 +84,17 @@ describe("sample", () => {
     }
   });
 
+  it.each([33, 40, 47])("tells values apart that nearly equal, at any place among %i", (n) => {
+    for (let k = 1; k < n; k++) {
+      const sampler = samplerOf({ rows: 1, n, k });
+      // Descending from the last unit on; the k-th largest is one float above the next, which has the lower index.
+      sampler.logits.set(Float32Array.from({ length: n }, (_, i) => 1 + i));
+      sampler.logits[n - k - 1] = (n - k + 1) * (1 - 2 ** -24);
+      sampler.sample(0, 0, k);
+      expect([...sampler.mask], `k ${k}`).toEqual(sortedMask(sampler.logits, { rows: 1, n, k }));
+    }
+  });
+
   it("draws many of a long row", () => {
     const size = { rows: 1, n: 5001, k: 2500 };
     const sampler = samplerOf(size);
