@@ -18,7 +18,13 @@ const EXP32: usize = memory.data<f32>(
 /** e^x for x <= 0, with a relative error of 2e-7 (and that of x log2 e in float32); 0 below 2^-126.5. NaN stays NaN. */
 @inline
 export function exp32(x: v128): v128 {
-  return power32(f32x4.pmax(f32x4.mul(x, v128.load32_splat(EXP32)), v128.load32_splat(EXP32, 4)));
+  return scaledExp32(x, v128.load32_splat(EXP32));
+}
+
+/** 2^(x scale) for products <= 0, as `exp32`. */
+@inline
+export function scaledExp32(x: v128, scale: v128): v128 {
+  return power32(f32x4.pmax(f32x4.mul(x, scale), v128.load32_splat(EXP32, 4)));
 }
 
 /** 2^x for x from -127 to 127, with a relative error of 2e-7; 0 below 2^-126.5. */

@@ -16,7 +16,7 @@
  * would exceed 2^LIMIT, in rows of wide spread at low temperature, the sums go on relative to the draw at hand.
  */
 
-import { exp32, power32 } from "./math";
+import { exp32, power32, scaledExp32 } from "./math";
 
 /** Rows whose draws are summed side by side. */
 export const ROWS: i32 = 4;
@@ -68,6 +68,44 @@ let undrawnE: f64 = 0;
 let undrawnEU: f64 = 0;
 
 /**
+ * Writes e of the units from `at` to before `end` (bytes of a row), and 0 where z is not below `last` by `bound`, and adds to
+ * `undrawnE` and `undrawnEU`.
+ *
+ * @param weighted whether U is the product of `weights` and `gradient`, and is written
+ */
+@inline
+function sumPart(
+  e: usize,
+  z: usize,
+  u: usize,
+  weights: usize,
+  gradient: usize,
+  weighted: bool,
+  at: usize,
+  end: usize,
+  last: v128,
+  scale: v128,
+  bound: v128,
+): void {
+  let sumE = f32x4.splat(0);
+  let sumEU = f32x4.splat(0);
+  for (; at < end; at += 16) {
+    const x = f32x4.sub(v128.load(z + at), last);
+    let upstream: v128;
+    if (weighted) {
+      upstream = f32x4.mul(v128.load(weights + at), v128.load(gradient + at));
+      v128.store(u + at, upstream);
+    } else upstream = v128.load(u + at);
+    const value = v128.and(scaledExp32(x, scale), f32x4.lt(x, bound));
+    v128.store(e + at, value);
+    sumE = f32x4.add(sumE, value);
+    sumEU = f32x4.add(sumEU, f32x4.mul(value, upstream));
+  }
+  undrawnE += sumOfLanes(sumE);
+  undrawnEU += sumOfLanes(sumEU);
+}
+
+/**
  * Writes e of the undrawn relative to the last draw's, and 0 for the drawn, and sets `undrawnE` and `undrawnEU`.
  *
  * @param weights the units' weights, with which the row's U is made and written; or 0, if it is there
@@ -84,41 +122,29 @@ function sumUndrawn(
   n: i32,
   inverseTau: f32,
 ): void {
-  const lasts = v128.load32_splat(z + ((<usize>unit) << 2));
-  const scale = f32x4.splat(inverseTau);
-  const zero = f32x4.splat(0);
-  // The least positive number: what is below it is not above 0.
-  const above = i32x4.splat(1);
+  const last = v128.load32_splat(z + ((<usize>unit) << 2));
+  const scale = f32x4.splat(<f32>(<f64>inverseTau * 1.4426950408889634));
   const turn = unit & ~3;
+  const whole = n & ~3;
   undrawnE = 0;
   undrawnEU = 0;
   let i = 0;
   while (i < n) {
-    const end = min(n, i == turn ? i + 4 : i < turn ? min(turn, i + 4 * BLOCK) : i + 4 * BLOCK);
-    const bound = i < turn ? zero : v128.andnot(above, within(i, unit + 1));
-    let sumE = zero;
-    let sumEU = zero;
-    for (; i < end; i += 4) {
-      const at = (<usize>i) << 2;
-      const x = f32x4.sub(v128.load(z + at), lasts);
-      let value = v128.and(exp32(f32x4.mul(x, scale)), f32x4.lt(x, bound));
-      let upstream: v128;
-      if (weights == 0) upstream = v128.load(u + at);
-      else {
-        upstream = f32x4.mul(v128.load(weights + at), v128.load(gradient + at));
-        v128.store(u + at, upstream);
-      }
-      let product = f32x4.mul(value, upstream);
-      if (i + 4 > n) {
-        value = v128.and(value, within(i, n));
-        product = v128.and(product, within(i, n));
-      }
-      v128.store(e + at, value);
-      sumE = f32x4.add(sumE, value);
-      sumEU = f32x4.add(sumEU, product);
+    let end = i + 4 * BLOCK;
+    let bound = f32x4.splat(0);
+    if (i < turn) end = min(end, turn);
+    else {
+      // The least positive number: what is below it is not above 0.
+      bound = v128.andnot(i32x4.splat(1), within(i, unit + 1));
+      if (i == turn) end = i + 4;
     }
-    undrawnE += sumOfLanes(sumE);
-    undrawnEU += sumOfLanes(sumEU);
+    if (i < whole) end = min(end, whole);
+    else bound = v128.bitselect(bound, f32x4.splat(-Infinity), within(i, n));
+    const at = (<usize>i) << 2;
+    const to = (<usize>min(end, n)) << 2;
+    if (weights == 0) sumPart(e, z, u, 0, 0, false, at, to, last, scale, bound);
+    else sumPart(e, z, u, weights, gradient, true, at, to, last, scale, bound);
+    i = end;
   }
 }
 
