@@ -87,6 +87,17 @@ const FORMS: readonly Form[] = [
   { op: "Clip", opsets: [9], dims: [8], attributes: { max: float(0.25) } },
   { op: "Clip", opsets: [9], dims: [8] },
   { op: "Clip", opsets: [11, 12], dims: [8], stored: ["", [[], [0.25]]] },
+  // Scale and bias for each of two groups of three channels.
+  {
+    op: "GroupNormalization",
+    opsets: [18, 19, 20],
+    dims: [6, 4, 3],
+    attributes: { num_groups: int(2), epsilon: float(1e-3) },
+    stored: [
+      [[2], [1.5, -0.5]],
+      [[2], [0.25, 2]],
+    ],
+  },
   { op: "Dropout", opsets: [9, 11], dims: [8], attributes: { ratio: float(0.3) } },
   { op: "Dropout", opsets: [12, 13], dims: [8], stored: [[[], [0.3]]] },
   { op: "TopK", opsets: [9], dims: [8], attributes: { k: int(3), axis: int(1) }, outputs: 2 },
