@@ -10,6 +10,7 @@
 import { differentiate } from "../autodiff/differentiate.js";
 import { InputError } from "../errors.js";
 import { modelOf } from "../lower/model.js";
+import { poolByPhases } from "../lower/pool-phases.js";
 import { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { inferGraph } from "../onnx/infer.js";
@@ -129,6 +130,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const all = trainable(view.graph);
   checkObstacles(view.graph, all);
   const graph = atBatch(view.graph, input, [batch, ...dims], all);
+  const student = options.block === undefined ? graph : poolByPhases(graph, options.block);
   const isDirect = (layer: PrunedLayer): boolean =>
     unitsAreWeights(layer) && options.quantized?.has(layer.weight) !== true;
   const direct = weights === "host" && sampling === "host" ? layers.filter(isDirect) : [];
@@ -139,7 +141,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const labels = { name: b.input("labels", "int64", [batch]), dims: [batch] };
 
   const statistics = batchNorm === "train" ? runningStatistics(model.graph) : [];
-  for (const [name, value] of graph.initializers) {
+  for (const [name, value] of student.initializers) {
     if (parameters.includes(name) || statistics.includes(name)) b.input(name, "float32", value.dims);
     else if (!maskedByHost.has(name)) b.initializer(name, value);
   }
@@ -170,7 +172,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const running = new Map(statistics.map((name) => [name, name]));
   // Values of the model that are called like one of the step's own get another name.
   b.reserve(RESULTS);
-  for (const node of graph.nodes) {
+  for (const node of student.nodes) {
     const inputs = node.inputs.map((name) => seen.get(name) ?? name);
     const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));

@@ -1,7 +1,8 @@
 /** Gradients of reductions and of what is built on them. */
 
-import { getInt } from "../../onnx/model.js";
+import { getInt, int } from "../../onnx/model.js";
 import type { Builder } from "../../onnx/builder.js";
+import { DATA_TYPES } from "../../onnx/dtype.js";
 import { sizeOf } from "../../onnx/tensor.js";
 import { optionalInput, type RuleContext } from "../rule.js";
 import { constantNumbers } from "./shape.js";
@@ -53,7 +54,7 @@ function shareAmongEqual(
   axes: readonly number[],
 ): Grads {
   const isExtremum = b.op("Equal", [x, extremum]);
-  const one = b.op("Where", [isExtremum, b.scalar(1, dY), b.scalar(0, dY)]);
+  const one = b.op("Cast", [isExtremum], { to: int(DATA_TYPES[b.dtype(dY)].code) });
   const share = b.div(b.reshape(dY, b.shape(extremum)), b.sum(one, axes));
   return [b.mul(one, share, gradName(0))];
 }
