@@ -70,26 +70,38 @@ export function allot(kernel: Kernel, bytes: readonly number[]): number[] {
   return begins;
 }
 
-/** Addresses of what an optimizer updates; `count` is a multiple of 4. */
-export interface Update {
+/** Addresses of what an optimizer updates. */
+export interface Held {
   readonly values: number;
-  readonly gradients: number;
   readonly state: (name: string) => number;
-  readonly count: number;
 }
 
-/** One step of the optimizer. */
-export function stepOptimizer(
+/**
+ * Updates a part that begins `offset` bytes behind the addresses.
+ *
+ * @param gradients their address
+ * @param count a multiple of 4
+ */
+export type PartUpdate = (gradients: number, offset: number, count: number) => void;
+
+/** One step of the optimizer, part by part. */
+export function optimizerStep(
   kernel: Kernel,
   { constants }: Optimizer,
-  { values, gradients, state, count }: Update,
+  { values, state }: Held,
   { rate, epsilon, decay }: Readonly<Record<string, number>>,
-): void {
+): PartUpdate {
   if (constants.kind === "adam") {
     const { beta1, beta2 } = constants;
-    kernel.adam(values, state("m"), state("v"), gradients, count, beta1, beta2, rate, epsilon, decay);
-  } else {
-    const { momentum, nesterov } = constants;
-    kernel.sgd(values, state("velocity"), gradients, count, momentum, Number(nesterov), rate, decay);
+    const [m, v] = [state("m"), state("v")];
+    return (gradients, at, count) => {
+      kernel.adam(values + at, m + at, v + at, gradients, count, beta1, beta2, rate, epsilon, decay);
+    };
   }
+  const { momentum } = constants;
+  const nesterov = Number(constants.nesterov);
+  const velocity = state("velocity");
+  return (gradients, at, count) => {
+    kernel.sgd(values + at, velocity + at, gradients, count, momentum, nesterov, rate, decay);
+  };
 }

@@ -1,6 +1,6 @@
 /** The optimizer's update on the host: one pass over all parameters, by the WebAssembly kernel (assembly/optimizer.ts). */
 
-import { allot, instantiate, type Kernel, stepOptimizer } from "../kernel.js";
+import { allot, instantiate, type Kernel, optimizerStep } from "../kernel.js";
 import { sizeOf } from "../onnx/tensor.js";
 import type { Optimizer } from "./optimizer.js";
 
@@ -87,7 +87,7 @@ export class HostOptimizer {
     for (const { decays, count, values, gradients, states } of this.#regions) {
       const own = decays ? scalars : { ...scalars, decay: 1 };
       const state = (name: string): number => states.get(name) ?? 0;
-      stepOptimizer(this.#kernel, this.#optimizer, { values, gradients, state, count }, own);
+      optimizerStep(this.#kernel, this.#optimizer, { values, state }, own)(gradients, 0, count);
     }
   }
 }

@@ -1,6 +1,6 @@
 /** The k-of-n sampler of one pruned layer on the host, with its logits: a WebAssembly kernel (assembly/sampler.ts). */
 
-import { allot, instantiate, type Kernel, stepOptimizer } from "../kernel.js";
+import { allot, instantiate, type Kernel, optimizerStep, type PartUpdate } from "../kernel.js";
 import type { HostArrays } from "../optim/host-optimizer.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { philox, streamOf } from "../random.js";
@@ -13,13 +13,6 @@ const BLOCK = 8_192;
  * show the same noise again, and a larger one is dear to read.
  */
 const POOL = { least: 2 ** 16, most: 2 ** 20 };
-
-/** What is updated of some arrays, from `offset` (bytes) on, by the gradients at an address. */
-interface BlockUpdate extends Omit<HostArrays, "gradient"> {
-  readonly gradients: number;
-  readonly offset: number;
-  readonly count: number;
-}
 
 /** What a {@link HostSampler} is made for. */
 export interface HostSamplerOptions {
@@ -198,30 +191,32 @@ export class HostSampler {
     ofWeights: Readonly<Record<string, number>> = {},
   ): void {
     const { rows, n, optimizer, weights } = this.#options;
+    const updateLogits = this.#step(optimizer, { values: this.logits, states: this.states }, scalars);
+    const updateWeights =
+      this.weights !== undefined && weights !== undefined
+        ? this.#step(weights, this.weights, ofWeights)
+        : undefined;
     for (let row = 0; row < rows; row += this.#block) {
       const end = Math.min(rows, row + this.#block);
       const offset = 4 * row * n;
       const count = Math.ceil(((end - row) * n) / 4) * 4;
       const gradient = this.gradient.byteOffset + offset;
-      const product = this.weights === undefined ? gradient : this.#product;
-      this.#backward(product, row, end, tau);
-      const step = { gradients: product, offset, count };
-      this.#step(optimizer, { ...step, values: this.logits, states: this.states }, scalars);
-      if (this.weights !== undefined && weights !== undefined) {
-        const order = this.#order + 4 * row * this.#k;
-        this.#kernel.keepDrawn(product, gradient, order, end - row, n, this.#k);
-        this.#step(weights, { ...step, ...this.weights }, ofWeights);
+      const result = updateWeights === undefined ? gradient : this.#product;
+      this.#backward(result, row, end, tau);
+      updateLogits(result, offset, count);
+      if (updateWeights !== undefined) {
+        this.#kernel.keepDrawn(result, gradient, this.#order + 4 * row * this.#k, end - row, n, this.#k);
+        updateWeights(result, offset, count);
       }
     }
   }
 
   #step(
     optimizer: Optimizer,
-    { values, states, gradients, offset, count }: BlockUpdate,
+    { values, states }: Omit<HostArrays, "gradient">,
     scalars: Readonly<Record<string, number>>,
-  ): void {
-    const state = (name: string): number => (states.get(name)?.byteOffset ?? 0) + offset;
-    const own = { values: values.byteOffset + offset, gradients, state, count };
-    stepOptimizer(this.#kernel, optimizer, own, scalars);
+  ): PartUpdate {
+    const state = (name: string): number => states.get(name)?.byteOffset ?? 0;
+    return optimizerStep(this.#kernel, optimizer, { values: values.byteOffset, state }, scalars);
   }
 }
