@@ -1,6 +1,6 @@
 /** Where a training step's time goes, by operator and by node, from onnxruntime's profile. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "./statistics.js";
@@ -75,8 +75,10 @@ async function profile(create, warmUp) {
     const trainer = await create(join(folder, "step"));
     const stepMs = (await trainer.epoch()).slice(warmUp);
     await trainer.close();
-    const [file] = readdirSync(folder);
-    const events = /** @type {TraceEvent[]} */ (JSON.parse(readFileSync(join(folder, file), "utf8")));
+    // The engine's sessions that try out blocks write files of their own, small ones.
+    const files = readdirSync(folder).map((file) => join(folder, file));
+    const [largest] = files.sort((a, b) => statSync(b).size - statSync(a).size);
+    const events = /** @type {TraceEvent[]} */ (JSON.parse(readFileSync(largest, "utf8")));
     return { events, stepMs };
   } finally {
     rmSync(folder, { recursive: true });
