@@ -90,6 +90,16 @@ export {
 export { planQuantization, type PlannedWeight, type QuantizationPlan } from "./quantize/plan.js";
 export { HostQuantizer, type LearnedScales } from "./quantize/host-quantizer.js";
 export { decodeQuantization, encodeQuantization } from "./quantize/file.js";
+export {
+  calibrate,
+  type CalibrateOptions,
+  type CalibrationMethod,
+  withQuantizedWeights,
+} from "./quantize/calibrate.js";
+export { exportQuantized, type LayerKernel, type QuantizedExport } from "./quantize/export.js";
+export { type FusedKernel, fusedKernels } from "./quantize/kernels.js";
+export { integerResults } from "./quantize/integer-results.js";
+export { withoutQuantizedActivations, withQuantizedActivations } from "./quantize/simulate.js";
 export type {
   ActivationFormat,
   ActivationRule,

@@ -71,8 +71,11 @@ export class Engine {
     return new this.#backend.Tensor(dtype as "float32", array as Float32Array, dims);
   }
 
-  /** @throws KofnError with onnxruntime's message if it refuses the model. */
-  async session(model: Model): Promise<Session> {
+  /**
+   * @param optimizedPath file to write the graph to as onnxruntime has rewritten it (cpu alone).
+   * @throws KofnError with onnxruntime's message if it refuses the model.
+   */
+  async session(model: Model, optimizedPath?: string): Promise<Session> {
     const { threads, profile } = this.#options;
     if (this.provider === "wasm") this.#backend.env.wasm.numThreads = threads ?? 1;
     const options: InferenceSession.SessionOptions = {
@@ -83,6 +86,7 @@ export class Engine {
       // Threads that wait by spinning starve each other as soon as the machine has anything else to do.
       extra: { session: { intra_op: { allow_spinning: "0" } } },
       ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+      ...(optimizedPath === undefined ? {} : { optimizedModelFilePath: optimizedPath }),
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     };
     try {

@@ -22,6 +22,7 @@ const DESCRIPTION = z.strictObject({
     z.strictObject({
       tensor: z.string(),
       layer: z.string(),
+      result: z.literal(true).exactOptional(),
       format: z.enum(ACTIVATION_FORMATS),
       scale: z.number().positive(),
       zeroPoint: z.number(),

@@ -69,6 +69,11 @@ export interface QuantizedActivation {
   readonly tensor: string;
   /** The first layer that reads it. */
   readonly layer: string;
+  /**
+   * Quantized as the result of `layer` instead, for whatever reads it: what integer kernels of convolutions demand where
+   * no layer reads their result alone.
+   */
+  readonly result?: true;
   readonly format: ActivationFormat;
   readonly scale: number;
   /** A code, but for binary activations that may be negative: there it is 0.5, and the values are -scale / 2 and scale / 2. */

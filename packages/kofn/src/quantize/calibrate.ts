@@ -1,0 +1,161 @@
+/** Quantizes a trained model without training it further. */
+
+import type { Normalization } from "../data/normalization.js";
+import type { Dataset } from "../data/types.js";
+import { Engine } from "../engine/session.js";
+import { InputError } from "../errors.js";
+import type { Graph, Model } from "../onnx/model.js";
+import { type Tensor, tensor } from "../onnx/tensor.js";
+import { prunableLayers } from "../prune/layers.js";
+import type { PrunableLayer } from "../prune/types.js";
+import { checkInterface } from "../train/evaluate.js";
+import { chooseNormalization } from "../train/normalize.js";
+import type { Provider } from "../train/types.js";
+import { integerResults } from "./integer-results.js";
+import { observe } from "./observe.js";
+import { calibratedRange } from "./ranges.js";
+import { type LayerQuantization, resolveQuantize } from "./spec.js";
+import type {
+  ActivationFormat,
+  Quantization,
+  QuantizedActivation,
+  QuantizedWeight,
+  QuantizeSpec,
+  WeightFormat,
+} from "./types.js";
+import { calibratedScales } from "./weight-scales.js";
+import { weightNodes } from "./weight-nodes.js";
+import { channelAxis, channelView, codesOf, dequantized } from "./weights.js";
+
+export const CALIBRATION_METHODS = ["minmax", "percentile", "mse"] as const;
+/** How scales are chosen after training: for the whole range, for nearly all of it, or for the least squared error. */
+export type CalibrationMethod = (typeof CALIBRATION_METHODS)[number];
+
+const IMAGES = 1024;
+
+export interface CalibrateOptions {
+  /** What to quantize, in which formats. Methods of training (lsq, dpp) make no difference here. */
+  readonly quantize: QuantizeSpec;
+  /** Default "mse". */
+  readonly method?: CalibrationMethod;
+  /** Training images on which activations are observed. Default 1024. */
+  readonly images?: number;
+  /** Chooses the images. Default 1. */
+  readonly seed?: number;
+  /** As in `train`. */
+  readonly normalize?: Normalization | "none";
+  readonly provider?: Provider;
+  readonly threads?: number;
+}
+
+/**
+ * Post-training quantization: scales of weights from the weights, ranges of activations from some training images. Weights
+ * that are 0 count as pruned: scales are fitted to the others, and their codes are 0.
+ *
+ * Besides the activations that layers read, results of convolutions are quantized where integer kernels demand it.
+ *
+ * @param model in operator set 21, masked; it is not changed.
+ * @throws InputError if the spec, the model or the data does not fit.
+ * @throws KofnError if an activation is not finite.
+ * @example
+ * const quantization = await calibrate(run.model, data, { quantize: { "*": int8(), activations: uint8() } });
+ * const { model } = exportQuantized(run.model, quantization);
+ */
+export async function calibrate(
+  model: Model,
+  data: Dataset,
+  options: CalibrateOptions,
+): Promise<Quantization> {
+  const { method = "mse", images = IMAGES, seed = 1 } = options;
+  if (!CALIBRATION_METHODS.includes(method)) {
+    throw new InputError(
+      `calibration method: expected ${CALIBRATION_METHODS.join(", ")}, got "${method as string}".`,
+    );
+  }
+  if (!Number.isSafeInteger(images) || images < 1) {
+    throw new InputError(`calibration images: expected a whole number of at least 1, got ${images}.`);
+  }
+  const { layers } = resolveQuantize(prunableLayers(model.graph), options.quantize);
+  const weights = layers.flatMap(({ layer, weights: rule }) =>
+    rule === undefined ? [] : [quantizedWeight(model.graph, layer, rule.format, method)],
+  );
+  const sites = sitesOf(model.graph, layers);
+  if (sites.length === 0) return { weights, activations: [] };
+  checkInterface(model, data);
+  const { normalization } = await chooseNormalization(model, data, options);
+  const engine = await Engine.open(options);
+  const observed = await observe(
+    withQuantizedWeights(model, weights),
+    data,
+    [...new Set(sites.map((site) => site.tensor))],
+    { engine, normalization, images: Math.min(images, data.train.count), seed },
+  );
+  const activations = sites.flatMap((site): QuantizedActivation[] => {
+    const seen = observed.get(site.tensor);
+    return seen === undefined ? [] : [{ ...site, ...calibratedRange(seen, site.format, method) }];
+  });
+  return { weights, activations };
+}
+
+function quantizedWeight(
+  graph: Graph,
+  layer: PrunableLayer,
+  format: WeightFormat,
+  method: CalibrationMethod,
+): QuantizedWeight {
+  const values = (graph.initializers.get(layer.weight) as Tensor<"float32">).array();
+  const view = channelView(layer);
+  const scale = calibratedScales(values, format, view, method);
+  const codes = codesOf(
+    values,
+    scale,
+    format,
+    view,
+    Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)),
+  );
+  return { layer: layer.name, weight: layer.weight, format, axis: channelAxis(layer), scale, codes };
+}
+
+/**
+ * The model with scale times code in place of its quantized weights, float32: what it computes when its weights are
+ * quantized. Other tensors are shared with `model`, which is not changed.
+ */
+export function withQuantizedWeights(model: Model, weights: readonly QuantizedWeight[]): Model {
+  const initializers = new Map(model.graph.initializers);
+  const layers = new Map(prunableLayers(model.graph).map((layer) => [layer.weight, layer]));
+  for (const { weight, codes, scale } of weights) {
+    const layer = layers.get(weight);
+    if (layer === undefined) continue;
+    initializers.set(weight, tensor("float32", layer.dims, dequantized(codes, scale, channelView(layer))));
+  }
+  return { ...model, graph: { ...model.graph, initializers } };
+}
+
+type Site = Omit<QuantizedActivation, "scale" | "zeroPoint">;
+
+/** The activations that are to be quantized: what layers read, and what integer kernels make. */
+function sitesOf(graph: Graph, layers: readonly LayerQuantization[]): Site[] {
+  const formats = new Map<string, ActivationFormat>();
+  for (const { layer, activations } of layers) {
+    if (activations !== undefined) formats.set(layer.name, activations);
+  }
+  const read = new Map<string, Site>();
+  for (const { layer, node } of weightNodes(graph)) {
+    const format = formats.get(layer.name);
+    if (format === undefined) continue;
+    const [tensorName] = node.inputs;
+    const known = read.get(tensorName);
+    if (known === undefined) read.set(tensorName, { tensor: tensorName, layer: layer.name, format });
+    else if (known.format !== format) {
+      throw new InputError(
+        `quantize spec: the layers "${known.layer}" and "${layer.name}" read the same activations, which can't be both ${known.format} and ${format}. Give both layers one format.`,
+      );
+    }
+  }
+  const unscaled = [...read.values()].map((site) => ({ ...site, scale: 1, zeroPoint: 0 }));
+  const weights = new Set(layers.flatMap((one) => (one.weights === undefined ? [] : [one.layer.weight])));
+  const results = integerResults(graph, unscaled, weights).map(({ layer, tensor: name }): Site => {
+    return { tensor: name, layer, format: formats.get(layer) ?? "uint8", result: true };
+  });
+  return [...read.values(), ...results];
+}
