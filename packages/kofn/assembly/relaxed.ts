@@ -12,8 +12,9 @@
  *     c_j = c_{j-1} + R_j,  D_j = D_{j-1} + V_j R_j
  *
  * and last tau dphi_i = e_i (U_i c_k - D_k) for the undrawn. (U_{s_j} - V_j) R_j is not computed as a difference of nearly equal
- * numbers. The draws of four rows are summed side by side, each sum with what its roundings lost (Kahan's summation). Where e
- * would exceed 2^LIMIT, in rows of wide spread at low temperature, the sums go on relative to the draw at hand.
+ * numbers. The draws of four rows are summed side by side, SUMMED draws at a time, and the sums of these with what their
+ * roundings lost (Kahan's summation). Where e would exceed 2^LIMIT, in rows of wide spread at low temperature, the sums go on
+ * relative to the draw at hand.
  */
 
 import { exp32, power32, scaledExp32 } from "./math";
@@ -24,6 +25,8 @@ export const ROWS: i32 = 4;
 const DRAW: usize = 96;
 /** Binary exponent of the largest e. Its rounding in float32 is the largest error of e. */
 const LIMIT: f32 = 32;
+/** So many draws are summed before their sum is added to those of others. */
+const SUMMED: i32 = 16;
 /** So many vectors are summed in single precision before they go into a double. */
 const BLOCK: i32 = 64;
 
@@ -228,77 +231,103 @@ export function relaxedRows(
   const log2 = f32x4.mul(scale, f32x4.splat(1.4426950408889634));
   const limit = f32x4.splat(LIMIT);
   const wide = v128.any_true(f32x4.gt(f32x4.mul(f32x4.sub(first, origin), log2), limit));
+  const zero = f32x4.splat(0);
   let sumE = v128.load(lanes);
   let sumEU = v128.load(lanes, 16);
-  let lostE = f32x4.splat(0);
-  let lostEU = f32x4.splat(0);
+  let lostE = zero;
+  let lostEU = zero;
   let at = draws + DRAW * (<usize>k);
-  for (let j = k - 1; j >= 0; j--) {
-    at -= DRAW;
-    const a = indexOf(order, j);
-    const b = rowB * row + indexOf(orderB, j);
-    const c = rowC * row + indexOf(orderC, j);
-    const d = rowD * row + indexOf(orderD, j);
-    const own = gather(z, a, b, c, d);
-    let x = f32x4.mul(f32x4.sub(own, origin), log2);
-    if (wide) {
-      const beyond = f32x4.gt(x, limit);
-      const factor = v128.bitselect(rescale(x), f32x4.splat(1), beyond);
-      v128.store(at, factor, 80);
-      sumE = f32x4.mul(sumE, factor);
-      sumEU = f32x4.mul(sumEU, factor);
-      lostE = f32x4.mul(lostE, factor);
-      lostEU = f32x4.mul(lostEU, factor);
-      origin = v128.bitselect(own, origin, beyond);
-      x = v128.andnot(x, beyond);
+  for (let j = k - 1; j >= 0; ) {
+    const last = max(0, j - SUMMED + 1);
+    let partE = zero;
+    let partEU = zero;
+    let belowE = sumE;
+    let belowEU = sumEU;
+    for (; j >= last; j--) {
+      at -= DRAW;
+      const a = indexOf(order, j);
+      const b = rowB * row + indexOf(orderB, j);
+      const c = rowC * row + indexOf(orderC, j);
+      const d = rowD * row + indexOf(orderD, j);
+      const own = gather(z, a, b, c, d);
+      let x = f32x4.mul(f32x4.sub(own, origin), log2);
+      if (wide) {
+        const beyond = f32x4.gt(x, limit);
+        const factor = v128.bitselect(rescale(x), f32x4.splat(1), beyond);
+        v128.store(at, factor, 80);
+        sumE = f32x4.mul(sumE, factor);
+        sumEU = f32x4.mul(sumEU, factor);
+        lostE = f32x4.mul(lostE, factor);
+        lostEU = f32x4.mul(lostEU, factor);
+        partE = f32x4.mul(partE, factor);
+        partEU = f32x4.mul(partEU, factor);
+        belowE = f32x4.mul(belowE, factor);
+        belowEU = f32x4.mul(belowEU, factor);
+        origin = v128.bitselect(own, origin, beyond);
+        x = v128.andnot(x, beyond);
+      }
+      const value = power32(x);
+      const upstream = gather(u, a, b, c, d);
+      const below = f32x4.sub(f32x4.mul(upstream, belowE), belowEU);
+      partE = f32x4.add(partE, value);
+      partEU = f32x4.add(partEU, f32x4.mul(upstream, value));
+      belowE = f32x4.add(sumE, partE);
+      belowEU = f32x4.add(sumEU, partEU);
+      const inverse = f32x4.div(f32x4.splat(1), belowE);
+      const scaled = f32x4.mul(value, scale);
+      v128.store(at, inverse);
+      v128.store(at, f32x4.mul(f32x4.mul(belowEU, inverse), inverse), 16);
+      v128.store(at, scaled, 32);
+      v128.store(at, f32x4.mul(f32x4.mul(f32x4.mul(below, inverse), inverse), scaled), 48);
+      v128.store(at, upstream, 64);
     }
-    const value = power32(x);
-    const upstream = gather(u, a, b, c, d);
-    const below = f32x4.sub(f32x4.mul(upstream, sumE), sumEU);
-    const addE = f32x4.sub(value, lostE);
+    const addE = f32x4.sub(partE, lostE);
     const nextE = f32x4.add(sumE, addE);
     lostE = f32x4.sub(f32x4.sub(nextE, sumE), addE);
     sumE = nextE;
-    const addEU = f32x4.sub(f32x4.mul(upstream, value), lostEU);
+    const addEU = f32x4.sub(partEU, lostEU);
     const nextEU = f32x4.add(sumEU, addEU);
     lostEU = f32x4.sub(f32x4.sub(nextEU, sumEU), addEU);
     sumEU = nextEU;
-    const inverse = f32x4.div(f32x4.splat(1), sumE);
-    const scaled = f32x4.mul(value, scale);
-    v128.store(at, inverse);
-    v128.store(at, f32x4.mul(f32x4.mul(sumEU, inverse), inverse), 16);
-    v128.store(at, scaled, 32);
-    v128.store(at, f32x4.mul(f32x4.mul(f32x4.mul(below, inverse), inverse), scaled), 48);
-    v128.store(at, upstream, 64);
   }
-  const zero = f32x4.splat(0);
-  let c = zero;
-  let d = zero;
+  let sumC = zero;
+  let sumD = zero;
   let lostC = zero;
   let lostD = zero;
   const end = draws + DRAW * (<usize>k);
-  for (at = draws; at < end; at += DRAW) {
-    const outer = f32x4.sub(f32x4.mul(v128.load(at, 64), c), d);
-    const gradient = f32x4.add(f32x4.mul(outer, v128.load(at, 32)), v128.load(at, 48));
-    const addC = f32x4.sub(v128.load(at), lostC);
-    const nextC = f32x4.add(c, addC);
-    lostC = f32x4.sub(f32x4.sub(nextC, c), addC);
-    c = nextC;
-    const addD = f32x4.sub(v128.load(at, 16), lostD);
-    const nextD = f32x4.add(d, addD);
-    lostD = f32x4.sub(f32x4.sub(nextD, d), addD);
-    d = nextD;
-    v128.store(at, gradient);
-    if (wide) {
-      const factor = v128.load(at, 80);
-      c = f32x4.mul(c, factor);
-      d = f32x4.mul(d, factor);
-      lostC = f32x4.mul(lostC, factor);
-      lostD = f32x4.mul(lostD, factor);
+  while (at < end) {
+    const last = min(end, at + DRAW * SUMMED);
+    let partC = zero;
+    let partD = zero;
+    for (; at < last; at += DRAW) {
+      const c = f32x4.add(sumC, partC);
+      const d = f32x4.add(sumD, partD);
+      const outer = f32x4.sub(f32x4.mul(v128.load(at, 64), c), d);
+      const gradient = f32x4.add(f32x4.mul(outer, v128.load(at, 32)), v128.load(at, 48));
+      partC = f32x4.add(partC, v128.load(at));
+      partD = f32x4.add(partD, v128.load(at, 16));
+      v128.store(at, gradient);
+      if (wide) {
+        const factor = v128.load(at, 80);
+        sumC = f32x4.mul(sumC, factor);
+        sumD = f32x4.mul(sumD, factor);
+        lostC = f32x4.mul(lostC, factor);
+        lostD = f32x4.mul(lostD, factor);
+        partC = f32x4.mul(partC, factor);
+        partD = f32x4.mul(partD, factor);
+      }
     }
+    const addC = f32x4.sub(partC, lostC);
+    const nextC = f32x4.add(sumC, addC);
+    lostC = f32x4.sub(f32x4.sub(nextC, sumC), addC);
+    sumC = nextC;
+    const addD = f32x4.sub(partD, lostD);
+    const nextD = f32x4.add(sumD, addD);
+    lostD = f32x4.sub(f32x4.sub(nextD, sumD), addD);
+    sumD = nextD;
   }
-  v128.store(lanes, f32x4.mul(c, scale));
-  v128.store(lanes, f32x4.mul(d, scale), 16);
+  v128.store(lanes, f32x4.mul(sumC, scale));
+  v128.store(lanes, f32x4.mul(sumD, scale), 16);
   for (let lane = 0; lane < rows; lane++) {
     const i = <usize>lane;
     const c = load<f32>(lanes + (i << 2));
