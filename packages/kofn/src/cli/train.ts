@@ -73,7 +73,7 @@ export function addTrainCommand(program: Command): void {
     .option("--quantize <spec>", "what to learn in few bits; can be given several times", collect)
     .option("--quantize-from <share>", "share of training after which quantization begins (default: 0%)")
     .option("--freeze-from <share>", "share of training after which masks stay as they are (default: never)")
-    .option("--epochs <n>", "passes over the training data (default: 20; 10 for an .onnx file)")
+    .option("--epochs <n>", "passes over the training data (default: 20; 15 for an .onnx file)")
     .option("--batch <n>", "samples per step (default: 64)")
     .option("--limit <n>", "train on the first n samples only")
     .option("--optimizer <name>", "adam or sgd (default: adam)")
@@ -87,7 +87,10 @@ export function addTrainCommand(program: Command): void {
     .option("--warmup <x>", "share of training over which the learning rate rises (default: 0)")
     .option("--logit-lr <x>", "learning rate of the mask logits (default: 0.03)")
     .option("--tau <a:b>", "temperature of the relaxed masks, from first to last step (default: 5:0.5)")
-    .option("--beta <a[:b]>", "scale of the Gumbel noise, from first to last step (default: 0.1)")
+    .option(
+      "--beta <a[:b]>",
+      "scale of the Gumbel noise, from first to last step (default: 0.1; 0.1:0.01 for an .onnx file)",
+    )
     .option("--entropy <x>", "weight of the entropy regulariser (default: 0)")
     .option(
       "--init <how>",

@@ -26,13 +26,16 @@ const FRESH: Defaults = {
   },
 };
 
-/** Masks begin with the largest weights, and k falls to its target while the network adapts. */
+/**
+ * Masks begin with the largest weights, and k falls to its target while the network adapts. The noise falls, so that the
+ * weights end with the masks that stay.
+ */
 const PRETRAINED: Defaults = {
-  epochs: 10,
+  epochs: 15,
   kind: "adam",
   lr: { adam: 0.001, sgd: 0.02 },
   momentum: 0.9,
-  sampler: { ...FRESH.sampler, init: "magnitude", shrink: [0, 0.5] },
+  sampler: { ...FRESH.sampler, beta: [0.1, 0.01], init: "magnitude", shrink: [0, 0.5] },
 };
 
 /** @param pretrained whether the model's weights are trained already. */

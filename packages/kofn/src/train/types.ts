@@ -65,7 +65,7 @@ export interface Recalibration {
 export interface SamplerOptions {
   /** Temperature of the relaxed mask, linear from first to last step. Default [5, 0.5]. */
   readonly tau?: readonly [from: number, to: number];
-  /** Scale of the Gumbel noise, linear from first to last step. Default [0.1, 0.1]. */
+  /** Scale of the Gumbel noise, linear from first to last step. Default [0.1, 0.1]; [0.1, 0.01] for a pretrained model. */
   readonly beta?: readonly [from: number, to: number];
   /** Weight of the entropy regulariser, sum over groups of H(softmax(phi)). Default 0. */
   readonly entropy?: number;
@@ -97,7 +97,7 @@ export interface TrainOptions {
   readonly keep?: Amount;
   /** Keep so much of the whole model, each layer its part; layers that `prune` names keep what it says. Not with `keep`. */
   readonly budget?: Budget;
-  /** Default 20; 10 with `pretrained`. */
+  /** Default 20; 15 for a pretrained model. */
   readonly epochs?: number;
   /** What is learned in few bits. Default: nothing. */
   readonly quantize?: QuantizeSpec;
