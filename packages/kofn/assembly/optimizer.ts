@@ -1,8 +1,9 @@
 /** Updates of parameters in one pass over memory: the formulas of src/optim/optimizer.ts. Counts are multiples of 4. */
 
 /**
- * 2^-100. Numbers below 2^-124 disappear when it is added and subtracted, which leaves others of float32's precision as they are. The
- * moment of a weight that is no longer kept would decay to where a processor takes twice as long, and stay there.
+ * 2^-100, added to a moment and subtracted, which rounds it to multiples of 2^-123: no number of training notices, and none is
+ * denormal. The moment of a weight that is no longer kept would decay to such numbers and stay there, and processors take
+ * twice as long with them.
  */
 const TINY: usize = memory.data<f32>([7.888609052210118e-31], 4);
 

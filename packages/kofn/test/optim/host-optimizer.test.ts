@@ -71,4 +71,20 @@ describe("HostOptimizer", () => {
       });
     }
   });
+
+  it("lets moments of Adam decay to no denormal number", () => {
+    const optimizer = optimizerOf({ kind: "adam", lr: 0.1 });
+    const host = new HostOptimizer(optimizer, [{ name: "fc.weight", dims: [3, 7], decays: true }]);
+    const arrays = host.arrays.get("fc.weight");
+    const m = arrays?.states.get("m") ?? new Float32Array();
+    arrays?.gradient.forEach((_, i) => (arrays.gradient[i] = (i - 10) * 1e-4));
+    const least = (): number => Math.min(...m.filter((value) => value !== 0).map(Math.abs));
+    host.update(optimizer.scalars(1, 0.1));
+    expect(least()).toBeCloseTo(1e-4, 10);
+    arrays?.gradient.fill(0);
+    // 0.9^1200 is 1e-55.
+    for (let step = 2; step <= 1200; step++) host.update(optimizer.scalars(step, 0.1));
+    expect(least()).toBeGreaterThanOrEqual(2 ** -126);
+    expect(Math.max(...m)).toBeLessThan(1e-35);
+  });
 });

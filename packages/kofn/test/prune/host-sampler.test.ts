@@ -394,4 +394,42 @@ describe("update", () => {
       });
     }
   });
+
+  it.each<Size>([
+    { rows: 13, n: 1501, k: 3 },
+    { rows: 7, n: 1203, k: 1203 },
+    { rows: 50, n: 7, k: 2 },
+  ])("with weights is that of logits and weights apart: $rows x $n, k $k", (size) => {
+    const count = size.rows * size.n;
+    const optimizer = optimizerOf({ kind: "adam", lr: 0.1, epsilon: 1e-3 });
+    const weights = optimizerOf({ kind: "sgd", lr: 0.1, momentum: 0.9 });
+    const whole = samplerOf(size, { optimizer, weights });
+    const apart = samplerOf(size, { optimizer });
+    const held = whole.weights?.values ?? new Float32Array();
+    const expected = normals(count, "weights");
+    const velocity = new Float32Array(count);
+    // A kept weight of 0 learns as well.
+    expected.fill(0, 0, size.n);
+    held.set(expected);
+    for (const one of [whole, apart]) one.logits.set(normals(count, "logits"));
+    for (let step = 0; step < 3; step++) {
+      const given = optimizer.scalars(step + 1, 0.1);
+      for (const one of [whole, apart]) one.sample(step, 0.1, size.k);
+      expect(whole.mask).toEqual(apart.mask.map((bit, i) => (bit === 1 ? expected[i] : 0)));
+      const gradient = normals(count, `gradient ${step}`);
+      whole.gradient.set(gradient);
+      apart.gradient.set(gradient.map((g, i) => Math.fround(g * expected[i])));
+      whole.update(2, given, weights.scalars(step + 1, 0.1));
+      apart.update(2, given);
+      expect(whole.gradient).toEqual(gradient);
+      expect(whole.logits).toEqual(apart.logits);
+      for (const [name, values] of whole.states) expect(values).toEqual(apart.states.get(name));
+      for (let i = 0; i < count; i++) {
+        velocity[i] = 0.9 * velocity[i] + (apart.mask[i] === 1 ? gradient[i] : 0);
+        expected[i] -= 0.1 * velocity[i];
+        if (Math.abs(held[i] - expected[i]) > 1e-6) expect(held[i]).toBe(expected[i]);
+        expected[i] = held[i];
+      }
+    }
+  });
 });
