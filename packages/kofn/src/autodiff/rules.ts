@@ -9,6 +9,7 @@ import * as index from "./rules/index.js";
 import * as linear from "./rules/linear.js";
 import * as normalization from "./rules/normalization.js";
 import * as reduce from "./rules/reduce.js";
+import { resize } from "./rules/resize.js";
 import * as shape from "./rules/shape.js";
 
 const SECOND_ORDER: Rule = {
@@ -104,6 +105,7 @@ export const RULES: OpTable<Rule> = {
   ReduceSumSquare: reduce.reduceSumSquare,
   Relu: elementwise.relu,
   Reshape: shape.reshape,
+  Resize: resize,
   Round: "zero",
   ScatterElements: index.scatterElements,
   Selu: activations.selu,

@@ -11,7 +11,7 @@ import { isKnown } from "../onnx/ops.js";
 import { sizeOf, type Tensor, tensorFrom } from "../onnx/tensor.js";
 import { constantName, isConstantName, weightNames } from "./constants.js";
 import { without, withAttribute } from "./node.js";
-import { constantReshape } from "./reshape.js";
+import { BATCH, constantReshape } from "./reshape.js";
 import { numbersOf, type Sizes, sizesOfNode, sizesOfTensor } from "./sizes.js";
 import { upgrade, type UpgradeContext } from "./upgrade.js";
 
@@ -134,6 +134,7 @@ class Rewriter implements UpgradeContext {
   }
 
   #simplified(node: Node): Node {
+    if (node.op === "Resize") return this.#spatial(node);
     if (node.op !== "Reshape") return node;
     const [data, target] = node.inputs;
     const sizes = this.#sizesOf(target);
@@ -146,6 +147,31 @@ class Rewriter implements UpgradeContext {
     };
     const shape = this.types.get(data)?.shape;
     return (sizes && constantReshape(node, shape, sizes, this.#opened, vector)) ?? node;
+  }
+
+  /** A Resize with scales or sizes of the axes that it changes alone, so that it takes any batch. */
+  #spatial(node: Node): Node {
+    const [x] = node.inputs;
+    const shape = this.types.get(x)?.shape;
+    if (shape === undefined || node.attributes.has("axes")) return node;
+    const scales = this.initializers.get(node.inputs.at(2) ?? "")?.numbers() ?? [];
+    const isScaled = scales.length > 0;
+    const wanted = isScaled ? scales : this.#sizesOf(node.inputs.at(3) ?? "")?.dims;
+    if (wanted?.length !== shape.length) return node;
+    const isBatch = (axis: number): boolean => axis === 0 && shape[0] === BATCH && wanted[0] === this.#opened;
+    const axes = shape.flatMap((dim, axis) => {
+      const stays = wanted[axis] === (isScaled ? 1 : dim) || isBatch(axis);
+      return stays && axis < shape.length - 1 ? [] : [axis];
+    });
+    const numbers = numbersIn(axes.map((axis) => wanted[axis]));
+    if (numbers === undefined) return node;
+    const value = tensorFrom(isScaled ? "float32" : "int64", [axes.length], numbers);
+    const stored = this.constant(`${node.outputs[0]}/${isScaled ? "scales" : "sizes"}`, value);
+    return withAttribute(
+      { ...node, inputs: isScaled ? [x, "", stored] : [x, "", "", stored] },
+      "axes",
+      ints(axes),
+    );
   }
 
   /** Computes the node's outputs now if they are known. */

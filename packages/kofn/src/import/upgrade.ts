@@ -1,7 +1,16 @@
 /** How operators changed from operator set 9 to 21, as a table: what brings a node of an older one to the newer one. */
 
 import { fail } from "../onnx/infer/support.js";
-import { getFloat, getInt, getInts, int, type Node, type ValueType } from "../onnx/model.js";
+import {
+  getFloat,
+  getInt,
+  getInts,
+  getString,
+  int,
+  type Node,
+  string,
+  type ValueType,
+} from "../onnx/model.js";
 import type { OnnxOp } from "../onnx/ops.js";
 import { type Tensor, tensor, tensorFrom } from "../onnx/tensor.js";
 import { without, withAttribute, withInput } from "./node.js";
@@ -112,6 +121,23 @@ const scalePerChannel: Upgrade = (node, context) => {
       return withInput(changed, index, name);
     }, node),
   ];
+};
+
+/** Element i was taken from i / scale; the nearest one was the element before it, or behind it where there are fewer now. */
+const scaledFromCorner: Upgrade = (node, context) => {
+  const [x, scales] = node.inputs;
+  const factors = context.constantOf(scales)?.numbers();
+  if (factors === undefined) fail(node, `its scales "${scales}" must be a stored tensor`);
+  const isSmaller = factors.some((factor) => factor < 1);
+  if (isSmaller && factors.some((factor) => factor > 1) && getString(node, "mode", "nearest") === "nearest") {
+    fail(node, "it makes one axis larger and another smaller");
+  }
+  const moved = withAttribute(
+    { ...node, inputs: [x, "", scales] },
+    "coordinate_transformation_mode",
+    string("asymmetric"),
+  );
+  return [withAttribute(moved, "nearest_mode", string(isSmaller ? "ceil" : "floor"))];
 };
 
 /** The input was taken as a matrix, cut before `axis` (by default 1), and each of its rows normalised. */
@@ -233,6 +259,7 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   ReduceSumSquare: [[18, axesToInput]],
   Relu: SAME,
   Reshape: SAME,
+  Resize: [[11, scaledFromCorner]],
   Round: SAME,
   Scatter: [[11, renamed("ScatterElements")]],
   ScatterElements: SAME,
@@ -260,6 +287,7 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   TopK: [[10, kToInput]],
   Transpose: SAME,
   Unsqueeze: [[13, axesToInput]],
+  Upsample: [[10, inTurn(renamed("Resize"), scaledFromCorner)]],
   Where: SAME,
 };
 
@@ -269,7 +297,7 @@ function historyOf(op: string): History | undefined {
 
 /** Whether the operator, which kofn does not know in the newest form, can be upgraded to one that it may know. */
 export function isRenamed(op: string): boolean {
-  return op === "Scatter";
+  return op === "Scatter" || op === "Upsample";
 }
 
 /**

@@ -93,6 +93,7 @@ export const ONNX_OPS = [
   "ReduceSumSquare",
   "Relu",
   "Reshape",
+  "Resize",
   "Round",
   "ScatterElements",
   "Selu",

@@ -19,7 +19,7 @@ export interface StoredTensors {
 }
 
 const OF_INPUT = "shifts or scales the input";
-const OF_FORMULA = "bound or exponent of a formula";
+const OF_FORMULA = "bound, exponent or size of a formula";
 const BY_CONSTANT_NODE = "made by a Constant node";
 const SINGLE = "single number";
 const UNUSED = "takes no part in what the model computes from its input";
@@ -31,6 +31,7 @@ const PREPARING: ReadonlySet<string> = new Set(
     "Neg",
     "Pad",
     "Reshape",
+    "Resize",
     "Slice",
     "SpaceToDepth",
     "Split",
@@ -53,7 +54,7 @@ type Origin = "constant" | "input" | "layers";
  * that meets what layers give (position tables, class tokens, scales of normalisations that are written out), but not:
  *
  * - what shifts or scales the input before any layer: its normalisation;
- * - bounds of Clip, Max and Min, and whole exponents of Pow: away from these, powers of negative numbers do not exist;
+ * - bounds of Clip, Max and Min, scales of Resize, and whole exponents of Pow: away from these, powers of negative numbers do not exist;
  * - what Constant nodes made (`constantName`): exporters write formulas with them;
  * - tensors of one number, unless it is a factor or a summand and is named like a module's parameter, by parts with dots
  *   between them ("blocks.0.gate"): other names are those of formulas, too.
@@ -133,7 +134,7 @@ function originOfNode(node: Node, originOf: (name: string) => Origin): Origin {
 /** Whether the node's input is a bound, or an exponent that is meant as it is. */
 function isFormula({ initializers }: Graph, { op, inputs }: Node, position: number): boolean {
   if (op === "Max" || op === "Min") return true;
-  if (op === "Clip") return position > 0;
+  if (op === "Clip" || op === "Resize") return position > 0;
   return (
     op === "Pow" && position === 1 && initializers.get(inputs[1])?.numbers().every(Number.isInteger) === true
   );

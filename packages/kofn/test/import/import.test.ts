@@ -162,13 +162,13 @@ describe("refused", () => {
   test("operators that kofn does not know, all of them, and quantized weights", () => {
     const message = refusal(({ graph }) => {
       graph.nodes.push(
-        { ...node("Resize", ["input"], ["a"]), name: "up" },
+        { ...node("GridSample", ["input"], ["a"]), name: "warp" },
         node("NonZero", ["input"], ["b"]),
       );
       graph.nodes.push({ ...node("DequantizeLinear", ["fc.weight", "s"], ["c"]), name: "dequantize" });
     });
     expect(message).toContain("kofn can't import 3 nodes:");
-    expect(message).toContain('node "up" (Resize): kofn does not know this operator;');
+    expect(message).toContain('node "warp" (GridSample): kofn does not know this operator;');
     expect(message).toContain('the node that makes "b" (NonZero)');
     expect(message).toContain(
       'node "dequantize" (DequantizeLinear): its numbers ("fc.weight") are quantized',

@@ -87,6 +87,45 @@ const FORMS: readonly Form[] = [
   { op: "Clip", opsets: [9], dims: [8], attributes: { max: float(0.25) } },
   { op: "Clip", opsets: [9], dims: [8] },
   { op: "Clip", opsets: [11, 12], dims: [8], stored: ["", [[], [0.25]]] },
+  { op: "Upsample", opsets: [9], dims: image, stored: [[[4], [1, 1, 2, 3]]] },
+  {
+    op: "Upsample",
+    opsets: [9],
+    dims: image,
+    attributes: { mode: string("linear") },
+    stored: [[[4], [1, 1, 2, 1.5]]],
+  },
+  { op: "Resize", opsets: [10], dims: image, stored: [[[4], [1, 1, 2, 1.5]]] },
+  { op: "Resize", opsets: [10], dims: image, stored: [[[4], [1, 1, 0.5, 0.7]]] },
+  {
+    op: "Resize",
+    opsets: [10],
+    dims: image,
+    attributes: { mode: string("linear") },
+    stored: [[[4], [1, 1, 2, 0.7]]],
+  },
+  ...["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"].flatMap((coordinates): Form[] => {
+    const attributes = { coordinate_transformation_mode: string(coordinates), nearest_mode: string("floor") };
+    const linear = { ...attributes, mode: string("linear") };
+    // Operator set 11 could not leave the region out.
+    return (
+      [
+        [11, [[0], []]],
+        [13, ""],
+        [18, ""],
+        [19, ""],
+      ] as const
+    ).flatMap(([opset, region]): Form[] => [
+      { op: "Resize", opsets: [opset], dims: image, attributes, stored: [region, [[4], [1, 1, 2, 3]]] },
+      {
+        op: "Resize",
+        opsets: [opset],
+        dims: image,
+        attributes: linear,
+        stored: [region, [[4], [1, 1, 1.5, 2]]],
+      },
+    ]);
+  }),
   // Scale and bias for each of two groups of three channels.
   {
     op: "GroupNormalization",

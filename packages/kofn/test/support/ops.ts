@@ -11,6 +11,7 @@ import { poolCases } from "./ops/pool.js";
 import { productCases } from "./ops/product.js";
 import { rearrangeCases } from "./ops/rearrange.js";
 import { reduceCases } from "./ops/reduce.js";
+import { resizeCases } from "./ops/resize.js";
 import { trainingCases } from "./ops/training.js";
 
 export type { OpCase } from "./ops/case.js";
@@ -22,6 +23,7 @@ export function* opCases(): Generator<OpCase> {
   yield* normalizationCases();
   yield* movementCases();
   yield* rearrangeCases();
+  yield* resizeCases();
   yield* reduceCases();
   yield* productCases();
   yield* convolutionCases();

@@ -74,7 +74,7 @@ describe("trainable", () => {
     });
     expect(trainable(graph)).toEqual(["scale", "shift"]);
     expect(storedTensors(graph).fixed).toEqual([
-      { name: "two", reason: "bound or exponent of a formula" },
+      { name: "two", reason: "bound, exponent or size of a formula" },
       { name: "epsilon", reason: "single number" },
     ]);
   });

@@ -15,6 +15,7 @@ import { normalization } from "./normalization.js";
 import { pooling } from "./pool.js";
 import { rearranging } from "./rearrange.js";
 import { reductions } from "./reduce.js";
+import { resizing } from "./resize.js";
 import { sampler } from "./sampler.js";
 import type { EvaluateRule, OutputType } from "./support.js";
 import { training } from "./training.js";
@@ -26,6 +27,7 @@ const RULES: OpTable<EvaluateRule> = {
   ...movement,
   ...rearranging,
   ...reductions,
+  ...resizing,
   ...linear,
   ...convolution,
   ...pooling,

@@ -105,6 +105,7 @@ export const ARITY: OpTable<Arity> = {
   ReduceSumSquare: UNARY_OR_AXES,
   Relu: UNARY,
   Reshape: BINARY,
+  Resize: arity([1, 4]),
   Round: UNARY,
   ScatterElements: TERNARY,
   Selu: UNARY,

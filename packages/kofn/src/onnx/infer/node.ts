@@ -14,6 +14,7 @@ import { pooling } from "./pool.js";
 import { rearranging } from "./rearrange.js";
 import { reductions } from "./reduce.js";
 import { reshaping } from "./reshape.js";
+import { resizing } from "./resize.js";
 import type { InferRule } from "./support.js";
 import { training } from "./training.js";
 
@@ -24,6 +25,7 @@ const RULES: OpTable<InferRule> = {
   ...movement,
   ...rearranging,
   ...reshaping,
+  ...resizing,
   ...reductions,
   ...linear,
   ...pooling,

@@ -317,6 +317,7 @@ const RULES: Readonly<Record<string, ConstantRule>> = {
   ReduceMin: same,
   ReduceSum: onlyZero,
   Reshape: reshaping,
+  Resize: same,
   Slice: slice,
   Split: split,
   Squeeze: reshaping,

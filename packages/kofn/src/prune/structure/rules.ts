@@ -208,6 +208,13 @@ const slice: ChannelRule = (tracer, node) => {
   tracer.set(node.outputs[0], layout);
 };
 
+const resize: ChannelRule = (tracer, node) => {
+  const layout = tracer.layout(node.inputs[0]);
+  const axes = normalizeAxes(node, getInts(node, "axes") ?? [...layout.keys()], layout.length);
+  tracer.refuse({ ...node, inputs: node.inputs.slice(0, 1) }, "resizes them", (axis) => !axes.includes(axis));
+  tracer.set(node.outputs[0], layout);
+};
+
 const pad: ChannelRule = (tracer, node) => {
   const [input] = node.inputs;
   const pads = tracer.numbers(node, 1);
@@ -323,6 +330,7 @@ export const CHANNEL_RULES: Readonly<Record<string, ChannelRule>> = {
   LogSoftmax: normalising(-1, false),
   MatMul: matmul,
   Pad: pad,
+  Resize: resize,
   Slice: slice,
   Softmax: normalising(-1, false),
   Split: split,
