@@ -92,8 +92,10 @@ export { HostQuantizer, type LearnedScales } from "./quantize/host-quantizer.js"
 export { decodeQuantization, encodeQuantization } from "./quantize/file.js";
 export {
   calibrate,
+  calibrateResults,
   type CalibrateOptions,
   type CalibrationMethod,
+  type ObservationOptions,
   withQuantizedWeights,
 } from "./quantize/calibrate.js";
 export { exportQuantized, type LayerKernel, type QuantizedExport } from "./quantize/export.js";
@@ -153,7 +155,7 @@ export {
   softmaxEntropy,
 } from "./metrics/masks.js";
 export { countMacs, type LayerMacs, type Macs } from "./metrics/macs.js";
-export { log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
+export { type LayerSize, layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 
 // ONNX models: read, import, write, print, check, evaluate
 export { importModel } from "./import/import.js";

@@ -10,13 +10,18 @@ import { OPSET } from "../onnx/model.js";
 import { removeMaps } from "../prune/structure/remove.js";
 import { shapesOf } from "../train/report.js";
 import { isFolder, readRun } from "../train/run-directory.js";
+import type { Config } from "../train/config.js";
+import { type Quantized, quantizedExport } from "./export-quantized.js";
+import { collect, configOfOptions } from "./options.js";
 import { shapeTable } from "./summary.js";
-import { bytes, print, printJson, whole } from "./terminal.js";
+import { bytes, note, print, printJson, table, whole } from "./terminal.js";
 
 const EXAMPLES = `
 Examples:
   kofn export runs/a -o pruned.onnx
-  kofn export old.onnx --format onnx -o new.onnx`;
+  kofn export old.onnx --format onnx -o new.onnx
+  kofn export runs/a --format qdq -o small.onnx
+  kofn export runs/a --format qdq --quantize '*=int8' --quantize activations=uint8 --calibrate mse -o small.onnx`;
 
 export function addExportCommand(program: Command): void {
   program
@@ -27,25 +32,58 @@ export function addExportCommand(program: Command): void {
     )
     .argument("<path>", "run directory, or .onnx file")
     .requiredOption("-o, --output <file>", "file to write")
-    .option("--format <name>", "onnx (default: onnx)")
+    .option("--format <name>", "onnx, or qdq for quantized models (default: onnx)")
+    .option(
+      "--quantize <spec>",
+      "qdq of a float model: what to quantize; can be given several times",
+      collect,
+    )
+    .option(
+      "--calibrate <method>",
+      "qdq: minmax, percentile or mse (default: mse); for a run that was trained quantized: adds ranges that integer kernels lack",
+    )
+    .option("--data <name>", "qdq: data set to observe activations on (default: the run's own)")
+    .option("--data-dir <dir>", "folder with the data set's files (default: the run's own)")
+    .option("--normalize <how>", "none, or MEAN/STD per channel (default: as the model's metadata says)")
+    .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
     .option("--json", "print what was written as JSON")
     .addHelpText("after", EXAMPLES)
-    .action(exportCommand);
+    .action(async (path: string, flags: ExportFlags, command: Command) => {
+      await exportCommand(path, flags, configOfOptions(command));
+    });
 }
 
 interface ExportFlags {
   readonly output: string;
   readonly format?: string;
+  readonly calibrate?: string;
   readonly json?: true;
 }
 
-async function exportCommand(path: string, { output, format = "onnx", json }: ExportFlags): Promise<void> {
-  if (format !== "onnx") throw new InputError(`--format: expected onnx, got "${format}".`);
+async function exportCommand(path: string, flags: ExportFlags, given: Config): Promise<void> {
+  const { output, format = "onnx", json } = flags;
+  if (format !== "onnx" && format !== "qdq") {
+    throw new InputError(`--format: expected onnx or qdq, got "${format}".`);
+  }
+  if (format === "onnx" && (given.quantize !== undefined || flags.calibrate !== undefined)) {
+    throw new InputError("--quantize and --calibrate go with --format qdq.");
+  }
   if (await isFolder(output)) {
     throw new InputError(`--output: expected a file, but "${output}" is a folder. Name a file in it.`);
   }
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
   const loaded = await loadModel(run?.maskedPath ?? path);
+  if (format === "qdq") {
+    const quantized = await quantizedExport(path, run, loaded, given, flags.calibrate);
+    await saveModel(quantized.model, output);
+    await tellQuantized(path, output, quantized, json === true);
+    return;
+  }
+  if (run !== undefined && run.quantization.activations.length > 0) {
+    throw new InputError(
+      `run directory "${path}": its activations are quantized. Export it with --format qdq; model.onnx in it has them in float32.`,
+    );
+  }
   const imported = importModel(loaded);
   const remains = run === undefined ? undefined : removeMaps(imported, run.masks);
   const model = remains?.model ?? imported;
@@ -78,4 +116,25 @@ async function exportCommand(path: string, { output, format = "onnx", json }: Ex
   if (shapes === undefined) return;
   print();
   for (const line of shapeTable(shapes)) print(line);
+}
+
+async function tellQuantized(
+  path: string,
+  output: string,
+  { model, kernels, exempt }: Quantized,
+  json: boolean,
+): Promise<void> {
+  const { size } = await stat(output);
+  const nodes = model.graph.nodes.length;
+  if (json) {
+    printJson({ path, output, format: "qdq", opset: OPSET, nodes, bytes: size, kernels, exempt });
+    return;
+  }
+  print(`${output}: ${bytes(size)}, ${whole(nodes)} nodes, operator set ${OPSET}`);
+  if (exempt.length > 0) {
+    note(`what ${exempt.join(" and ")} read is not quantized: the first and the last layer are exempt`);
+  }
+  const rows = kernels.map(({ layer, op, reason }) => [layer, op ?? "float", reason ?? ""]);
+  print();
+  for (const line of table([{ title: "layer" }, { title: "kernel" }, { title: "why" }], rows)) print(line);
 }

@@ -12,11 +12,12 @@ import { prunableLayers } from "../prune/layers.js";
 import { type MapGroup, mapGroups } from "../prune/structure/map-groups.js";
 import { type Remains, removeMaps } from "../prune/structure/remove.js";
 import type { PrunableLayer, PrunedLayer } from "../prune/types.js";
+import { withoutQuantizedActivations } from "../quantize/simulate.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
 import { type FixedTensor, storedTensors } from "../train/parameters.js";
 import type { Report } from "../train/types.js";
 import { type PrunableBy, prunableBy } from "./prunable-by.js";
-import { evaluation, granularityOf, kOfN, shapeTable } from "./summary.js";
+import { evaluation, granularityOf, kOfN, shapeTable, sizeTable } from "./summary.js";
 import { bytes, percent, print, printJson, styled, table, whole } from "./terminal.js";
 import { inspected } from "./untrainable.js";
 
@@ -59,7 +60,9 @@ interface LayerView extends PrunableBy {
 async function inspectCommand(path: string, { json }: { readonly json?: true }): Promise<void> {
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
   const loaded = await loadModel(run?.maskedPath ?? path);
-  const { model, reasons } = inspected(loaded);
+  const { model, reasons } = inspected(
+    withoutQuantizedActivations(loaded, run?.quantization.activations ?? []),
+  );
   const { graph } = model;
   const layers = prunableLayers(graph);
   const pruned = run === undefined ? [] : prunedLayers(run, graph, layers);
@@ -82,7 +85,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   const parameters = [...graph.initializers.values()].reduce((sum, { size }) => sum + size, 0);
   const stored = reasons.length === 0 ? storedTensors(graph) : undefined;
   const trained = sizeOfAll(graph, stored?.parameters ?? []);
-  const sizes = sizesOf(graph, pruned, remains);
+  const sizes = sizesOf(graph, pruned, remains, run?.quantization);
   const total = "layers" in macs ? { macs: macs.macs, macsKept: macs.macsKept } : {};
   const values = {
     inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)),
@@ -105,6 +108,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
       ...total,
       ...sizes,
       layers: views,
+      ...(run?.report.sizes === undefined ? {} : { sizes: run.report.sizes }),
       ...(run?.report.shapes === undefined ? {} : { shapes: run.report.shapes }),
       ...(run === undefined ? {} : { result: run.report.result }),
     });
@@ -117,7 +121,9 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   for (const value of values.inputs) print(`input    ${describe(value)}`);
   for (const value of values.outputs) print(`output   ${describe(value)}`);
   const packed =
-    pruned.length === 0 ? "" : `, ${bytes(sizes.bytesPacked)} packed (limit ${bytes(sizes.bytesLimit)})`;
+    pruned.length === 0 && (run?.quantization.weights ?? []).length === 0
+      ? ""
+      : `, ${bytes(sizes.bytesPacked)} packed (limit ${bytes(sizes.bytesLimit)})`;
   print(`params   ${whole(parameters)}, ${bytes(sizes.bytesDense)} dense${packed}`);
   if (stored !== undefined) {
     print(`trained  ${whole(trained)} numbers in ${whole(stored.parameters.length)} tensors`);
@@ -140,6 +146,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
     for (const line of shapeTable(run.report.shapes)) print(line);
   }
   print();
+  for (const line of sizeTable(run.report.sizes)) print(line);
   print(`test     ${evaluation(run.report.result.test)} (${run.report.data.name})`);
 }
 

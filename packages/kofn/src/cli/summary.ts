@@ -1,5 +1,6 @@
 /** A run's report as text: a table of the layers, totals, and what the test split says. */
 
+import type { LayerSize } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { prunableLayers } from "../prune/layers.js";
@@ -44,6 +45,7 @@ export function summary(report: Report, model: Model): string[] {
     ...coupled.map((names) => `one mask of maps: ${names.join(", ")}`),
     "",
     ...(report.shapes === undefined ? [] : [...shapeTable(report.shapes), ""]),
+    ...sizeTable(report.sizes),
     `parameters  ${bytes(totals.bytesDense)} dense, ${bytes(totals.bytesPacked)} packed (limit ${bytes(totals.bytesLimit)})`,
     `MACs        ${whole(totals.macs)} dense, ${whole(totals.macsKept)} with kept weights alone`,
     ...(report.budget === undefined ? [] : [`budget      ${budgetLine(report.budget)}`]),
@@ -67,6 +69,31 @@ function coupledSets(layers: readonly LayerReport[]): string[][] {
   }
   return [...sets.values()];
 }
+
+/** Bits and bytes of all layers, if any is quantized, and an empty line. */
+export function sizeTable(sizes: readonly LayerSize[] = []): string[] {
+  if (sizes.every(({ format }) => format === "float32")) return [];
+  const rows = sizes.map((size) => [
+    size.name,
+    size.format,
+    whole(size.bits),
+    whole(size.kept),
+    ...PARTS.map((part) => bytes(size.bytes[part])),
+  ]);
+  const sum = (part: (typeof PARTS)[number]): string =>
+    bytes(sizes.reduce((total, size) => total + size.bytes[part], 0));
+  const kept = whole(sizes.reduce((total, size) => total + size.kept, 0));
+  const columns = [
+    { title: "layer" },
+    { title: "format" },
+    { title: "bits", align: "right" as const },
+    { title: "kept", align: "right" as const },
+    ...PARTS.map((title) => ({ title, align: "right" as const })),
+  ];
+  return [...table(columns, [...rows, ["total", "", "", kept, ...PARTS.map(sum)]]), ""];
+}
+
+const PARTS = ["weights", "indices", "scales"] as const;
 
 /** Shapes, weights and multiply-accumulates before and after maps are removed. */
 export function shapeTable(shapes: readonly ShapeReport[]): string[] {

@@ -2,18 +2,25 @@
 
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { carriersOf, keptWeights } from "../prune/groups.js";
+import { carriersOf, keptWeights, membersOf } from "../prune/groups.js";
+import { prunableLayers } from "../prune/layers.js";
 import type { Remains } from "../prune/structure/remove.js";
 import type { PrunedLayer } from "../prune/types.js";
+import type { Quantization, WeightFormat } from "../quantize/types.js";
+import { bitsOf } from "../quantize/weights.js";
 
 const FLOAT_BITS = 32;
+const UNQUANTIZED: Quantization = { weights: [], activations: [] };
 
 export interface Sizes {
   /** All parameters as float32. */
   readonly bytesDense: number;
-  /** Kept values as float32, with each layer's mask as a bitmap or as fixed-width indices, whichever is smaller. */
+  /**
+   * Kept values as float32 or in the bits of their format, with scales, and with each layer's mask as a bitmap or as
+   * fixed-width indices, whichever is smaller.
+   */
   readonly bytesPacked: number;
-  /** Kept values as float32, with each layer's mask in log2 C(n, k) bits per group: no code can do with fewer on average. */
+  /** The same values, with each layer's mask in log2 C(n, k) bits per group: no code can do with fewer on average. */
   readonly bytesLimit: number;
 }
 
@@ -23,10 +30,16 @@ export interface Sizes {
  *
  * @param remains what is left of the graph without its removed maps. Then what follows from them counts as removed
  * too, such as the weights that read them, and masks of maps take no bytes.
+ * @param quantization of weights at the shapes of `graph`. Default: none.
  * @example
  * sizesOf(model.graph, resolvePrune(prunableLayers(model.graph), { "*": weights({ tile: [2, 4] }) }));
  */
-export function sizesOf(graph: Graph, pruned: readonly PrunedLayer[] = [], remains?: Remains): Sizes {
+export function sizesOf(
+  graph: Graph,
+  pruned: readonly PrunedLayer[] = [],
+  remains?: Remains,
+  quantization: Quantization = UNQUANTIZED,
+): Sizes {
   const values = floatsIn(graph);
   const kept = remains === undefined ? values - removedBy(graph, pruned) : keptIn(remains);
   let packed = 0;
@@ -36,12 +49,89 @@ export function sizesOf(graph: Graph, pruned: readonly PrunedLayer[] = [], remai
     packed += bytes(packedMaskBits(layer));
     limit += bytes(maskBits(layer));
   }
-  const bytesKept = bytes(kept * FLOAT_BITS);
+  const saved = layerSizes(graph, pruned, remains, quantization)
+    .filter(({ format }) => format !== "float32")
+    .reduce((sum, row) => sum + bytes(row.kept * FLOAT_BITS) - row.bytes.weights - row.bytes.scales, 0);
+  const bytesKept = bytes(kept * FLOAT_BITS) - saved;
   return {
     bytesDense: bytes(values * FLOAT_BITS),
     bytesPacked: bytesKept + packed,
     bytesLimit: bytesKept + limit,
   };
+}
+
+/** What the weights of a layer take when packed. */
+export interface LayerSize {
+  readonly name: string;
+  readonly weight: string;
+  readonly format: WeightFormat | "float32";
+  /** Of one weight. */
+  readonly bits: number;
+  /** Weights that are left. */
+  readonly kept: number;
+  readonly bytes: {
+    /** Kept values, those of each group of a mask in whole bytes. */
+    readonly weights: number;
+    /** The mask, as in `bytesPacked`; that of maps which are removed takes none, and that of several layers counts for the first. */
+    readonly indices: number;
+    /** 4 for each output channel of a quantized weight. */
+    readonly scales: number;
+  };
+}
+
+/**
+ * What each layer's weights take when packed, for all layers that have weights.
+ *
+ * @param remains and quantization as in {@link sizesOf}.
+ * @example
+ * layerSizes(run.masked.graph, [], undefined, run.quantization)[0].bits; // 4
+ */
+export function layerSizes(
+  graph: Graph,
+  pruned: readonly PrunedLayer[],
+  remains?: Remains,
+  { weights }: Quantization = UNQUANTIZED,
+): LayerSize[] {
+  const rules = new Map(pruned.flatMap(membersOf).map((layer) => [layer.weight, layer]));
+  const masks = new Map(
+    pruned.map((layer) => {
+      const isRemoved = remains !== undefined && layer.granularity === "maps";
+      return [layer.weight, isRemoved ? 0 : bytes(packedMaskBits(layer))];
+    }),
+  );
+  const quantized = new Map(weights.map((one) => [one.weight, one]));
+  return prunableLayers(graph).map(({ name, weight, dims }) => {
+    const rule = rules.get(weight);
+    const one = quantized.get(weight);
+    const left = remains === undefined ? dims : (remains.model.graph.initializers.get(weight)?.dims ?? [0]);
+    const kept =
+      remains === undefined
+        ? rule === undefined
+          ? sizeOf(dims)
+          : keptWeights(rule)
+        : sizeOf(left) - zerosIn(remains, weight);
+    const bits = one === undefined ? FLOAT_BITS : bitsOf(one.format);
+    const groups = rule?.groups ?? 1;
+    return {
+      name,
+      weight,
+      format: one?.format ?? "float32",
+      bits,
+      kept,
+      bytes: {
+        weights: groups * bytes((kept / groups) * bits),
+        indices: masks.get(weight) ?? 0,
+        scales: one === undefined ? 0 : 4 * (left[one.axis] ?? 0),
+      },
+    };
+  });
+}
+
+/** Weights that are left, and that a mask removes. */
+function zerosIn({ masks }: Remains, weight: string): number {
+  let zeros = 0;
+  for (const bit of masks.get(weight)?.array() ?? []) if (bit === 0) zeros++;
+  return zeros;
 }
 
 function floatsIn(graph: Graph): number {

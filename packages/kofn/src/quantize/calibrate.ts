@@ -33,9 +33,8 @@ export type CalibrationMethod = (typeof CALIBRATION_METHODS)[number];
 
 const IMAGES = 1024;
 
-export interface CalibrateOptions {
-  /** What to quantize, in which formats. Methods of training (lsq, dpp) make no difference here. */
-  readonly quantize: QuantizeSpec;
+/** How activations are observed. */
+export interface ObservationOptions {
   /** Default "mse". */
   readonly method?: CalibrationMethod;
   /** Training images on which activations are observed. Default 1024. */
@@ -48,6 +47,11 @@ export interface CalibrateOptions {
   readonly threads?: number;
 }
 
+export interface CalibrateOptions extends ObservationOptions {
+  /** What to quantize, in which formats. Methods of training (lsq, dpp) make no difference here. */
+  readonly quantize: QuantizeSpec;
+}
+
 /**
  * Post-training quantization: scales of weights from the weights, ranges of activations from some training images. Weights
  * that are 0 count as pruned: scales are fitted to the others, and their codes are 0.
@@ -55,6 +59,7 @@ export interface CalibrateOptions {
  * Besides the activations that layers read, results of convolutions are quantized where integer kernels demand it.
  *
  * @param model in operator set 21, masked; it is not changed.
+ * @param data where activations are quantized.
  * @throws InputError if the spec, the model or the data does not fit.
  * @throws KofnError if an activation is not finite.
  * @example
@@ -63,10 +68,44 @@ export interface CalibrateOptions {
  */
 export async function calibrate(
   model: Model,
-  data: Dataset,
+  data: Dataset | undefined,
   options: CalibrateOptions,
 ): Promise<Quantization> {
-  const { method = "mse", images = IMAGES, seed = 1 } = options;
+  const method = checkedMethod(options);
+  const { layers } = resolveQuantize(prunableLayers(model.graph), options.quantize);
+  const weights = layers.flatMap(({ layer, weights: rule }) =>
+    rule === undefined ? [] : [quantizedWeight(model.graph, layer, rule.format, method)],
+  );
+  const sites = sitesOf(model.graph, layers);
+  return { weights, activations: await calibrated(model, data, weights, sites, options) };
+}
+
+/**
+ * A quantization of weights and activations, as training learns it, with the results of convolutions besides that integer kernels
+ * demand, calibrated on some training images.
+ *
+ * @param model in operator set 21, its activations not quantized.
+ * @throws InputError as {@link calibrate}.
+ * @example
+ * const complete = await calibrateResults(model, data, run.quantization);
+ */
+export async function calibrateResults(
+  model: Model,
+  data: Dataset | undefined,
+  { weights, activations }: Quantization,
+  options: ObservationOptions = {},
+): Promise<Quantization> {
+  checkedMethod(options);
+  const names = new Set(weights.map(({ weight }) => weight));
+  const sites = integerResults(model.graph, activations, names).map(({ layer, tensor: name }): Site => {
+    const format = activations.some((one) => one.format === "int8") ? "int8" : "uint8";
+    return { tensor: name, layer, format, result: true };
+  });
+  const results = await calibrated(model, data, weights, sites, options);
+  return { weights, activations: [...activations, ...results] };
+}
+
+function checkedMethod({ method = "mse", images = IMAGES }: ObservationOptions): CalibrationMethod {
   if (!CALIBRATION_METHODS.includes(method)) {
     throw new InputError(
       `calibration method: expected ${CALIBRATION_METHODS.join(", ")}, got "${method as string}".`,
@@ -75,12 +114,24 @@ export async function calibrate(
   if (!Number.isSafeInteger(images) || images < 1) {
     throw new InputError(`calibration images: expected a whole number of at least 1, got ${images}.`);
   }
-  const { layers } = resolveQuantize(prunableLayers(model.graph), options.quantize);
-  const weights = layers.flatMap(({ layer, weights: rule }) =>
-    rule === undefined ? [] : [quantizedWeight(model.graph, layer, rule.format, method)],
-  );
-  const sites = sitesOf(model.graph, layers);
-  if (sites.length === 0) return { weights, activations: [] };
+  return method;
+}
+
+/** Gives activations their scales and zero points. */
+async function calibrated(
+  model: Model,
+  data: Dataset | undefined,
+  weights: readonly QuantizedWeight[],
+  sites: readonly Site[],
+  options: ObservationOptions,
+): Promise<QuantizedActivation[]> {
+  if (sites.length === 0) return [];
+  if (data === undefined) {
+    throw new InputError(
+      `model "${model.graph.name}": quantizing activations takes training images to observe them on. Name a data set.`,
+    );
+  }
+  const { method = "mse", images = IMAGES, seed = 1 } = options;
   checkInterface(model, data);
   const { normalization } = await chooseNormalization(model, data, options);
   const engine = await Engine.open(options);
@@ -90,11 +141,10 @@ export async function calibrate(
     [...new Set(sites.map((site) => site.tensor))],
     { engine, normalization, images: Math.min(images, data.train.count), seed },
   );
-  const activations = sites.flatMap((site): QuantizedActivation[] => {
+  return sites.flatMap((site): QuantizedActivation[] => {
     const seen = observed.get(site.tensor);
     return seen === undefined ? [] : [{ ...site, ...calibratedRange(seen, site.format, method) }];
   });
-  return { weights, activations };
 }
 
 function quantizedWeight(

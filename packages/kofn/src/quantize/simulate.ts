@@ -53,6 +53,7 @@ export function withoutQuantizedActivations(
   model: Model,
   activations: readonly QuantizedActivation[],
 ): Model {
+  if (activations.length === 0) return model;
   const { graph } = model;
   const makers = new Map<string, Node>(
     graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node])),

@@ -2,13 +2,14 @@
 
 import { layerMetrics } from "../metrics/masks.js";
 import { countMacs, type LayerMacs } from "../metrics/macs.js";
-import { sizesOf } from "../metrics/size.js";
+import { layerSizes, sizesOf } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { type LayerMask, masksOfWeights } from "../prune/apply.js";
 import { prunableLayers } from "../prune/layers.js";
 import type { Remains } from "../prune/structure/remove.js";
 import type { PrunableLayer } from "../prune/types.js";
+import type { Quantization } from "../quantize/types.js";
 import { VERSION } from "../version.js";
 import type { LayerReport, Report, ShapeReport } from "./types.js";
 
@@ -25,11 +26,12 @@ interface Finished extends Pick<
   readonly beta: number;
   /** What is left of the model without its removed maps, where any are pruned. */
   readonly remains: Remains | undefined;
+  readonly quantization: Quantization | undefined;
 }
 
 export function reportOf(finished: Finished): Report {
   const { model, masks, logits, beta, remains, seed, provider, data, result } = finished;
-  const { budget, recalibration, training } = finished;
+  const { budget, recalibration, quantization, training } = finished;
   const layers = masks.flatMap((mask, i) => layerReports(mask, logits[i], beta));
   const pruned = masks.map(({ layer }) => layer);
   const prunable = prunableLayers(model.graph);
@@ -51,10 +53,11 @@ export function reportOf(finished: Finished): Report {
       compression: weights / kept,
       macs,
       macsKept,
-      ...sizesOf(model.graph, pruned, remains),
+      ...sizesOf(model.graph, pruned, remains, quantization),
     },
     ...(budget === undefined ? {} : { budget }),
     layers,
+    sizes: layerSizes(model.graph, pruned, remains, quantization),
     ...(remains === undefined ? {} : { shapes: shapesOf(model, remains, macsOfLayers) }),
     training,
   };

@@ -12,7 +12,7 @@ import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
 import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
 import { decodeQuantization, encodeQuantization } from "../quantize/file.js";
-import type { Quantization } from "../quantize/types.js";
+import { type Quantization, WEIGHT_FORMATS } from "../quantize/types.js";
 import { checkConfig, type Config } from "./config.js";
 import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./types.js";
 
@@ -484,6 +484,18 @@ const REPORT: z.ZodType<Report> = z.looseObject({
       diversity: z.number(),
     }),
   ),
+  sizes: z
+    .array(
+      z.looseObject({
+        name: z.string(),
+        weight: z.string(),
+        format: z.enum([...WEIGHT_FORMATS, "float32"]),
+        bits: z.number(),
+        kept: z.number(),
+        bytes: z.looseObject({ weights: z.number(), indices: z.number(), scales: z.number() }),
+      }),
+    )
+    .exactOptional(),
   shapes: z
     .array(
       z.looseObject({

@@ -3,6 +3,7 @@
 import type { Augmentation } from "../data/augment.js";
 import type { Normalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
+import type { LayerSize } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
 import type { QuantizeSpec } from "../quantize/types.js";
@@ -266,7 +267,10 @@ export interface Report {
     readonly macsKept: number;
     /** Bytes of all parameters as float32. */
     readonly bytesDense: number;
-    /** Bytes that the packed file's parameters take: kept values as float32, and the mask in its smallest plain form. */
+    /**
+     * Bytes that the packed file's parameters take: kept values as float32 or in the bits of their format, scales, and the
+     * mask in its smallest plain form.
+     */
     readonly bytesPacked: number;
     /** The same with the mask at its limit of log2 C(n, k) bits per group. */
     readonly bytesLimit: number;
@@ -274,6 +278,8 @@ export interface Report {
   /** What the budget asked for and what became of it, if there was one. */
   readonly budget?: BudgetResult;
   readonly layers: readonly LayerReport[];
+  /** All layers with weights: the bits of a weight, and the bytes that they take when packed. Absent in reports of older runs. */
+  readonly sizes?: readonly LayerSize[];
   /** All layers that could be pruned, where any was pruned by maps. */
   readonly shapes?: readonly ShapeReport[];
   readonly training: {

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { log2Choose, maskBits, sizesOf } from "../../src/metrics/size.js";
+import { layerSizes, log2Choose, maskBits, sizesOf } from "../../src/metrics/size.js";
 import { emptyGraph, int, type Graph } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
 import { prunableLayers } from "../../src/prune/layers.js";
@@ -108,5 +108,49 @@ describe("sizesOf", () => {
         expect(bytesLimit).toBeLessThanOrEqual(bytesPacked);
       }),
     );
+  });
+});
+
+describe("layerSizes", () => {
+  const graph = network(300, 784);
+  const weight = (layer: string, format: "int4" | "binary", channels: number) => ({
+    layer,
+    weight: `${layer}.weight`,
+    format,
+    axis: 0,
+    scale: new Float32Array(channels),
+    codes: new Int8Array(graph.initializers.get(`${layer}.weight`)?.size ?? 0),
+  });
+  const quantization = { weights: [weight("fc1", "int4", 300), weight("fc2", "binary", 3)], activations: [] };
+  const pruned = resolvePrune(prunableLayers(graph), { fc1: weights({ k: 41 }) });
+
+  test("counts the bits of kept values by group, the mask, and 4 bytes a channel for scales", () => {
+    expect(layerSizes(graph, pruned, undefined, quantization)).toEqual([
+      {
+        name: "fc1",
+        weight: "fc1.weight",
+        format: "int4",
+        bits: 4,
+        kept: 300 * 41,
+        bytes: { weights: 300 * 21, indices: (300 * 41 * 10) / 8, scales: 1200 },
+      },
+      {
+        name: "fc2",
+        weight: "fc2.weight",
+        format: "binary",
+        bits: 1,
+        kept: 900,
+        bytes: { weights: 113, indices: 0, scales: 12 },
+      },
+    ]);
+    expect(layerSizes(graph, pruned)[0]).toMatchObject({ format: "float32", bits: 32, bytes: { scales: 0 } });
+  });
+
+  test("is what the totals count, with the biases", () => {
+    const { bytesPacked, bytesLimit } = sizesOf(graph, pruned, undefined, quantization);
+    const rows = layerSizes(graph, pruned, undefined, quantization);
+    const sum = rows.reduce((all, { bytes }) => all + bytes.weights + bytes.indices + bytes.scales, 0);
+    expect(bytesPacked).toBe(sum + 4 * 300);
+    expect(bytesPacked - bytesLimit).toBe((300 * 41 * 10) / 8 - Math.ceil((300 * log2Choose(784, 41)) / 8));
   });
 });

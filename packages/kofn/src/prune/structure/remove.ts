@@ -4,6 +4,7 @@ import { KofnError } from "../../errors.js";
 import { inferGraph } from "../../onnx/infer.js";
 import { sliceRange, slicesOf } from "../../onnx/infer/movement.js";
 import { describeNode, normalizeAxis } from "../../onnx/infer/support.js";
+import type { DataType } from "../../onnx/dtype.js";
 import { getInt, type Graph, int, type Model, type Node, type ValueType } from "../../onnx/model.js";
 import { sizeOf, Tensor, tensorFrom } from "../../onnx/tensor.js";
 import { removeDeadCode } from "../../onnx/passes.js";
@@ -34,21 +35,24 @@ export function removeDeadChannels(model: Model): Model {
 }
 
 /** What is left of a masked model when the channels that make no difference are removed. */
-export interface Remains {
+export interface Remains<T extends DataType = "uint8"> {
   readonly model: Model;
   /** The masks of the weights that are left, cut like the weights. */
-  readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
+  readonly masks: ReadonlyMap<string, Tensor<T>>;
 }
 
 /**
  * {@link removeDeadChannels} of a masked model, together with its masks.
  *
- * @param masks by the name of the weight and in its shape.
+ * @param masks by the name of the weight and in its shape; or other tensors that go with weights, element by element.
  * @throws InputError if the model's shapes can't be inferred.
  * @example
  * removeMaps(run.masked, run.masks).masks.get("fc1.weight")?.dims; // [500, 400]
  */
-export function removeMaps(model: Model, masks: ReadonlyMap<string, Tensor<"uint8">>): Remains {
+export function removeMaps<T extends DataType = "uint8">(
+  model: Model,
+  masks: ReadonlyMap<string, Tensor<T>>,
+): Remains<T> {
   let { graph } = model;
   const left = new Map<string, Tensor>(masks);
   // Each round takes at least one channel away, so this ends.
@@ -60,7 +64,7 @@ export function removeMaps(model: Model, masks: ReadonlyMap<string, Tensor<"uint
   for (const name of masks.keys()) if (!graph.initializers.has(name)) left.delete(name);
   return {
     model: graph === model.graph ? model : { ...model, graph },
-    masks: left as Map<string, Tensor<"uint8">>,
+    masks: left as Map<string, Tensor<T>>,
   };
 }
 

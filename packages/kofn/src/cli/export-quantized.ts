@@ -1,0 +1,128 @@
+/** `kofn export --format qdq`: writes a quantized model, as it was trained or quantized now. */
+
+import { importModel } from "../import/import.js";
+import { InputError } from "../errors.js";
+import type { Model } from "../onnx/model.js";
+import { prunableLayers } from "../prune/layers.js";
+import { removeDeadChannels } from "../prune/structure/remove.js";
+import {
+  calibrate,
+  calibrateResults,
+  CALIBRATION_METHODS,
+  type CalibrationMethod,
+} from "../quantize/calibrate.js";
+import { cutQuantized } from "../quantize/cut.js";
+import { exportQuantized } from "../quantize/export.js";
+import { type FusedKernel, fusedKernels } from "../quantize/kernels.js";
+import { withoutQuantizedActivations } from "../quantize/simulate.js";
+import { resolveQuantize } from "../quantize/spec.js";
+import type { Quantization } from "../quantize/types.js";
+import { parseNormalization } from "../data/normalization.js";
+import type { Dataset } from "../data/types.js";
+import type { Config } from "../train/config.js";
+import { chooseNormalization, withNormalization } from "../train/normalize.js";
+import type { StoredRun } from "../train/run-directory.js";
+import { optionsOf } from "../train/settings.js";
+import { commandData } from "./dataset.js";
+
+/** A quantized model, ready to be written. */
+export interface Quantized {
+  readonly model: Model;
+  readonly kernels: readonly FusedKernel[];
+  /** Names of layers whose activations were left out because they are the first and the last. */
+  readonly exempt: readonly string[];
+}
+
+/**
+ * @param loaded the model of the run at the shapes of its masks, or that of a file.
+ * @param given the options of the command.
+ * @param method of calibration, if one was given.
+ * @throws InputError if nothing says what to quantize, or two things do.
+ */
+export async function quantizedExport(
+  path: string,
+  run: StoredRun | undefined,
+  loaded: Model,
+  given: Config,
+  method: string | undefined,
+): Promise<Quantized> {
+  const chosen = CALIBRATION_METHODS.find((known) => known === method);
+  if (method !== undefined && chosen === undefined) {
+    throw new InputError(`--calibrate: expected ${CALIBRATION_METHODS.join(", ")}, got "${method}".`);
+  }
+  const source = run === undefined ? given : { ...run.config, ...given };
+  const trained = run?.quantization ?? { weights: [], activations: [] };
+  if (trained.weights.length === 0 && trained.activations.length === 0) {
+    return quantizedNow(path, loaded, given, source, chosen);
+  }
+  if (given.quantize !== undefined) {
+    throw new InputError(
+      `--quantize: "${path}" was trained quantized, and is exported as it was trained. Leave --quantize out.`,
+    );
+  }
+  return asTrained(loaded, trained, source, chosen);
+}
+
+async function asTrained(
+  loaded: Model,
+  trained: Quantization,
+  source: Config,
+  method: CalibrationMethod | undefined,
+): Promise<Quantized> {
+  const bare = importModel(withoutQuantizedActivations(loaded, trained.activations));
+  const { model, quantization } = cutQuantized(bare, trained);
+  if (method === undefined) return finished(exportQuantized(model, quantization));
+  const data = await dataOf(source, model);
+  const complete = await calibrateResults(model, data, quantization, observation(source, method));
+  return finished(exportQuantized(model, complete));
+}
+
+async function quantizedNow(
+  path: string,
+  loaded: Model,
+  given: Config,
+  source: Config,
+  method: CalibrationMethod | undefined,
+): Promise<Quantized> {
+  const { quantize } = optionsOf({ quantize: given.quantize ?? [] });
+  if (quantize === undefined) {
+    throw new InputError(
+      `kofn export ${path} --format qdq: the model was not trained quantized. Say what to quantize with --quantize, as in --quantize '*=int8' --quantize activations=uint8.`,
+    );
+  }
+  const model = removeDeadChannels(importModel(loaded));
+  const { layers, exempt } = resolveQuantize(prunableLayers(model.graph), quantize);
+  const reads = layers.some(({ activations }) => activations !== undefined);
+  const data = reads ? await dataOf(source, model) : undefined;
+  const options = observation(source, method);
+  const quantization = await calibrate(model, data, { ...options, quantize });
+  if (data === undefined) return finished(exportQuantized(model, quantization), exempt);
+  const { normalization } = await chooseNormalization(model, data, options);
+  return finished(exportQuantized(withNormalization(model, normalization), quantization), exempt);
+}
+
+async function finished(
+  exported: ReturnType<typeof exportQuantized>,
+  exempt: readonly string[] = [],
+): Promise<Quantized> {
+  return { model: exported.model, kernels: await fusedKernels(exported), exempt };
+}
+
+async function dataOf(source: Config, model: Model): Promise<Dataset> {
+  const { data } = source;
+  if (data !== undefined) return commandData({ ...source, data }, model);
+  throw new InputError(
+    "quantizing activations takes training images to observe them on; name a data set with --data.",
+  );
+}
+
+function observation(
+  { normalize, threads }: Config,
+  method: CalibrationMethod = "mse",
+): NonNullable<Parameters<typeof calibrateResults>[3]> {
+  return {
+    method,
+    ...(normalize === undefined ? {} : { normalize: parseNormalization(normalize) }),
+    ...(threads === undefined ? {} : { threads }),
+  };
+}
