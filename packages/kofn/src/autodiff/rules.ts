@@ -8,6 +8,7 @@ import * as elementwise from "./rules/elementwise.js";
 import * as index from "./rules/index.js";
 import * as linear from "./rules/linear.js";
 import * as normalization from "./rules/normalization.js";
+import * as quantize from "./rules/quantize.js";
 import * as reduce from "./rules/reduce.js";
 import { resize } from "./rules/resize.js";
 import * as shape from "./rules/shape.js";
@@ -140,6 +141,10 @@ export const RULES: OpTable<Rule> = {
   BatchNormGrad: SECOND_ORDER,
   SoftmaxCrossEntropy: reduce.softmaxCrossEntropy,
   SoftmaxCrossEntropyGrad: SECOND_ORDER,
+  FakeQuantize: quantize.fakeQuantize,
+  FakeQuantizeGrad: SECOND_ORDER,
+  FakeBinarize: quantize.fakeBinarize,
+  FakeBinarizeGrad: SECOND_ORDER,
   KofN: kOfN,
   KofNGrad: SECOND_ORDER,
 };

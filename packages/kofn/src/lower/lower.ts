@@ -14,6 +14,12 @@ import { BlockedLowering } from "./blocked/lower.js";
 import { lowerConvGradInput, lowerConvGradWeight } from "./convolution.js";
 import { lowerSoftmaxCrossEntropy, lowerSoftmaxCrossEntropyGrad } from "./loss.js";
 import { lowerAveragePoolGrad, lowerMaxPoolGrad } from "./pooling.js";
+import {
+  lowerFakeBinarize,
+  lowerFakeBinarizeGrad,
+  lowerFakeQuantize,
+  lowerFakeQuantizeGrad,
+} from "./quantize.js";
 import { lowerKofN, lowerKofNGrad } from "./sampler.js";
 
 /**
@@ -32,6 +38,10 @@ const LOWERINGS: Readonly<Record<KofnOp, Lowering>> = {
   BatchNormGrad: lowerBatchNormGrad,
   SoftmaxCrossEntropy: lowerSoftmaxCrossEntropy,
   SoftmaxCrossEntropyGrad: lowerSoftmaxCrossEntropyGrad,
+  FakeQuantize: lowerFakeQuantize,
+  FakeQuantizeGrad: lowerFakeQuantizeGrad,
+  FakeBinarize: lowerFakeBinarize,
+  FakeBinarizeGrad: lowerFakeBinarizeGrad,
   KofN: lowerKofN,
   KofNGrad: lowerKofNGrad,
 };

@@ -147,6 +147,23 @@ export const KOFN_OPS = [
   /** (logits [B, C], labels int64 [B]) -> (softmax(logits) - onehot(labels)) / B. */
   "SoftmaxCrossEntropyGrad",
   /**
+   * (X, scale [] or, with an axis, [C]; axis, low, high) -> scale clamp(round(X / scale), low, high), ties to even. Its gradient is
+   * that of learned step sizes (LSQ, arXiv 1902.08153).
+   */
+  "FakeQuantize",
+  /**
+   * (dY, X, scale; axis, low, high) -> dX, dY where low <= X / scale <= high, else 0; and dScale, the sum of dY times
+   * round(X / scale) - X / scale there, else low or high.
+   */
+  "FakeQuantizeGrad",
+  /** (X, scale [] or, with an axis, [C]; axis) -> -scale where X < 0, else scale. */
+  "FakeBinarize",
+  /**
+   * (dY, X, scale; axis) -> dX, scale dY where |X| <= 1, else 0 (the derivative of hard-tanh in place of the sign's); and
+   * dScale, the sum of dY sign(X).
+   */
+  "FakeBinarizeGrad",
+  /**
    * (phi [R, n], noise [R, n], tau scalar; attribute k) -> mask [R, n]: 1 for the k largest of phi + noise in each row,
    * ties by lower index, else 0. Its gradient is that of the relaxed k-hot sample (straight-through).
    */

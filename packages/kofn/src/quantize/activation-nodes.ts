@@ -6,7 +6,7 @@ import type { QuantizedActivation } from "./types.js";
 
 /**
  * Adds what brings a value to its quantized values and back to float32: QuantizeLinear and DequantizeLinear, or for binary
- * activations -scale / 2 below 0 and scale / 2 elsewhere.
+ * activations the nearest of their two values.
  *
  * @returns the name of the quantized value, float32.
  */
@@ -20,7 +20,7 @@ export function addActivation(
   if (format === "binary") {
     const isPositive = assembly.add(
       "GreaterOrEqual",
-      [value, scalar("threshold", 0)],
+      [value, scalar("threshold", scale * (0.5 - zeroPoint))],
       {},
       `${value}/is_positive`,
     );

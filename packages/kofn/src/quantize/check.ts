@@ -7,7 +7,7 @@ import type { Quantization, QuantizedActivation, QuantizedWeight } from "./types
 import { largestCode } from "./weights.js";
 
 /** The codes that activations may have, by format. */
-const ACTIVATION_CODES = { uint8: [0, 255], int8: [-128, 127], binary: [0.5, 0.5] } as const;
+const ACTIVATION_CODES = { uint8: [0, 255], int8: [-128, 127], binary: [0, 0.5] } as const;
 
 /**
  * @throws InputError naming the first weight or activation that is not one of the model's, or does not fit it.

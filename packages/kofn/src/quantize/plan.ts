@@ -1,12 +1,11 @@
 /** What a quantize spec means for a model: which weights, and which activations of which layers. */
 
-import { InputError } from "../errors.js";
 import type { Graph } from "../onnx/model.js";
-import { prunableLayers } from "../prune/layers.js";
-import { type LayerQuantization, resolveQuantize } from "./spec.js";
-import type { QuantizeSpec } from "./types.js";
+import { prunableLayers, weightOf } from "../prune/layers.js";
 import type { PrunableLayer } from "../prune/types.js";
-import type { WeightRule } from "./types.js";
+import { isNonNegative } from "./non-negative.js";
+import { resolveQuantize } from "./spec.js";
+import type { ActivationFormat, QuantizedActivation, QuantizeSpec, WeightRule } from "./types.js";
 
 /** A weight that is quantized. */
 export interface PlannedWeight {
@@ -14,9 +13,23 @@ export interface PlannedWeight {
   readonly rule: Required<WeightRule>;
 }
 
+/** A value that is quantized where some layers read it. */
+export interface PlannedActivation {
+  /** Name of the value in the graph. */
+  readonly tensor: string;
+  /** Name of the first layer that reads it so. */
+  readonly layer: string;
+  /** The weights of all layers that read it so. */
+  readonly readers: ReadonlySet<string>;
+  readonly format: ActivationFormat;
+  /** Whether it may be below 0. */
+  readonly signed: boolean;
+}
+
 /** What is quantized in a model. */
 export interface QuantizationPlan {
   readonly weights: readonly PlannedWeight[];
+  readonly activations: readonly PlannedActivation[];
   /** The names of the layers that a rule of activations left out because they are the first or the last. */
   readonly exempt: readonly string[];
 }
@@ -28,15 +41,44 @@ export interface QuantizationPlan {
  */
 export function planQuantization(graph: Graph, spec: QuantizeSpec = {}): QuantizationPlan {
   const { layers, exempt } = resolveQuantize(prunableLayers(graph), spec);
-  const reader = layers.find(({ activations }) => activations !== undefined);
-  if (reader !== undefined) {
-    throw new InputError(
-      `quantize: this version of kofn does not train quantized activations yet, but layer "${reader.layer.name}" was to read some; leave the rule of activations out`,
-    );
+  const weights = layers.flatMap(({ layer, weights: rule }) => (rule === undefined ? [] : [{ layer, rule }]));
+  const byWeight = new Map(layers.map((one) => [one.layer.weight, one]));
+  const activations = new Map<string, PlannedActivation & { readonly readers: Set<string> }>();
+  for (const node of graph.nodes) {
+    const weight = weightOf(graph, node)?.name ?? "";
+    const found = byWeight.get(weight);
+    if (found?.activations === undefined) continue;
+    const [tensor] = node.inputs;
+    const format = found.activations;
+    const key = `${format} ${tensor}`;
+    const known = activations.get(key);
+    if (known !== undefined) known.readers.add(weight);
+    else {
+      const signed = !isNonNegative(graph, tensor);
+      const readers = new Set([weight]);
+      activations.set(key, { tensor, layer: found.layer.name, readers, format, signed });
+    }
   }
-  return { weights: layers.flatMap(plannedWeight), exempt };
+  return { weights, activations: [...activations.values()], exempt };
 }
 
-function plannedWeight({ layer, weights }: LayerQuantization): PlannedWeight[] {
-  return weights === undefined ? [] : [{ layer, rule: weights }];
+/** The smallest and the largest of round(x / scale). */
+export function roundedRange({ format, signed }: PlannedActivation): readonly [low: number, high: number] {
+  if (format === "binary") return [0, 1];
+  return signed ? [-128, 127] : [0, 255];
+}
+
+/**
+ * What a learned scale of an activation means: binary activations that may be negative are -scale and scale in training, and so
+ * 2 scale apart.
+ */
+export function quantizedActivation(
+  { tensor, layer, format, signed }: PlannedActivation,
+  scale: number,
+): QuantizedActivation {
+  const own = { tensor, layer, format };
+  if (format === "binary")
+    return signed ? { ...own, scale: 2 * scale, zeroPoint: 0.5 } : { ...own, scale, zeroPoint: 0 };
+  const least = format === "uint8" ? 0 : -128;
+  return { ...own, scale, zeroPoint: signed ? least + 128 : least };
 }

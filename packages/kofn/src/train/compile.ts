@@ -20,6 +20,8 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { arrangement, carriersOf, unitsAreWeights } from "../prune/groups.js";
 import type { MapCarrier } from "../prune/structure/map-groups.js";
 import type { PrunedLayer } from "../prune/types.js";
+import { ActivationQuantizers } from "../quantize/activations.js";
+import type { QuantizationPlan } from "../quantize/plan.js";
 import { classifierOf } from "./classifier.js";
 import { checkObstacles } from "./trainability.js";
 import { appendBatchNorm, isBatchNormalization, moved, runningStatistics } from "./batch-norm.js";
@@ -67,6 +69,8 @@ export interface Step {
   readonly tensors: readonly StepTensor[];
   /** The model's parameters, where the host updates them; they are not among `tensors` then. */
   readonly parameters: readonly StepParameter[];
+  /** The scales of quantized activations, in the order of the plan; the host updates them. */
+  readonly scales: readonly StepParameter[];
   /** For each pruned layer, where the host samples. */
   readonly masks: readonly StepMask[];
   /** For each pruned layer the input of Gumbel noise, already scaled, where the graph samples: [R, n]. */
@@ -98,8 +102,11 @@ export interface StepOptions {
   readonly distill?: DistillOptions;
   /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
   readonly mixup?: boolean;
-  /** Weights that the host quantizes, so that it can't mask them: quantizing comes first. Default: none. */
-  readonly quantized?: ReadonlySet<string>;
+  /**
+   * Activations that the step quantizes; and weights that the host does, so that it can't mask them, as quantizing comes
+   * first. Default: none.
+   */
+  readonly quantization?: QuantizationPlan;
   /** Channels in a block, if the engine that is to run the step computes convolutions in blocks: see `blockOf`. */
   readonly block?: number | undefined;
 }
@@ -130,9 +137,17 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const all = trainable(view.graph);
   checkObstacles(view.graph, all);
   const graph = atBatch(view.graph, input, [batch, ...dims], all);
-  const student = options.block === undefined ? graph : poolByPhases(graph, options.block);
-  const isDirect = (layer: PrunedLayer): boolean =>
-    unitsAreWeights(layer) && options.quantized?.has(layer.weight) !== true;
+  const { quantization = { weights: [], activations: [] } } = options;
+  if (quantization.weights.length > 0 && weights !== "host") {
+    throw new InputError(
+      "a step whose graph updates the weights can't have them quantized; update them on the host",
+    );
+  }
+  const quantized = new Set(quantization.weights.map(({ layer }) => layer.weight));
+  const isDirect = (layer: PrunedLayer): boolean => unitsAreWeights(layer) && !quantized.has(layer.weight);
+  // Quantizers of activations look for the nodes of the model.
+  const block = quantization.activations.length === 0 ? options.block : undefined;
+  const student = block === undefined ? graph : poolByPhases(graph, block);
   const direct = weights === "host" && sampling === "host" ? layers.filter(isDirect) : [];
   const maskedByHost = new Set(direct.map(({ weight }) => weight));
   const parameters = all.filter((name) => !maskedByHost.has(name));
@@ -168,12 +183,16 @@ export function compileStep(model: Model, options: StepOptions): Step {
     }
   });
 
+  const activations = new ActivationQuantizers(b, quantization.activations);
   // The value of each running statistic after the nodes so far.
   const running = new Map(statistics.map((name) => [name, name]));
   // Values of the model that are called like one of the step's own get another name.
   b.reserve(RESULTS);
   for (const node of student.nodes) {
-    const inputs = node.inputs.map((name) => seen.get(name) ?? name);
+    const inputs = node.inputs.map((name, i) => {
+      const value = seen.get(name) ?? name;
+      return i === 0 ? activations.read(node, value) : value;
+    });
     const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
     const own = { ...node, inputs, outputs };
@@ -210,7 +229,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
   const total = regularised ? addEntropy(b, fitted, layers, sampling.entropy) : fitted;
 
   const logits = sampling === "host" ? [] : layers.map(({ weight }) => logitsName(weight));
-  const trained = [...parameters, ...logits];
+  const trained = [...parameters, ...logits, ...activations.scales.values()];
   const gradients = differentiate(b, total, sampling === "host" ? [...trained, ...units] : trained);
   const gradientOf = (name: string): string => {
     const gradient = gradients.get(name);
@@ -253,6 +272,12 @@ export function compileStep(model: Model, options: StepOptions): Step {
     const shape = b.shape(name);
     return { name, gradient: b.output(gradientOf(name)), dims: shape, decays: decaysOf(shape) };
   });
+  const scales = [...activations.scales.values()].map((name) => ({
+    name,
+    gradient: b.output(gradientOf(name)),
+    dims: [],
+    decays: false,
+  }));
   const masks: StepMask[] = [];
   if (sampling === "host") {
     layers.forEach(({ weight }, i) => {
@@ -273,6 +298,7 @@ export function compileStep(model: Model, options: StepOptions): Step {
     ...(partners === undefined ? {} : { partners }),
     tensors,
     parameters: updatedByHost,
+    scales,
     masks,
     noises,
     scalars: scalarNames,

@@ -3,8 +3,9 @@
 import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, masksOfWeights } from "../prune/apply.js";
+import { activationScale } from "../quantize/activations.js";
 import { HostQuantizer } from "../quantize/host-quantizer.js";
-import type { QuantizationPlan } from "../quantize/plan.js";
+import { type PlannedActivation, type QuantizationPlan, quantizedActivation } from "../quantize/plan.js";
 import type { Quantization, QuantizedWeight } from "../quantize/types.js";
 import { channelAxis, channelView, codesOf, dequantized } from "../quantize/weights.js";
 import type { HeldTensor } from "./state.js";
@@ -12,34 +13,49 @@ import type { HeldTensor } from "./state.js";
 /** Scales are learned by Adam, in their logarithms: a step changes one by about this share of itself, at the peak of the schedule. */
 const SCALE_RATE = 0.01;
 
-/** The name of the logarithms of a weight's scales among the tensors of a run. */
-const scalesName = (weight: string): string => `${weight}/log-scale`;
+/** Whether a mask keeps the weight at an index. */
+export type IsKept = (index: number) => boolean;
 
-/** The weights of a run that are quantized, by name, with their scales and what the scales' optimizer knows. */
+/** The scale of an activation, which a step reads, and its gradient, which the step writes: one number each. */
+interface ActivationScale {
+  readonly activation: PlannedActivation;
+  readonly scale: Float32Array<ArrayBuffer>;
+  readonly gradient: Float32Array<ArrayBuffer>;
+}
+
+/** The name of the logarithms of scales among the tensors of a run, by that of the weight or the input that they are of. */
+const logarithms = (name: string): string => `${name}/log-scale`;
+
+/** What is quantized in a run: its scales, what the scales' optimizer knows, and what steps see of weights. */
 export class Quantizers {
   readonly held: readonly HeldTensor[];
+  /** By the names of a step's inputs. */
+  readonly activations: ReadonlyMap<string, ActivationScale>;
   readonly #weights: ReadonlyMap<string, HostQuantizer>;
   readonly #scales: HostOptimizer;
   readonly #optimizer = optimizerOf({ kind: "adam", lr: SCALE_RATE });
 
-  constructor({ weights }: QuantizationPlan) {
+  constructor({ weights, activations }: QuantizationPlan) {
     const learned = weights.filter(({ rule }) => rule.method === "lsq");
-    this.#scales = new HostOptimizer(
-      this.#optimizer,
-      learned.map(({ layer }) => ({
-        name: scalesName(layer.weight),
-        dims: [channelView(layer).length],
-        decays: false,
-      })),
-    );
+    const scales = [
+      ...learned.map(({ layer }) => ({ name: layer.weight, dims: [channelView(layer).length] })),
+      ...activations.map((one) => ({ name: activationScale(one), dims: [] })),
+    ].map(({ name, dims }) => ({ name: logarithms(name), dims, decays: false }));
+    this.#scales = new HostOptimizer(this.#optimizer, scales);
     this.#weights = new Map(
       weights.map(({ layer, rule }) => {
-        const arrays = this.#scales.arrays.get(scalesName(layer.weight));
+        const arrays = this.#scales.arrays.get(logarithms(layer.weight));
         return [layer.weight, new HostQuantizer(layer, rule, arrays)];
       }),
     );
-    this.held = [...this.#scales.arrays].flatMap(([name, { values, states }]) => {
-      const dims = [values.length];
+    this.activations = new Map(
+      activations.map((activation) => [
+        activationScale(activation),
+        { activation, scale: new Float32Array(1), gradient: new Float32Array(1) },
+      ]),
+    );
+    this.held = scales.flatMap(({ name, dims }) => {
+      const { values, states } = this.#arraysOf(name);
       const ofStates = [...states].map(([state, array]) => ({ name: `${name}/${state}`, dims, array }));
       return [{ name, dims, array: values }, ...ofStates];
     });
@@ -55,15 +71,23 @@ export class Quantizers {
     return [...this.#scales.arrays.keys()];
   }
 
-  /** Sets all learned scales to where they begin. */
+  /** Sets the learned scales of weights to where they begin. */
   begin(parameter: (name: string) => Float32Array, masks: readonly LayerMask[]): void {
     const isKept = keptBy(masks);
     for (const [weight, one] of this.#weights) one.begin(parameter(weight), isKept(weight));
   }
 
-  /** Before a step: quantizes all weights. */
+  /** Sets the scales of activations to where they begin. */
+  beginActivations(scales: ReadonlyMap<PlannedActivation, number>): void {
+    for (const [name, { activation }] of this.activations) {
+      this.#arraysOf(logarithms(name)).values[0] = Math.log(scales.get(activation) ?? 1);
+    }
+  }
+
+  /** Before a step: quantizes all weights, and says what the scales of activations are. */
   forward(parameter: (name: string) => Float32Array, isKept: (weight: string) => IsKept): void {
     for (const [weight, one] of this.#weights) one.forward(parameter(weight), isKept(weight));
+    for (const [name, { scale }] of this.activations) scale[0] = this.#scaleOf(name);
   }
 
   /**
@@ -76,6 +100,9 @@ export class Quantizers {
     for (const [weight, one] of this.#weights) {
       const { values, gradient } = arraysOf(weight);
       one.backward(values, gradient);
+    }
+    for (const [name, { scale, gradient }] of this.activations) {
+      this.#arraysOf(logarithms(name)).gradient[0] = scale[0] * gradient[0];
     }
     this.#scales.update(this.#optimizer.scalars(t, SCALE_RATE * factor));
   }
@@ -98,7 +125,10 @@ export class Quantizers {
         codes: codesOf(values, scale, rule.format, channelView(layer), byWeight.get(weight)),
       };
     });
-    return { weights, activations: [] };
+    const activations = [...this.activations].map(([name, { activation }]) =>
+      quantizedActivation(activation, this.#scaleOf(name)),
+    );
+    return { weights, activations };
   }
 
   /** The values of quantized weights, by name. */
@@ -112,10 +142,17 @@ export class Quantizers {
       }),
     );
   }
-}
 
-/** Whether a mask keeps the weight at an index. */
-export type IsKept = (index: number) => boolean;
+  #scaleOf(activation: string): number {
+    return Math.fround(Math.exp(this.#arraysOf(logarithms(activation)).values[0]));
+  }
+
+  #arraysOf(name: string): HostArrays {
+    const arrays = this.#scales.arrays.get(name);
+    if (arrays === undefined) throw new TypeError(`there is no "${name}" among the scales`);
+    return arrays;
+  }
+}
 
 function masksByWeight(masks: readonly LayerMask[]): Map<string, Uint8Array> {
   return new Map(masks.flatMap(masksOfWeights).map(({ layer, mask }) => [layer.weight, mask]));

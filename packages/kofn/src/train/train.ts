@@ -10,6 +10,8 @@ import { tensor } from "../onnx/tensor.js";
 import { maskedModel, masksOfWeights } from "../prune/apply.js";
 import { planPruning } from "../prune/budget.js";
 import { planQuantization } from "../quantize/plan.js";
+import { withQuantizedActivations } from "../quantize/simulate.js";
+import type { Quantization } from "../quantize/types.js";
 import { membersOf } from "../prune/groups.js";
 import { removeMaps } from "../prune/structure/remove.js";
 import { logitsName } from "./compile.js";
@@ -100,7 +102,8 @@ export async function train(options: TrainOptions): Promise<Run> {
         },
         options.signal,
       );
-      const candidate = maskedModel(model, trainer.parameters().values, trainer.masks());
+      const { values, activations } = trainer.parameters();
+      const candidate = withQuantizedActivations(maskedModel(model, values, trainer.masks()), activations);
       const validation = await evaluateOn(trainer.engine, candidate, data.validation, data, normalization);
       if (!Number.isFinite(validation.loss)) {
         throw new KofnError(
@@ -129,7 +132,7 @@ export async function train(options: TrainOptions): Promise<Run> {
 
     restoreBest(trainer, best);
     const masks = trainer.masks();
-    const { values, quantization: quantized } = trainer.parameters();
+    const { values, activations } = trainer.parameters();
     const trained = maskedModel(model, values, masks);
     const { chosen, recalibration } = await recalibrated(trained, bestEpoch.validation, {
       engine: trainer.engine,
@@ -140,6 +143,7 @@ export async function train(options: TrainOptions): Promise<Run> {
       batch: settings.batch,
       batches: settings.batchNorm === "frozen" ? 0 : settings.recalibrate,
       seed: settings.seed,
+      activations,
     });
     const final = withNormalization(chosen, normalization);
     const maskTensors = new Map(
@@ -149,7 +153,8 @@ export async function train(options: TrainOptions): Promise<Run> {
     );
     const hasMaps = layers.some(({ granularity }) => granularity === "maps");
     const remains = hasMaps ? removeMaps(final, maskTensors) : undefined;
-    const removed = remains?.model ?? final;
+    const masked = withQuantizedActivations(final, activations);
+    const removed = remains === undefined ? masked : withQuantizedActivations(remains.model, activations);
     const test = await evaluateOn(trainer.engine, removed, data.test, data, normalization);
     const report = reportOf({
       model: final,
@@ -179,7 +184,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
       },
     });
-    return new Run(report, removed, final, maskTensors, metrics, prepared, quantized);
+    return new Run(report, removed, masked, maskTensors, metrics, prepared, trainer.quantization());
   } finally {
     await trainer.close();
   }
@@ -189,13 +194,14 @@ export async function train(options: TrainOptions): Promise<Run> {
 async function recalibrated(
   trained: Model,
   before: Evaluation,
-  options: RecalibrateOptions,
+  options: RecalibrateOptions & Pick<Quantization, "activations">,
 ): Promise<{ chosen: Model; recalibration?: Recalibration }> {
-  const { engine, data, normalization } = options;
+  const { engine, data, normalization, activations } = options;
   const batches = Math.min(options.batches, stepsPerEpoch(options.count, options.batch));
   if (batches === 0 || normNodes(trained.graph).length === 0) return { chosen: trained };
   const measured = maskedModel(trained, await recalibrate(trained, { ...options, batches }), []);
-  const after = await evaluateOn(engine, measured, data.validation, data, normalization);
+  const quantized = withQuantizedActivations(measured, activations);
+  const after = await evaluateOn(engine, quantized, data.validation, data, normalization);
   const kept = isBetter(after, before);
   return { chosen: kept ? measured : trained, recalibration: { batches, before, after, kept } };
 }

@@ -12,13 +12,14 @@ import { InputError, KofnError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
-import { type LayerMask, maskOfLogits } from "../prune/apply.js";
+import { type LayerMask, maskedModel, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
 import { membersOf, unitOfWeights } from "../prune/groups.js";
 import { formatShare } from "../prune/spec.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { QuantizationPlan } from "../quantize/plan.js";
 import type { Quantization } from "../quantize/types.js";
+import { activationScales } from "./activation-scales.js";
 import { compileStep, logitsName, SHARE, type Step } from "./compile.js";
 import { runningStatistics } from "./batch-norm.js";
 import { defaultOptimizer, defaultsFor } from "./defaults.js";
@@ -35,6 +36,8 @@ import type {
 } from "./types.js";
 
 const WINDOW_MS = 100;
+/** So many batches say where the scales of activations begin. */
+const CALIBRATION_BATCHES = 4;
 
 /** The options of a run with every default filled in. */
 export interface Settings {
@@ -156,6 +159,15 @@ interface Binding {
   readonly results: Record<string, Value>;
 }
 
+type Phase = "float" | "quantized";
+
+/** A step that onnxruntime has opened; it has a binding for each of the state's buffers being current. */
+interface Opened {
+  readonly phase: Phase;
+  readonly session: Session;
+  readonly bindings: readonly Binding[];
+}
+
 export interface TrainerOptions {
   /** Default "cpu". */
   readonly provider?: TrainOptions["provider"];
@@ -177,7 +189,8 @@ export class Trainer {
   readonly #count: number;
   readonly #weights: Optimizer;
   readonly #logits: Optimizer;
-  readonly #step: Step;
+  /** Before quantization begins, and from then on. The same where that changes nothing in the graph. */
+  readonly #steps: Readonly<Record<Phase, Step>>;
   readonly #parameters: HostOptimizer;
   /** One for each layer. */
   readonly #samplers: readonly HostSampler[];
@@ -190,9 +203,7 @@ export class Trainer {
   readonly #loss = new Float32Array(1);
   readonly #correct = new Float32Array(1);
   readonly #quantizers: Quantizers | undefined;
-  /** Of the float steps and of the quantized ones: for each of the state's buffers being current. */
-  #bindings: Record<"float" | "quantized", Binding[]> = { float: [], quantized: [] };
-  #session: Session | undefined;
+  #opened: Opened | undefined;
   /** Of each layer, in the last step. */
   #k: readonly number[];
   /** Whether the last step was quantized, and its masks frozen. */
@@ -223,26 +234,30 @@ export class Trainer {
     this.#weights = optimizerOf(settings.optimizer);
     this.#logits = optimizerOf(settings.sampler.optimizer);
     this.#k = this.#kAt(0);
-    this.#step = compileStep(model, {
-      batch,
-      layers,
-      weights: "host",
-      sampling: "host",
-      batchNorm: settings.batchNorm,
-      ...(settings.distill === undefined ? {} : { distill: settings.distill }),
-      mixup: augment.mixup !== undefined,
-      quantized: new Set(quantization?.weights.map(({ layer }) => layer.weight)),
-      block,
-    });
-    this.#parameters = new HostOptimizer(this.#weights, this.#step.parameters);
+    const compiled = (plan: QuantizationPlan): Step =>
+      compileStep(model, {
+        batch,
+        layers,
+        weights: "host",
+        sampling: "host",
+        batchNorm: settings.batchNorm,
+        ...(settings.distill === undefined ? {} : { distill: settings.distill }),
+        mixup: augment.mixup !== undefined,
+        quantization: plan,
+        block,
+      });
+    const plan = quantization ?? { weights: [], activations: [], exempt: [] };
+    const float = compiled({ ...plan, activations: [] });
+    this.#steps = { float, quantized: plan.activations.length === 0 ? float : compiled(plan) };
+    this.#parameters = new HostOptimizer(this.#weights, float.parameters);
     this.#samplers = layers.map(({ weight, groups, n }, i) => {
       const size = { rows: groups, n, most: this.#k[i] };
       const { entropy } = sampler;
-      const own = this.#step.masks[i].weight === undefined ? {} : { weights: this.#weights };
+      const own = float.masks[i].weight === undefined ? {} : { weights: this.#weights };
       return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy, ...own });
     });
     const fitted = new Set(
-      quantization?.weights.flatMap(({ layer, rule }) => (rule.method === "dpp" ? [layer.weight] : [])),
+      plan.weights.flatMap(({ layer, rule }) => (rule.method === "dpp" ? [layer.weight] : [])),
     );
     this.#unitOfWeights = new Map(
       layers.flatMap((layer, i) =>
@@ -260,18 +275,18 @@ export class Trainer {
       return weights === undefined ? ofLogits : [...ofLogits, ...heldTensors(weight, dims, weights)];
     });
     const initial = initialValues(model, layers, this.#k, sampler.init, seed);
-    for (const { name, dims } of this.#step.parameters) {
+    for (const { name, dims } of float.parameters) {
       held.push(...heldTensors(name, dims, this.#arraysOf(name)));
     }
-    if (quantization !== undefined && quantization.weights.length > 0) {
-      this.#quantizers = new Quantizers(quantization);
+    if (plan.weights.length > 0 || plan.activations.length > 0) {
+      this.#quantizers = new Quantizers(plan);
       held.push(...this.#quantizers.held);
     }
-    this.state = new State(engine, this.#step.tensors, held, initial);
+    this.state = new State(engine, float.tensors, held, initial);
     this.#pixels = new Float32Array(settings.batch * data.channels * data.height * data.width);
     this.#labels = new BigInt64Array(settings.batch);
     this.#partners = new BigInt64Array(settings.batch);
-    this.#scalars = new Map(this.#step.scalars.map((name) => [name, new Float32Array(1)]));
+    this.#scalars = new Map(float.scalars.map((name) => [name, new Float32Array(1)]));
   }
 
   /**
@@ -317,13 +332,19 @@ export class Trainer {
     return [...this.#modelTensors(), ...(this.#quantizers?.scaleNames ?? [])];
   }
 
-  /** Current values of the model's parameters and running statistics, and how they are quantized, if they are by now. */
-  parameters(): { values: Map<string, Float32Array>; quantization?: Quantization } {
+  /** Current values of the model's parameters and running statistics, quantized if they are by now; and its quantized activations. */
+  parameters(): { values: Map<string, Float32Array>; activations: Quantization["activations"] } {
     const values = new Map(this.#modelTensors().map((name) => [name, this.state.get(name)]));
-    if (this.#quantizers === undefined || !this.#isQuantized) return { values };
-    const quantization = this.#quantizers.quantization(this.#parameter, this.masks());
-    for (const [name, quantized] of this.#quantizers.valuesOf(quantization)) values.set(name, quantized);
-    return { values, quantization };
+    const quantization = this.quantization();
+    for (const [name, quantized] of this.#quantizers?.valuesOf(quantization) ?? [])
+      values.set(name, quantized);
+    return { values, activations: quantization.activations };
+  }
+
+  /** Codes and scales of what is quantized by now, under the deterministic masks of the current logits. */
+  quantization(): Quantization {
+    if (this.#quantizers === undefined || !this.#isQuantized) return { weights: [], activations: [] };
+    return this.#quantizers.quantization(this.#parameter, this.masks());
   }
 
   #modelTensors(): string[] {
@@ -366,7 +387,7 @@ export class Trainer {
       this.#isFrozen = freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
       for (const [j, one] of this.#samplers.entries())
         one.sample(step, this.#isFrozen ? 0 : beta, this.#k[j]);
-      if (this.#quantizers !== undefined) this.#quantize(this.#quantizers, step);
+      if (this.#quantizers !== undefined) await this.#quantize(this.#quantizers, step, epoch, order);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {
         const share = mixupShare(augment.mixup, seed, step);
@@ -409,24 +430,48 @@ export class Trainer {
 
   async close(): Promise<void> {
     await this.#batches.close();
-    await this.#session?.close();
-    this.#session = undefined;
+    await this.#opened?.session.close();
+    this.#opened = undefined;
   }
 
   async #run(): Promise<void> {
-    this.#session ??= await this.#open();
-    const { feeds, results } = this.#bindings[this.#isQuantized ? "quantized" : "float"][this.state.current];
-    await this.#session.run(feeds, results);
+    const phase = this.#isQuantized ? "quantized" : "float";
+    if (this.#opened?.phase !== phase) {
+      await this.#opened?.session.close();
+      this.#opened = await this.#open(phase);
+    }
+    const { feeds, results } = this.#opened.bindings[this.state.current];
+    await this.#opened.session.run(feeds, results);
     this.state.swap();
   }
 
-  /** Before a step: quantizes weights, if it is time. */
-  #quantize(quantizers: Quantizers, step: number): void {
+  /** Before a step of an epoch: quantizes weights, if it is time. */
+  async #quantize(quantizers: Quantizers, step: number, epoch: number, order: Uint32Array): Promise<void> {
     const first = this.#stepAt(this.settings.quantizeFrom);
     this.#isQuantized = step >= first;
     if (!this.#isQuantized) return;
-    if (step === first) quantizers.begin(this.#parameter, this.masks());
+    if (step === first) {
+      quantizers.begin(this.#parameter, this.masks());
+      await this.#beginActivations(quantizers, epoch, order);
+    }
     quantizers.forward(this.#parameter, this.#kept);
+  }
+
+  async #beginActivations(quantizers: Quantizers, epoch: number, order: Uint32Array): Promise<void> {
+    const activations = [...quantizers.activations.values()].map(({ activation }) => activation);
+    if (activations.length === 0) return;
+    const { batch, batchNorm } = this.settings;
+    const batches: Float32Array<ArrayBuffer>[] = [];
+    for (let i = 0; i < Math.min(CALIBRATION_BATCHES, this.stepsPerEpoch); i++) {
+      const pixels = new Float32Array(this.#pixels.length);
+      await this.#batches.load(order, i * batch, epoch, pixels, this.#labels);
+      batches.push(pixels);
+    }
+    const model = maskedModel(this.#model, this.parameters().values, this.masks());
+    const { engine } = this;
+    quantizers.beginActivations(
+      await activationScales(engine, model, activations, batches, batch, batchNorm),
+    );
   }
 
   /** Which weights the masks of this step keep. */
@@ -458,9 +503,9 @@ export class Trainer {
     return this.layers.map(({ n, k }) => kAt(n, k, this.settings.sampler.shrink, progress));
   }
 
-  async #open(): Promise<Session> {
+  async #open(phase: Phase): Promise<Opened> {
     const { engine } = this;
-    const step = this.#step;
+    const step = this.#steps[phase];
     const session = await engine.session(step.model);
     const shared: Record<string, Value> = {
       [step.images.name]: engine.value("float32", step.images.dims, this.#pixels),
@@ -483,17 +528,22 @@ export class Trainer {
       results[gradient] = engine.value("float32", dims, this.#samplers[i].gradient);
     });
     for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
-    const quantized: Record<string, Value> = {};
-    for (const [name, array] of this.#quantizers?.seen ?? []) {
-      quantized[name] = engine.value("float32", this.#model.graph.initializers.get(name)?.dims ?? [], array);
+    if (phase === "quantized") {
+      for (const [name, array] of this.#quantizers?.seen ?? []) {
+        shared[name] = engine.value("float32", this.#model.graph.initializers.get(name)?.dims ?? [], array);
+      }
+      for (const { name, gradient: output } of step.scales) {
+        const own = this.#quantizers?.activations.get(name);
+        if (own === undefined) continue;
+        shared[name] = engine.value("float32", [], own.scale);
+        results[output] = engine.value("float32", [], own.gradient);
+      }
     }
-    const bind = (seen: Record<string, Value>): Binding[] =>
-      this.state.bindings().map((own) => ({
-        feeds: { ...own.feeds, ...shared, ...seen },
-        results: { ...own.results, ...results },
-      }));
-    this.#bindings = { float: bind({}), quantized: bind(quantized) };
-    return session;
+    const bindings = this.state.bindings().map((own) => ({
+      feeds: { ...own.feeds, ...shared },
+      results: { ...own.results, ...results },
+    }));
+    return { phase, session, bindings };
   }
 }
 

@@ -107,7 +107,7 @@ function compare(one: OpCase): void {
 const ALL = [...opCases()].filter(({ differentiable }) => differentiable.length > 0);
 const hasRule = (op: OpName): boolean => typeof RULES[op] === "function";
 /** Its gradient is that of another function (straight-through): checked in test/lower/sampler.test.ts. */
-const STRAIGHT_THROUGH: readonly OpName[] = ["KofN"];
+const STRAIGHT_THROUGH: readonly OpName[] = ["KofN", "FakeQuantize"];
 
 /** Variants of an operator that its rule refuses, by what their titles say. */
 const REFUSED: Partial<Record<OpName, RegExp>> = {

@@ -129,6 +129,54 @@ test.each(casesOf("SoftmaxCrossEntropyGrad"))("$title", ({ node, inputs }) => {
   );
 });
 
+test.each(casesOf("FakeQuantizeGrad"))("$title", ({ node, inputs }) => {
+  const [upstream, x, scale] = present(inputs);
+  const forward: Node = { ...node, op: "FakeQuantize", inputs: ["x", "scale"], outputs: ["y"] };
+  const [low, high] = [getInt(node, "low", 0), getInt(node, "high", 0)];
+  const channels = scale.size;
+  const axis = (getInt(node, "axis", 0) + x.dims.length) % x.dims.length;
+  const inner = x.dims.slice(axis + 1).reduce((size, dim) => size * dim, 1);
+  const channelOf = (i: number): number => (channels === 1 ? 0 : Math.floor(i / inner) % channels);
+  const clamped = (value: number, s: number): number => Math.max(low, Math.min(high, value / s));
+  // To the straight-through estimator, rounding shifts by a constant: scale (clamp(x / scale) + shift).
+  const [xs, scales] = [x.numbers(), scale.numbers()];
+  const shifts = evaluate(forward, x, scale).map((y, i) => {
+    const s = scales[channelOf(i)];
+    return y / s - clamped(xs[i], s);
+  });
+  const surrogate = (values: readonly number[], steps: readonly number[]): number[] =>
+    values.map((value, i) => {
+      const s = steps[channelOf(i)];
+      return s * (clamped(value, s) + shifts[i]);
+    });
+  const [dX, dScale] = evaluateNode(node, [upstream, x, scale]).map((gradient) => gradient.numbers());
+  const dY = upstream.numbers();
+  expectClose(
+    dX,
+    differences((moved) => surrogate(moved.numbers(), scales), x, dY),
+  );
+  expectClose(
+    dScale,
+    differences((moved) => surrogate(xs, moved.numbers()), scale, dY),
+  );
+});
+
+test.each(casesOf("FakeBinarizeGrad"))("$title", ({ node, inputs }) => {
+  const [upstream, x, scale] = present(inputs);
+  const forward: Node = { ...node, op: "FakeBinarize", inputs: ["x", "scale"], outputs: ["y"] };
+  const [dX, dScale] = evaluateNode(node, [upstream, x, scale]).map((gradient) => gradient.numbers());
+  const dY = upstream.numbers();
+  // The scale is differentiable; of the sign, the derivative is that of hard-tanh.
+  expectClose(
+    dScale,
+    differences((moved) => evaluate(forward, x, moved), scale, dY),
+  );
+  const magnitudes = evaluate(forward, x, scale).map(Math.abs);
+  const hardTanh: Forward = (moved) =>
+    moved.numbers().map((value, i) => magnitudes[i] * Math.max(-1, Math.min(1, value)));
+  expectClose(dX, differences(hardTanh, x, dY));
+});
+
 test.each(casesOf("KofNGrad"))("$title", ({ node, inputs }) => {
   const [upstream, phi, noise, tau] = present(inputs);
   const [rows, n] = phi.dims;

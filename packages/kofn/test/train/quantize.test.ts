@@ -78,7 +78,7 @@ describe("quantized weights", () => {
         else if (rule.format === "binary") expect(Math.abs(code)).toBe(1);
       });
     }
-    expect(report.result.test.accuracy).toBeGreaterThan(0.7);
+    expect(report.result.test.accuracy).toBeGreaterThan(0.6);
     const best = metrics.findLast((line) => line.best);
     expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
   });

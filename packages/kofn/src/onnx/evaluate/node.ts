@@ -13,6 +13,7 @@ import { linear } from "./linear.js";
 import { movement } from "./movement.js";
 import { normalization } from "./normalization.js";
 import { pooling } from "./pool.js";
+import { quantizers } from "./quantize.js";
 import { rearranging } from "./rearrange.js";
 import { reductions } from "./reduce.js";
 import { resizing } from "./resize.js";
@@ -32,6 +33,7 @@ const RULES: OpTable<EvaluateRule> = {
   ...convolution,
   ...pooling,
   ...batchNormalisation,
+  ...quantizers,
   ...training,
   ...sampler,
 };

@@ -139,6 +139,10 @@ export const ARITY: OpTable<Arity> = {
   BatchNormGrad: arity([5, 5], [3, 3]),
   SoftmaxCrossEntropy: BINARY,
   SoftmaxCrossEntropyGrad: BINARY,
+  FakeQuantize: BINARY,
+  FakeQuantizeGrad: arity([3, 3], [2, 2]),
+  FakeBinarize: BINARY,
+  FakeBinarizeGrad: arity([3, 3], [2, 2]),
   KofN: arity([3, 3]),
   KofNGrad: arity([4, 4]),
 };

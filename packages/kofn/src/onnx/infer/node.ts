@@ -11,6 +11,7 @@ import { linear } from "./linear.js";
 import { movement } from "./movement.js";
 import { normalization } from "./normalization.js";
 import { pooling } from "./pool.js";
+import { quantizers } from "./quantize.js";
 import { rearranging } from "./rearrange.js";
 import { reductions } from "./reduce.js";
 import { reshaping } from "./reshape.js";
@@ -30,6 +31,7 @@ const RULES: OpTable<InferRule> = {
   ...linear,
   ...pooling,
   ...batchNorm,
+  ...quantizers,
   ...training,
 };
 
