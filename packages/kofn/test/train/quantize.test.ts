@@ -8,8 +8,9 @@ import { encodeModelBytes } from "../../src/onnx/codec.js";
 import type { Model } from "../../src/onnx/model.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
 import { weights } from "../../src/prune/spec.js";
-import { binary, int, int8, ternary } from "../../src/quantize/spec.js";
-import type { WeightRule } from "../../src/quantize/types.js";
+import { topKMask } from "../../src/prune/topk.js";
+import { binary, int, int8, ternary, uint8 } from "../../src/quantize/spec.js";
+import type { ActivationRule, WeightRule } from "../../src/quantize/types.js";
 import { evaluateModel } from "../../src/train/evaluate-model.js";
 import { readRun } from "../../src/train/run-directory.js";
 import { train } from "../../src/train/train.js";
@@ -51,6 +52,95 @@ async function interruptedAfter(epoch: number, changes: Partial<TrainOptions>): 
   if (saved === undefined) throw new Error(`no checkpoint after epoch ${epoch}`);
   return saved;
 }
+
+describe("quantized activations", () => {
+  it.each<[string, ActivationRule, readonly number[]]>([
+    ["uint8", uint8(), [128, 0]],
+    ["int8", int8(), [0, -128]],
+    // The sign of pixels says nothing.
+    ["binary", binary(), [0]],
+  ])("%s: the model quantizes them where a layer reads them", async (_, rule, zeroPoints) => {
+    const ofImages = zeroPoints.length === 2 ? { "activations.conv": rule } : {};
+    const quantize = { "*": int8(), "activations.fc": rule, ...ofImages };
+    const { model, quantization, metrics, report } = await train(options({ quantize, epochs: 16 }));
+    expect(quantization.activations.map(({ zeroPoint }) => zeroPoint)).toEqual(zeroPoints);
+    expect(quantization.activations.at(-1)?.layer).toBe("fc");
+    for (const { tensor, scale } of quantization.activations) {
+      expect(model.graph.nodes.some(({ inputs }) => inputs[0] === tensor)).toBe(true);
+      expect(scale).toBeGreaterThan(0);
+    }
+    expect(report.result.test.accuracy).toBeGreaterThan(0.6);
+    const best = metrics.findLast((line) => line.best);
+    expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
+  });
+
+  it("learns their scales, which are the same after going on from a checkpoint", async () => {
+    const changes = { quantize: { "activations.fc": uint8() }, quantizeFrom: 0.3 };
+    const whole = await train(options(changes));
+    const resume = await interruptedAfter(2, changes);
+    const resumed = await train(options({ ...changes, resume }));
+    expect(resumed.quantization).toEqual(whole.quantization);
+    expect(encodeModelBytes(resumed.model)).toEqual(encodeModelBytes(whole.model));
+    const shorter = await train(
+      options({ ...changes, schedule: "constant", optimizer: { kind: "sgd", lr: 0.1 } }),
+    );
+    expect(shorter.quantization.activations[0].scale).not.toBe(whole.quantization.activations[0].scale);
+  });
+});
+
+describe("frozen masks", () => {
+  /** Masks, by name, of the checkpoints of a run. */
+  async function masksOfEpochs(changes: Partial<TrainOptions>): Promise<Uint8Array[][]> {
+    const epochs: Uint8Array[][] = [];
+    const layers = [
+      { logits: "current/conv.weight/logits", rows: 4, n: 9, k: 4 },
+      { logits: "current/fc.weight/logits", rows: 3, n: 36, k: 12 },
+    ];
+    const onCheckpoint = ({ tensors }: Checkpoint): Promise<void> => {
+      epochs.push(
+        layers.map(({ logits, rows, n, k }) =>
+          topKMask((tensors.get(logits) as Tensor<"float32">).array(), rows, n, k),
+        ),
+      );
+      return Promise.resolve();
+    };
+    await train(options({ ...changes, epochs: 8, onCheckpoint }));
+    return epochs;
+  }
+
+  it("change no bit, and change without freezing", async () => {
+    const sampler = { optimizer: { kind: "adam", lr: 0.3 } } as const;
+    const [, , , fourth, ...rest] = await masksOfEpochs({ sampler, freezeFrom: 0.5, schedule: "constant" });
+    for (const later of rest) expect(later).toEqual(fourth);
+    const [, , , before, ...after] = await masksOfEpochs({ sampler, schedule: "constant" });
+    expect(after.at(-1)).not.toEqual(before);
+  });
+
+  it("let nothing outside them come back, with momentum and weight decay", async () => {
+    const optimizer = { kind: "sgd", lr: 0.05, momentum: 0.9, weightDecay: 0.01 } as const;
+    const run = await train(options({ optimizer, freezeFrom: 0.5, quantizeFrom: 0.5, epochs: 8 }));
+    expect(run.metrics.findLastIndex(({ best }) => best)).toBeGreaterThanOrEqual(3);
+    for (const [weight, mask] of run.masks) {
+      const values = valuesIn(run.model, weight);
+      mask.array().forEach((bit, i) => {
+        if (bit === 0) expect(Object.is(values[i], 0)).toBe(true);
+      });
+    }
+    expect(
+      run.masks
+        .get("fc.weight")
+        ?.array()
+        .reduce((sum, bit) => sum + bit, 0),
+    ).toBe(36);
+  });
+
+  it("can't be asked for while k shrinks", async () => {
+    const sampler = { shrink: [0, 0.6] } as const;
+    await expect(train(options({ sampler, freezeFrom: 0.5 }))).rejects.toThrow(
+      "masks can't be frozen after 50% of training (freezeFrom, --freeze-from), as k shrinks until 60% of it",
+    );
+  });
+});
 
 describe("quantized weights", () => {
   it.each<[string, WeightRule, number]>([
