@@ -35,6 +35,10 @@ SPEC: LAYER=GRANULARITY:AMOUNT[,OPTION:VALUE...] or LAYER=none; the later spec w
   AMOUNT       40 (that many), 5% (of the group), 2:4 (2 of every 4 consecutive weights)
   OPTION       per:kernel (weights of each 2-D kernel), share:4 (so many output channels use one mask)
 
+Weights and activations of few bits: --quantize LAYER=FORMAT[,method:NAME], activations=FORMAT or activations.LAYER=FORMAT, or none
+  FORMAT       of weights binary, ternary, int2 to int8; of activations uint8, int8, binary
+  method       lsq (learned scales; the default) or dpp (scales that follow from the weights)
+
 Examples:
   kofn train lenet-300-100 --data glyphs --prune fc1=weights:40 --prune fc2=weights:30 --epochs 8
   kofn train lenet-5 --data mnist --prune "conv*=kernels:25%" --prune fc1=weights:32 --out runs/a
@@ -42,6 +46,7 @@ Examples:
   kofn train lenet-300-100 --data mnist --prune "*=weights:2:4" --json > report.json
   kofn train lenet-5 --data mnist --budget 20x --prune conv1=none
   kofn train resnet-20 --data cifar10 --macs 30% --granularity kernels --round 8
+  kofn train lenet-5 --data mnist --keep 5% --quantize "*=int8" --quantize fc1=binary --freeze-from 80%
   kofn train net.onnx --data mnist --prune "fc1=weights:10%,share:4"
   kofn train --config runs/a/config.json --out runs/b
   kofn train --resume --out runs/b`;

@@ -54,8 +54,8 @@ export function isNonNegative(graph: Graph, value: string): boolean {
   const nodeHolds = ({ op, inputs }: Node): boolean => {
     if (NON_NEGATIVE.has(op)) return true;
     if (op === "Clip") {
-      const least = graph.initializers.get(inputs.at(1) ?? "");
-      return holds(inputs[0]) || (least !== undefined && least.numbers()[0] >= 0);
+      const least = graph.initializers.get(inputs.at(1) ?? "")?.numbers()[0] ?? -1;
+      return least >= 0 || holds(inputs[0]);
     }
     return PASSING.has(op) ? holds(inputs[0]) : COMBINING.has(op) && inputs.every(holds);
   };
