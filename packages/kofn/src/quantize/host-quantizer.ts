@@ -87,12 +87,13 @@ export class HostQuantizer {
     forEachRun(this.#view, (channel, begin, end) => {
       const s = scale[channel];
       if (isBinary) {
-        for (let i = begin; i < end; i++) quantized[i] = weight[i] < 0 ? -s : s;
+        // Neither here nor below a branch on the weights: processors can't guess it.
+        for (let i = begin; i < end; i++) quantized[i] = s - 2 * s * Number(weight[i] < 0);
         return;
       }
       for (let i = begin; i < end; i++) {
         const value = Math.fround(weight[i] / s);
-        quantized[i] = s * roundHalfToEven(value < -most ? -most : value > most ? most : value);
+        quantized[i] = s * roundHalfToEven(Math.max(-most, Math.min(most, value)));
       }
     });
   }
@@ -113,7 +114,7 @@ export class HostQuantizer {
       const s = this.scale[channel];
       const ofScale =
         this.rule.format === "binary"
-          ? throughSign(weight, gradient, s, begin, end)
+          ? throughSign(weight, this.quantized, gradient, s, begin, end)
           : this.#learned === undefined
             ? 0
             : throughRounding(weight, gradient, s, largestCode(this.rule.format), begin, end);
@@ -148,9 +149,10 @@ function throughRounding(
   return sum;
 }
 
-/** The straight-through gradient of the sign in place; gives dL/ds. */
+/** The straight-through gradient of the sign in place; gives dL/ds, the sign being quantized / s. */
 function throughSign(
   weight: Float32Array,
+  quantized: Float32Array,
   gradient: Float32Array,
   s: number,
   begin: number,
@@ -158,8 +160,8 @@ function throughSign(
 ): number {
   let sum = 0;
   for (let i = begin; i < end; i++) {
-    sum += weight[i] < 0 ? -gradient[i] : gradient[i];
+    sum += gradient[i] * quantized[i];
     gradient[i] = Math.abs(weight[i]) <= 1 ? s * gradient[i] : 0;
   }
-  return sum;
+  return sum / s;
 }

@@ -161,7 +161,7 @@ export async function train(options: TrainOptions): Promise<Run> {
       masks,
       ...(budget === undefined ? {} : { budget }),
       remains,
-      quantization: quantized,
+      quantization: trainer.quantization(),
       logits: layers.map(({ weight }) => trainer.state.get(logitsName(weight))),
       beta: settings.sampler.beta[1],
       seed: settings.seed,
