@@ -14,7 +14,7 @@ import { describeMachine, machineFacts } from "./support/machine.js";
  * @property {readonly string[]} options those of OPTIONS that it takes besides "json"
  * @property {() => Promise<(options: Options) => Promise<Outcome>>} load
  *
- * @typedef {{ model?: string | undefined, dense?: boolean | undefined }} Options
+ * @typedef {{ model?: string | undefined, dense?: boolean | undefined, runs?: string | undefined, "data-dir"?: string | undefined }} Options
  */
 
 /** @type {Readonly<Record<string, Bench>>} */
@@ -38,6 +38,16 @@ const BENCHES = {
     summary: "peak resident memory of training and of the sampler",
     options: [],
     load: async () => (await import("./memory.js")).benchMemory,
+  },
+  quantize: {
+    summary: "weights of few bits, trained or quantized after training: --runs DIR --data-dir DIR (hours)",
+    options: ["runs", "data-dir"],
+    load: async () => (await import("./quantize.js")).benchQuantize,
+  },
+  qdq: {
+    summary: "resnet-20 in integers beside floats, in onnxruntime-node",
+    options: [],
+    load: async () => (await import("./qdq.js")).benchQdq,
   },
   ops: {
     summary: "where a step's time goes, by operator: --model NAME [--dense]",
@@ -66,7 +76,13 @@ function commandLine() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: "string" }, model: { type: "string" }, dense: { type: "boolean" } },
+      options: {
+        json: { type: "string" },
+        model: { type: "string" },
+        dense: { type: "boolean" },
+        runs: { type: "string" },
+        "data-dir": { type: "string" },
+      },
     });
     const { json, ...options } = values;
     if (positionals.length !== 1) throw new Error("expected the name of one bench");

@@ -1,0 +1,105 @@
+/** Compares weights of few bits that were trained together with masks to those quantized after training, on MNIST. */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadDataset } from "../packages/kofn/dist/data/registry.js";
+import { InputError } from "../packages/kofn/dist/errors.js";
+import { loadModel } from "../packages/kofn/dist/onnx/file.js";
+import { calibrate, CALIBRATION_METHODS } from "../packages/kofn/dist/quantize/calibrate.js";
+import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
+import { evaluateModel } from "../packages/kofn/dist/train/evaluate-model.js";
+import { readRun } from "../packages/kofn/dist/train/run-directory.js";
+import { run } from "./support/process.js";
+import { say } from "./support/progress.js";
+import { table } from "./support/table.js";
+
+const KOFN = fileURLToPath(new URL("../packages/kofn/bin/kofn.js", import.meta.url));
+const SEEDS = [1, 2, 3];
+const FLOAT = "float";
+/** @type {readonly import("../packages/kofn/dist/quantize/types.js").WeightFormat[]} */
+const FORMATS = ["int8", "int4", "int3", "int2", "ternary", "binary"];
+const RECIPE = [
+  ...["lenet-300-100", "--data", "mnist"],
+  ...["--prune", "fc1=weights:40", "--prune", "fc2=weights:30", "--prune", "fc3=none", "--epochs", "20"],
+];
+
+/**
+ * @param {import("./run.js").Options} options
+ * @returns {Promise<import("./run.js").Outcome>}
+ */
+export async function benchQuantize({ runs, "data-dir": dir }) {
+  if (runs === undefined || dir === undefined) {
+    throw new InputError(
+      "the bench quantize needs --runs DIR, for its runs (those that are there are read), and --data-dir DIR with MNIST",
+    );
+  }
+  for (const format of [FLOAT, ...FORMATS])
+    for (const seed of SEEDS) await trained(join(runs, `${format}-${seed}`), format, seed, dir);
+  const data = await loadDataset("mnist", { dir });
+  /** @type {{ format: string, joint: number[], after: Record<string, number[]> }[]} */
+  const rows = [];
+  for (const format of FORMATS) {
+    const joint = [];
+    /** @type {Record<string, number[]>} */
+    const after = Object.fromEntries(CALIBRATION_METHODS.map((method) => [method, []]));
+    for (const seed of SEEDS) {
+      joint.push(await errorOf(join(runs, `${format}-${seed}`)));
+      const { modelPath } = await readRun(join(runs, `${FLOAT}-${seed}`));
+      const float = await loadModel(modelPath);
+      for (const method of CALIBRATION_METHODS) {
+        const quantization = await calibrate(float, undefined, { quantize: { "*": { format } }, method });
+        const { model } = exportQuantized(float, quantization);
+        after[method].push(1 - (await evaluateModel(model, data.test, data)).accuracy);
+      }
+    }
+    rows.push({ format, joint, after });
+    say(`${format}: done`);
+  }
+  const float = await Promise.all(SEEDS.map((seed) => errorOf(join(runs, `${FLOAT}-${seed}`))));
+  const text = [
+    `Test error in per cent, mean over the seeds ${SEEDS.join(", ")} (each in brackets): weights trained in the format together with their`,
+    `masks, and those of the float run quantized after training. Float: ${errors(float)}.`,
+    "",
+    table(
+      ["weights", "joint", ...CALIBRATION_METHODS.map((method) => `after, ${method}`)],
+      rows.map(({ format, joint, after }) => [
+        format,
+        errors(joint),
+        ...CALIBRATION_METHODS.map((method) => errors(after[method])),
+      ]),
+    ),
+    "",
+    `    kofn train ${RECIPE.join(" ")} --quantize '*=FORMAT' --seed SEED`,
+  ].join("\n");
+  return { text, data: { seeds: SEEDS, float, rows } };
+}
+
+/**
+ * Trains a run if it is not there.
+ *
+ * @param {string} folder
+ * @param {string} format
+ * @param {number} seed
+ * @param {string} dir
+ */
+async function trained(folder, format, seed, dir) {
+  if (existsSync(join(folder, "report.json"))) return;
+  say(`training ${folder}`);
+  const quantize = format === FLOAT ? [] : ["--quantize", `*=${format}`];
+  const place = ["--data-dir", dir, "--seed", `${seed}`, "--out", folder, "--overwrite"];
+  await run(process.execPath, [KOFN, "train", ...RECIPE, ...quantize, ...place]);
+}
+
+/** @param {string} folder */
+async function errorOf(folder) {
+  return 1 - (await readRun(folder)).report.result.test.accuracy;
+}
+
+/** @param {readonly number[]} values */
+function errors(values) {
+  /** @param {number} value */
+  const percent = (value) => (100 * value).toFixed(2);
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return `${percent(mean)} (${values.map(percent).join(", ")})`;
+}
