@@ -45,9 +45,9 @@ export function isNonNegative(graph: Graph, value: string): boolean {
     const constant = graph.initializers.get(name);
     const node = makers.get(name);
     const result =
-      constant !== undefined
-        ? constant.dtype === "float32" && constant.numbers().every((one) => one >= 0)
-        : node !== undefined && node.domain === "" && nodeHolds(node);
+      constant?.dtype === "float32"
+        ? constant.numbers().every((one) => one >= 0)
+        : node?.domain === "" && nodeHolds(node);
     known.set(name, result);
     return result;
   };
