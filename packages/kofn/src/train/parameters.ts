@@ -26,20 +26,10 @@ const UNUSED = "takes no part in what the model computes from its input";
 
 /** Operators that hand on the input of a graph, moved, shifted or scaled. */
 const PREPARING: ReadonlySet<string> = new Set(
-  ["Add", "Cast", "Clip", "Concat", "DepthToSpace", "Div", "Expand", "Flatten", "Gather", "Identity"].concat([
-    "Mul",
-    "Neg",
-    "Pad",
-    "Reshape",
-    "Resize",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "Sub",
-    "Transpose",
-    "Unsqueeze",
-  ]),
+  (
+    "Add Cast Clip Concat DepthToSpace Div Expand Flatten Gather Identity Mul Neg Pad Reshape Resize Slice SpaceToDepth " +
+    "Split Squeeze Sub Transpose Unsqueeze"
+  ).split(" "),
 );
 
 /** Operators in which a single number may be learnt: a gate, or an offset. */

@@ -134,7 +134,9 @@ test("constructors make the rules that specs say", () => {
     ["binary", "ternary", "int4", "int8", "uint8"].map((format) => ({ format })),
   );
   expect(int(2, { method: "dpp" })).toEqual({ format: "int2", method: "dpp" });
-  expect(complaint(() => int(9))).toMatchInlineSnapshot(`"int(9): weights have 2 to 8 bits (int2 to int8), or are binary or ternary."`);
+  expect(complaint(() => int(9))).toMatchInlineSnapshot(
+    `"int(9): weights have 2 to 8 bits (int2 to int8), or are binary or ternary."`,
+  );
   expect(complaint(() => ternary({ method: "dpp" }))).toContain("no ternary ones");
 });
 
@@ -160,7 +162,9 @@ describe("resolveQuantize", () => {
   });
 
   test("refuses a pattern that names no layer, and rules that the library is given in the wrong place", () => {
-    expect(complaint(() => meaning("fc9=int8"))).toMatchInlineSnapshot(`"quantize spec "fc9=int8": no layer with weights matches "fc9". Layers: conv1, conv2, fc1, fc2."`);
+    expect(complaint(() => meaning("fc9=int8"))).toMatchInlineSnapshot(
+      `"quantize spec "fc9=int8": no layer with weights matches "fc9". Layers: conv1, conv2, fc1, fc2."`,
+    );
     expect(complaint(() => meaning("activations.fc9=int8"))).toContain('no layer with weights matches "fc9"');
     expect(complaint(() => resolveQuantize(LENET5, { fc1: uint8() }))).toContain("activations=uint8");
     expect(complaint(() => resolveQuantize(LENET5, { activations: ternary() }))).toContain("of activations");
