@@ -11,10 +11,9 @@ import {
   CALIBRATION_METHODS,
   type CalibrationMethod,
 } from "../quantize/calibrate.js";
-import { cutQuantized } from "../quantize/cut.js";
 import { exportQuantized } from "../quantize/export.js";
+import { bareModel, exportTrained } from "../quantize/export-trained.js";
 import { type FusedKernel, fusedKernels } from "../quantize/kernels.js";
-import { withoutQuantizedActivations } from "../quantize/simulate.js";
 import { resolveQuantize } from "../quantize/spec.js";
 import type { Quantization } from "../quantize/types.js";
 import { parseNormalization } from "../data/normalization.js";
@@ -69,9 +68,8 @@ async function asTrained(
   source: Config,
   method: CalibrationMethod | undefined,
 ): Promise<Quantized> {
-  const bare = importModel(withoutQuantizedActivations(loaded, trained.activations));
-  const { model, quantization } = cutQuantized(bare, trained);
-  if (method === undefined) return finished(exportQuantized(model, quantization));
+  if (method === undefined) return finished(exportTrained(loaded, trained));
+  const { model, quantization } = bareModel(loaded, trained);
   const data = await dataOf(source, model);
   const complete = await calibrateResults(model, data, quantization, observation(source, method));
   return finished(exportQuantized(model, complete));

@@ -11,6 +11,7 @@ import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
 import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
+import { exportTrained } from "../quantize/export-trained.js";
 import { decodeQuantization, encodeQuantization } from "../quantize/file.js";
 import { type Quantization, WEIGHT_FORMATS } from "../quantize/types.js";
 import { checkConfig, type Config } from "./config.js";
@@ -30,6 +31,8 @@ export const RUN_FILES = {
 
 /** In the directory of a run that quantized anything: codes, scales and zero points. */
 const QUANTIZATION = "quantization.safetensors";
+/** There, too: the model with integers for weights, as `kofn export --format qdq` writes it. */
+const QUANTIZED_MODEL = "model.quantized.onnx";
 
 /** In the directory of a run that pruned maps: the model at its original shapes, removed maps being 0. */
 const MASKED_MODEL = "model.masked.onnx";
@@ -43,6 +46,7 @@ const RUN_ENTRIES: ReadonlySet<string> = new Set([
   ...Object.values(RUN_FILES),
   MASKED_MODEL,
   QUANTIZATION,
+  QUANTIZED_MODEL,
   "checkpoint",
   "report.html",
 ]);
@@ -298,6 +302,7 @@ export class RunDirectory {
     if (masked !== model) await saveModel(masked, join(this.path, MASKED_MODEL));
     if (quantization.weights.length > 0 || quantization.activations.length > 0) {
       await writeAtomically(join(this.path, QUANTIZATION), [encodeQuantization(quantization)]);
+      await saveModel(exportTrained(masked, quantization).model, join(this.path, QUANTIZED_MODEL));
     }
     await this.#write("report", jsonDocument(report));
   }

@@ -44,8 +44,10 @@ export class Run {
     this.options = options;
     this.quantization = quantization;
   }
+
   /**
-   * Writes the run directory: model.onnx (with `maps` also model.masked.onnx), report.json, masks.safetensors, metrics.jsonl and config.json.
+   * Writes the run directory: model.onnx (with `maps` also model.masked.onnx; quantized, also model.quantized.onnx and
+   * quantization.safetensors), report.json, masks.safetensors, metrics.jsonl and config.json.
    *
    * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things.
    * @throws KofnError if a file can't be written.

@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
+import { loadModel } from "../../src/onnx/file.js";
 import type { Model } from "../../src/onnx/model.js";
-import type { Tensor } from "../../src/onnx/tensor.js";
-import { weights } from "../../src/prune/spec.js";
+import { tensor, type Tensor } from "../../src/onnx/tensor.js";
+import { maps, weights } from "../../src/prune/spec.js";
 import { topKMask } from "../../src/prune/topk.js";
 import { binary, int, int8, ternary, uint8 } from "../../src/quantize/spec.js";
 import type { ActivationRule, WeightRule } from "../../src/quantize/types.js";
@@ -15,6 +16,7 @@ import { evaluateModel } from "../../src/train/evaluate-model.js";
 import { readRun } from "../../src/train/run-directory.js";
 import { train } from "../../src/train/train.js";
 import type { Checkpoint, TrainOptions } from "../../src/train/types.js";
+import { largestDifference, runModel } from "../import/support.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 const DATA = tinyData();
@@ -193,6 +195,29 @@ describe("quantized weights", () => {
       expect(encodeModelBytes(resumed.model)).toEqual(bytes);
       expect(resumed.quantization).toEqual(whole.quantization);
     }
+  });
+
+  it.each<[string, Partial<TrainOptions>]>([
+    ["whose maps are cut", { prune: { conv: maps({ k: 2 }) } }],
+    ["whose activations are quantized", { quantize: { "*": int8(), "activations.*": uint8() } }],
+  ])("of a run %s are saved as a model in integers, which computes the same", async (name, changes) => {
+    const run = await train(options({ epochs: 2, ...changes }));
+    await run.save(join(folder, name));
+    const [model, quantized] = await Promise.all(
+      ["model.onnx", "model.quantized.onnx"].map((file) => loadModel(join(folder, name, file))),
+    );
+    for (const { weight } of run.quantization.weights) {
+      expect(model.graph.initializers.has(weight)).toBe(true);
+      expect(quantized.graph.initializers.has(weight)).toBe(false);
+    }
+    const x = tensor(
+      "float32",
+      [5, 1, 8, 8],
+      Float32Array.from({ length: 320 }, (_, i) => (i % 7) / 7),
+    );
+    const [expected, actual] = await Promise.all([runModel(model, x), runModel(quantized, x)]);
+    const difference = largestDifference([...actual.values()][0], [...expected.values()][0]);
+    expect(difference).toBeLessThan(1e-4);
   });
 
   it("is saved with the run and read back", async () => {
