@@ -4,9 +4,11 @@ import { access } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
+import type { Dataset } from "../data/types.js";
 import { InputError } from "../errors.js";
 import { planPruning } from "../prune/budget.js";
 import { ZOO } from "../models/zoo.js";
+import type { Model } from "../onnx/model.js";
 import type { Config } from "../train/config.js";
 import { checkInterface } from "../train/evaluate.js";
 import { chooseNormalization, describeChoice } from "../train/normalize.js";
@@ -170,6 +172,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   const data = await commandData({ ...config, data: dataName }, source());
   const network = source(data.classes.length);
   checkInterface(network, data);
+  noteClasses(network, data);
   const choice = await chooseNormalization(network, data, options);
   const guessed = describeChoice(choice);
   if (guessed !== undefined) note(guessed);
@@ -230,6 +233,17 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   write(`\nThe result is in ${out}. To go on:`);
   write(`  kofn eval ${out}      measures ${join(out, "model.onnx")} on the test split`);
   write(`  kofn inspect ${out}   shows its layers and masks`);
+}
+
+/** Says so where a model tells more classes apart than the data have. */
+function noteClasses({ graph }: Model, { name, classes }: Dataset): void {
+  const outputs = graph.outputs[0].type?.shape?.at(-1);
+  if (typeof outputs !== "number" || outputs <= classes.length) return;
+  const first = classes.slice(0, 3).join(", ");
+  note(
+    `the model has ${outputs} classes, data set ${name} has ${classes.length}: these are taken for the model's first ` +
+      `${classes.length}, in this order: ${first}${classes.length > 3 ? ", ..." : ""}`,
+  );
 }
 
 /** Opens the stopped run in --out. */
