@@ -78,7 +78,7 @@ function storeSorted(at: usize, a: v128, b: v128): void {
   v128.store(at, highHalves(front, back), 16);
 }
 
-/** As \`storeSorted\`, but descending, and b in front of a. */
+/** As `storeSorted`, but descending, and b in front of a. */
 @inline
 function storeMirrored(at: usize, a: v128, b: v128): void {
   const x = lowWords(a, b);
@@ -215,7 +215,7 @@ function mergeBlock(at: usize): void {
   storeSorted(at + 96, c6, c7);
 }
 
-/** Compares the vectors from \`first\` on with those before \`last\`, in mirror image, of which only those before \`end\` are there. */
+/** Compares the vectors from `first` on with those before `last`, in mirror image, of which only those before `end` are there. */
 @inline
 function compareMirrored(first: usize, last: usize, end: usize): void {
   let low = first;
@@ -233,7 +233,7 @@ function compareMirrored(first: usize, last: usize, end: usize): void {
   }
 }
 
-/** Compares the vectors of two runs that lie \`distance\` apart, as far as they are there. */
+/** Compares the vectors of two runs that lie `distance` apart, as far as they are there. */
 @inline
 function compareAt(first: usize, distance: usize, end: usize): void {
   const last = min(first + 2 * distance, end);

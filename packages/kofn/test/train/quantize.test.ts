@@ -17,6 +17,7 @@ import { readRun } from "../../src/train/run-directory.js";
 import { train } from "../../src/train/train.js";
 import type { Checkpoint, TrainOptions } from "../../src/train/types.js";
 import { largestDifference, runModel } from "../import/support.js";
+import { interruptedAfter } from "../support/interrupted.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 const DATA = tinyData();
@@ -42,19 +43,6 @@ function options(changes: Partial<TrainOptions> = {}): TrainOptions {
 const valuesIn = (model: Model, name: string): Float32Array =>
   (model.graph.initializers.get(name) as Tensor<"float32">).array();
 
-async function interruptedAfter(epoch: number, changes: Partial<TrainOptions>): Promise<Checkpoint> {
-  const stop = new Error("interrupted");
-  let saved: Checkpoint | undefined;
-  const onCheckpoint = (checkpoint: Checkpoint): Promise<void> => {
-    if (checkpoint.metrics.length < epoch) return Promise.resolve();
-    saved = checkpoint;
-    return Promise.reject(stop);
-  };
-  await expect(train(options({ ...changes, onCheckpoint }))).rejects.toBe(stop);
-  if (saved === undefined) throw new Error(`no checkpoint after epoch ${epoch}`);
-  return saved;
-}
-
 describe("quantized activations", () => {
   it.each<[string, ActivationRule, readonly number[]]>([
     ["uint8", uint8(), [128, 0]],
@@ -79,7 +67,7 @@ describe("quantized activations", () => {
   it("learns their scales, which are the same after going on from a checkpoint", async () => {
     const changes = { quantize: { "activations.fc": uint8() }, quantizeFrom: 0.3 };
     const whole = await train(options(changes));
-    const resume = await interruptedAfter(2, changes);
+    const resume = await interruptedAfter(2, options(changes));
     const resumed = await train(options({ ...changes, resume }));
     expect(resumed.quantization).toEqual(whole.quantization);
     expect(encodeModelBytes(resumed.model)).toEqual(encodeModelBytes(whole.model));
@@ -190,7 +178,7 @@ describe("quantized weights", () => {
     const bytes = encodeModelBytes(whole.model);
     expect(encodeModelBytes((await train(options(changes))).model)).toEqual(bytes);
     for (const epoch of [1, 2, 3]) {
-      const resume = await interruptedAfter(epoch, changes);
+      const resume = await interruptedAfter(epoch, options(changes));
       const resumed = await train(options({ ...changes, resume }));
       expect(encodeModelBytes(resumed.model)).toEqual(bytes);
       expect(resumed.quantization).toEqual(whole.quantization);

@@ -7,7 +7,8 @@ import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { kernels, weights } from "../../src/prune/spec.js";
 import { evaluateModel } from "../../src/train/evaluate-model.js";
 import { train } from "../../src/train/train.js";
-import type { Checkpoint, EpochMetrics, Progress, TrainOptions } from "../../src/train/types.js";
+import type { EpochMetrics, Progress, TrainOptions } from "../../src/train/types.js";
+import { interruptedAfter } from "../support/interrupted.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 const DATA = tinyData();
@@ -29,20 +30,6 @@ const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) =
 
 async function bytesOf(changes: Partial<TrainOptions>): Promise<Uint8Array> {
   return encodeModelBytes((await train(options(changes))).model);
-}
-
-/** The checkpoint after an epoch, of a run that is then thrown out of. */
-async function interruptedAfter(epoch: number, changes: Partial<TrainOptions>): Promise<Checkpoint> {
-  const stop = new Error("interrupted");
-  let saved: Checkpoint | undefined;
-  const onCheckpoint = (checkpoint: Checkpoint): Promise<void> => {
-    if (checkpoint.metrics.length < epoch) return Promise.resolve();
-    saved = checkpoint;
-    return Promise.reject(stop);
-  };
-  await expect(train(options({ ...changes, onCheckpoint }))).rejects.toBe(stop);
-  if (saved === undefined) throw new Error(`no checkpoint after epoch ${epoch}`);
-  return saved;
 }
 
 describe("train", () => {
@@ -173,7 +160,7 @@ describe("determinism", () => {
     const whole = await train(options(changes));
     const expected = encodeModelBytes(whole.model);
     for (const epoch of [1, 3]) {
-      const resume = await interruptedAfter(epoch, changes);
+      const resume = await interruptedAfter(epoch, options(changes));
       const resumed = await train(options({ ...changes, resume }));
       expect(isSame(encodeModelBytes(resumed.model), expected)).toBe(true);
       expect(resumed.report.result).toEqual(whole.report.result);
@@ -182,7 +169,7 @@ describe("determinism", () => {
   });
 
   it("refuses the checkpoint of another run", async () => {
-    const resume = await interruptedAfter(1, {});
+    const resume = await interruptedAfter(1, options({}));
     const others = options({
       prune: { conv: weights({ k: 4 }) },
       optimizer: { kind: "sgd", lr: 0.1, momentum: 0.9 },
