@@ -3,12 +3,17 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BatchFiller, sequentialOrder } from "../packages/kofn/dist/data/batches.js";
+import { BatchLoader } from "../packages/kofn/dist/data/loader.js";
 import { loadDataset } from "../packages/kofn/dist/data/registry.js";
+import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { InputError } from "../packages/kofn/dist/errors.js";
 import { loadModel } from "../packages/kofn/dist/onnx/file.js";
 import { calibrate, CALIBRATION_METHODS } from "../packages/kofn/dist/quantize/calibrate.js";
 import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
+import { checkInterface } from "../packages/kofn/dist/train/evaluate.js";
 import { evaluateModel } from "../packages/kofn/dist/train/evaluate-model.js";
+import { chooseNormalization } from "../packages/kofn/dist/train/normalize.js";
 import { readRun } from "../packages/kofn/dist/train/run-directory.js";
 import { run } from "./support/process.js";
 import { say } from "./support/progress.js";
@@ -17,34 +22,63 @@ import { table } from "./support/table.js";
 const KOFN = fileURLToPath(new URL("../packages/kofn/bin/kofn.js", import.meta.url));
 const SEEDS = [1, 2, 3];
 const FLOAT = "float";
-/** @type {readonly import("../packages/kofn/dist/quantize/types.js").WeightFormat[]} */
-const FORMATS = ["int8", "int4", "int3", "int2", "ternary", "binary"];
-const RECIPE = [
-  ...["lenet-300-100", "--data", "mnist"],
-  ...["--prune", "fc1=weights:40", "--prune", "fc2=weights:30", "--prune", "fc3=none", "--epochs", "20"],
-];
+/** Images at a time. */
+const BATCH = 500;
+
+/** @typedef {import("../packages/kofn/dist/quantize/types.js").WeightFormat} WeightFormat */
+/** @typedef {import("../packages/kofn/dist/data/types.js").Dataset} Dataset */
+/** @typedef {import("../packages/kofn/dist/onnx/model.js").Model} Model */
+
+/** @type {Readonly<Record<string, { readonly formats: readonly WeightFormat[], readonly options: readonly string[] }>>} */
+const RECIPES = {
+  "lenet-300-100": {
+    formats: ["int8", "int4", "int3", "int2", "ternary", "binary"],
+    options: [
+      ...["--prune", "fc1=weights:40", "--prune", "fc2=weights:30", "--prune", "fc3=none"],
+      ...["--epochs", "20"],
+    ],
+  },
+  "lenet-5": {
+    formats: ["int8", "int4", "binary"],
+    options: [
+      ...["--prune", "conv2=weights:50", "--prune", "fc1=weights:32", "--prune", "fc2=weights:100"],
+      ...["--epochs", "15"],
+    ],
+  },
+};
 
 /**
  * @param {import("./run.js").Options} options
  * @returns {Promise<import("./run.js").Outcome>}
  */
-export async function benchQuantize({ runs, "data-dir": dir }) {
+export async function benchQuantize({ runs, "data-dir": dir, model: name = "lenet-300-100" }) {
   if (runs === undefined || dir === undefined) {
     throw new InputError(
       "the bench quantize needs --runs DIR, for its runs (those that are there are read), and --data-dir DIR with MNIST",
     );
   }
-  for (const format of [FLOAT, ...FORMATS])
-    for (const seed of SEEDS) await trained(join(runs, `${format}-${seed}`), format, seed, dir);
+  if (!Object.hasOwn(RECIPES, name)) {
+    throw new InputError(
+      `the bench quantize takes --model ${Object.keys(RECIPES).join(" or ")}, got "${name}"`,
+    );
+  }
+  const { formats, options } = RECIPES[name];
+  const recipe = [name, "--data", "mnist", ...options];
+  for (const format of [FLOAT, ...formats])
+    for (const seed of SEEDS) await trained(join(runs, `${format}-${seed}`), recipe, format, seed, dir);
   const data = await loadDataset("mnist", { dir });
-  /** @type {{ format: string, joint: number[], after: Record<string, number[]> }[]} */
+  /** @type {{ format: string, joint: number[], agreement: number[], after: Record<string, number[]> }[]} */
   const rows = [];
-  for (const format of FORMATS) {
+  for (const format of formats) {
     const joint = [];
+    const agreement = [];
     /** @type {Record<string, number[]>} */
     const after = Object.fromEntries(CALIBRATION_METHODS.map((method) => [method, []]));
     for (const seed of SEEDS) {
-      joint.push(await errorOf(join(runs, `${format}-${seed}`)));
+      const folder = join(runs, `${format}-${seed}`);
+      joint.push(await errorOf(folder));
+      const [own, exported] = [(await readRun(folder)).modelPath, join(folder, "model.quantized.onnx")];
+      agreement.push(agreementOf(await classesOf(own, data), await classesOf(exported, data)));
       const { modelPath } = await readRun(join(runs, `${FLOAT}-${seed}`));
       const float = await loadModel(modelPath);
       for (const method of CALIBRATION_METHODS) {
@@ -53,24 +87,26 @@ export async function benchQuantize({ runs, "data-dir": dir }) {
         after[method].push(1 - (await evaluateModel(model, data.test, data)).accuracy);
       }
     }
-    rows.push({ format, joint, after });
+    rows.push({ format, joint, agreement, after });
     say(`${format}: done`);
   }
   const float = await Promise.all(SEEDS.map((seed) => errorOf(join(runs, `${FLOAT}-${seed}`))));
   const text = [
     `Test error in per cent, mean over the seeds ${SEEDS.join(", ")} (each in brackets): weights trained in the format together with their`,
-    `masks, and those of the float run quantized after training. Float: ${errors(float)}.`,
+    `masks, and those of the float run quantized after training. Float: ${errors(float)}. Agreement: on how many of the test images`,
+    "model.onnx and model.quantized.onnx of a run say the same class, in the run where that is least.",
     "",
     table(
-      ["weights", "joint", ...CALIBRATION_METHODS.map((method) => `after, ${method}`)],
-      rows.map(({ format, joint, after }) => [
+      ["weights", "joint", ...CALIBRATION_METHODS.map((method) => `after, ${method}`), "agreement"],
+      rows.map(({ format, joint, agreement, after }) => [
         format,
         errors(joint),
         ...CALIBRATION_METHODS.map((method) => errors(after[method])),
+        `${(100 * Math.min(...agreement)).toFixed(2)} %`,
       ]),
     ),
     "",
-    `    kofn train ${RECIPE.join(" ")} --quantize '*=FORMAT' --seed SEED`,
+    `    kofn train ${recipe.join(" ")} --quantize '*=FORMAT' --seed SEED`,
   ].join("\n");
   return { text, data: { seeds: SEEDS, float, rows } };
 }
@@ -79,16 +115,17 @@ export async function benchQuantize({ runs, "data-dir": dir }) {
  * Trains a run if it is not there.
  *
  * @param {string} folder
+ * @param {readonly string[]} recipe
  * @param {string} format
  * @param {number} seed
  * @param {string} dir
  */
-async function trained(folder, format, seed, dir) {
+async function trained(folder, recipe, format, seed, dir) {
   if (existsSync(join(folder, "report.json"))) return;
   say(`training ${folder}`);
   const quantize = format === FLOAT ? [] : ["--quantize", `*=${format}`];
   const place = ["--data-dir", dir, "--seed", `${seed}`, "--out", folder, "--overwrite"];
-  await run(process.execPath, [KOFN, "train", ...RECIPE, ...quantize, ...place]);
+  await run(process.execPath, [KOFN, "train", ...recipe, ...quantize, ...place]);
 }
 
 /** @param {string} folder */
@@ -102,4 +139,43 @@ function errors(values) {
   const percent = (value) => (100 * value).toFixed(2);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   return `${percent(mean)} (${values.map(percent).join(", ")})`;
+}
+
+/**
+ * @param {string} path
+ * @param {Dataset} data
+ * @returns {Promise<Uint8Array>} the class of each test image, as onnxruntime computes it
+ */
+async function classesOf(path, data) {
+  const model = await loadModel(path);
+  const { model: view, input, output, dims } = checkInterface(model, data);
+  const { normalization } = await chooseNormalization(model, data, {});
+  const loader = new BatchLoader(data.test, data, new BatchFiller(data, normalization));
+  const engine = await Engine.open();
+  const session = await engine.session(view);
+  const pixels = new Float32Array(BATCH * dims.reduce((size, dim) => size * dim, 1));
+  const order = sequentialOrder(data.test.count);
+  const classes = new Uint8Array(data.test.count);
+  for (let start = 0; start < classes.length; start += BATCH) {
+    const filled = await loader.load(order, start, 0, pixels, new BigInt64Array(BATCH));
+    const images = engine.value("float32", [BATCH, ...dims], pixels);
+    const logits = (await session.run({ [input]: images }, { [output]: null }))[output].data;
+    const width = logits.length / BATCH;
+    for (let i = 0; i < filled; i++) {
+      let best = 0;
+      for (let c = 1; c < width; c++) if (logits[i * width + c] > logits[i * width + best]) best = c;
+      classes[start + i] = best;
+    }
+  }
+  await loader.close();
+  await session.close();
+  return classes;
+}
+
+/**
+ * @param {Uint8Array} a
+ * @param {Uint8Array} b
+ */
+function agreementOf(a, b) {
+  return a.filter((one, i) => one === b[i]).length / a.length;
 }

@@ -40,8 +40,9 @@ const BENCHES = {
     load: async () => (await import("./memory.js")).benchMemory,
   },
   quantize: {
-    summary: "weights of few bits, trained or quantized after training: --runs DIR --data-dir DIR (hours)",
-    options: ["runs", "data-dir"],
+    summary:
+      "weights of few bits, trained or quantized after training: --runs DIR --data-dir DIR [--model NAME] (hours)",
+    options: ["runs", "data-dir", "model"],
     load: async () => (await import("./quantize.js")).benchQuantize,
   },
   qdq: {
