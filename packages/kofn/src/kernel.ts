@@ -1,4 +1,4 @@
-/** The WebAssembly kernel of the sampler and the optimizers (assembly/sampler.ts), and memory in it. */
+/** The WebAssembly kernel of the sampler, the optimizers and the quantizers (assembly/sampler.ts), and memory in it. */
 
 import { readFileSync } from "node:fs";
 import { KofnError } from "./errors.js";
@@ -15,6 +15,10 @@ export interface Kernel {
   keepDrawn(...args: number[]): void;
   adam(...args: number[]): void;
   sgd(...args: number[]): void;
+  quantize(...args: number[]): void;
+  quantizeBackward(...args: number[]): void;
+  fitLargest(...args: number[]): void;
+  fitMean(...args: number[]): void;
 }
 
 const PAGE = 65_536;
@@ -33,7 +37,7 @@ export function instantiate(): Kernel {
     });
   }
   const { exports } = new WebAssembly.Instance(compiled);
-  if (!("fillPool" in exports)) {
+  if (!("fitMean" in exports)) {
     throw new KofnError(
       `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
     );
@@ -49,12 +53,7 @@ export function instantiate(): Kernel {
  * @throws KofnError if there is not enough memory.
  */
 export function allot(kernel: Kernel, bytes: readonly number[]): number[] {
-  let end = kernel.base();
-  const begins = bytes.map((size) => {
-    const begin = end;
-    end = Math.ceil((begin + size) / ALIGNMENT) * ALIGNMENT;
-    return begin;
-  });
+  const { begins, end } = sideBySide(kernel.base(), bytes);
   const missing = end - kernel.memory.buffer.byteLength;
   try {
     if (missing > 0) kernel.memory.grow(Math.ceil(missing / PAGE));
@@ -68,6 +67,21 @@ export function allot(kernel: Kernel, bytes: readonly number[]): number[] {
     );
   }
   return begins;
+}
+
+/**
+ * Where pieces of memory begin that lie one behind the other, and where they end.
+ *
+ * @param bytes of each piece
+ */
+export function sideBySide(first: number, bytes: readonly number[]): { begins: number[]; end: number } {
+  let end = first;
+  const begins = bytes.map((size) => {
+    const begin = end;
+    end = Math.ceil((begin + size) / ALIGNMENT) * ALIGNMENT;
+    return begin;
+  });
+  return { begins, end };
 }
 
 /** Addresses of what an optimizer updates. */

@@ -43,27 +43,29 @@ const ALIGNMENT = 16;
  */
 export class HostOptimizer {
   readonly arrays: ReadonlyMap<string, HostArrays>;
-  readonly #kernel: Kernel;
+  /** The kernel in whose memory the arrays lie. */
+  readonly kernel: Kernel;
+  /** The address of memory there that is left to others. */
+  readonly spare: number;
   readonly #optimizer: Optimizer;
   readonly #regions: readonly Region[];
 
-  constructor(optimizer: Optimizer, parameters: readonly HostParameter[]) {
-    this.#kernel = instantiate();
+  /** @param spare bytes that are left to others */
+  constructor(optimizer: Optimizer, parameters: readonly HostParameter[], spare = 0) {
+    this.kernel = instantiate();
     this.#optimizer = optimizer;
     const filled = ({ dims }: HostParameter): number => Math.ceil(sizeOf(dims) / ALIGNMENT) * ALIGNMENT;
     const parts = [true, false].map((decays) => parameters.filter((one) => one.decays === decays));
     const counts = parts.map((own) => own.reduce((sum, one) => sum + filled(one), 0));
     const names = ["values", "gradients", ...optimizer.state];
-    const begins = allot(
-      this.#kernel,
-      counts.flatMap((count) => names.map(() => 4 * count)),
-    );
+    const begins = allot(this.kernel, [...counts.flatMap((count) => names.map(() => 4 * count)), spare]);
+    this.spare = begins[begins.length - 1];
     this.#regions = counts.map((count, i) => {
       const [values, gradients, ...states] = begins.slice(i * names.length, (i + 1) * names.length);
       const byName = new Map(optimizer.state.map((name, j) => [name, states[j]]));
       return { decays: i === 0, count, values, gradients, states: byName };
     });
-    const { buffer } = this.#kernel.memory;
+    const { buffer } = this.kernel.memory;
     const arrays = new Map<string, HostArrays>();
     for (const [i, { values, gradients, states }] of this.#regions.entries()) {
       let offset = 0;
@@ -87,7 +89,7 @@ export class HostOptimizer {
     for (const { decays, count, values, gradients, states } of this.#regions) {
       const own = decays ? scalars : { ...scalars, decay: 1 };
       const state = (name: string): number => states.get(name) ?? 0;
-      optimizerStep(this.#kernel, this.#optimizer, { values, state }, own)(gradients, 0, count);
+      optimizerStep(this.kernel, this.#optimizer, { values, state }, own)(gradients, 0, count);
     }
   }
 }

@@ -1,21 +1,25 @@
 /** The fake quantizer of one weight on the host: what a training step sees of it, and what it learns. */
 
-import type { AxisView } from "../onnx/evaluate/support.js";
+import { type Kernel, sideBySide } from "../kernel.js";
+import { sizeOf } from "../onnx/tensor.js";
+import type { HostArrays } from "../optim/host-optimizer.js";
 import type { PrunableLayer } from "../prune/types.js";
 import type { WeightRule } from "./types.js";
-import {
-  channelView,
-  fittedScales,
-  forEachRun,
-  initialScales,
-  largestCode,
-  roundHalfToEven,
-} from "./weights.js";
+import { channelView, initialScales, largestCode } from "./weights.js";
 
 /** The logarithms of a weight's scales, which the method lsq learns, and their gradient: [channels] each. */
 export interface LearnedScales {
   readonly values: Float32Array;
   readonly gradient: Float32Array;
+}
+
+/** The memory in which a quantizer works, which is that of its weight. */
+export interface QuantizerPlace {
+  readonly kernel: Kernel;
+  /** The weight; its gradient is that of what a step saw of it. */
+  readonly weight: Pick<HostArrays, "values" | "gradient">;
+  /** Where as many bytes are the quantizer's own as {@link HostQuantizer.bytes} says: a multiple of 64. */
+  readonly address: number;
 }
 
 /**
@@ -38,30 +42,61 @@ export interface LearnedScales {
  * Method dpp (Gonzalez-Carabarin et al., arXiv 2105.12686): s follows from the kept weights in each step and is not
  * learned, and the gradient passes rounding as it is, dL/dw = dL/dw~.
  *
+ * The computing is done by the WebAssembly kernel (assembly/quantize.ts), on the weight and its gradient where they lie. A sum over
+ * a channel is one of products in single precision, added in double precision.
+ *
  * @example
- * const quantizer = new HostQuantizer(layer, { format: "int4", method: "lsq" }, scales);
- * quantizer.begin(weight, () => true);
- * quantizer.forward(weight, () => true); // fills quantizer.quantized
- * quantizer.backward(weight, gradient); // gradient was dL/dw~ and is dL/dw; scales.gradient is filled
+ * const parameters = [{ name: "fc.weight", dims: [10, 100], decays: true }];
+ * const host = new HostOptimizer(optimizer, parameters, HostQuantizer.bytes(layer, rule));
+ * const weight = host.arrays.get("fc.weight");
+ * const place = { kernel: host.kernel, weight, address: host.spare };
+ * const quantizer = new HostQuantizer(layer, { format: "int4", method: "lsq" }, place, scales);
+ * quantizer.begin(() => true);
+ * quantizer.forward(); // fills quantizer.quantized
+ * quantizer.backward(); // weight.gradient was dL/dw~ and is dL/dw; scales.gradient is filled
  */
 export class HostQuantizer {
   readonly layer: PrunableLayer;
   readonly rule: Required<WeightRule>;
+  readonly place: QuantizerPlace;
   /** w~, in the layout of the weight. */
-  readonly quantized: Float32Array;
+  readonly quantized: Float32Array<ArrayBuffer>;
   /** [channels], as they were used last. */
-  readonly scale: Float32Array;
-  readonly #view: AxisView;
+  readonly scale: Float32Array<ArrayBuffer>;
+  /** Method dpp: not 0 for the weights that the mask keeps, which {@link fit} reads. All are at first. */
+  readonly kept: Float32Array<ArrayBuffer> | undefined;
   readonly #learned: LearnedScales | undefined;
+  /** A number for each channel: dL/ds, or what a mean is made of. */
+  readonly #sums: Float64Array<ArrayBuffer>;
+  /** What the kernel wants to know of the weight as a matrix. */
+  readonly #matrix: readonly [lines: number, length: number, across: number];
 
   /** @param learned for the method lsq: where the scales lie that are learned. */
-  constructor(layer: PrunableLayer, rule: Required<WeightRule>, learned?: LearnedScales) {
+  constructor(
+    layer: PrunableLayer,
+    rule: Required<WeightRule>,
+    place: QuantizerPlace,
+    learned?: LearnedScales,
+  ) {
     this.layer = layer;
     this.rule = rule;
-    this.#view = channelView(layer);
+    this.place = place;
     this.#learned = learned;
-    this.quantized = new Float32Array(layer.dims.reduce((size, dim) => size * dim, 1));
-    this.scale = new Float32Array(this.#view.length);
+    const { outer, length: channels, inner } = channelView(layer);
+    this.#matrix = layer.transposed ? [outer, channels, 1] : [channels, inner, 0];
+    const { buffer } = place.kernel.memory;
+    const size = sizeOf(layer.dims);
+    const { begins } = sideBySide(place.address, pieces(layer, rule));
+    const [quantized, scale, sums, ...kept] = begins;
+    this.quantized = new Float32Array(buffer, quantized, size);
+    this.scale = new Float32Array(buffer, scale, channels);
+    this.#sums = new Float64Array(buffer, sums, channels);
+    this.kept = kept.length === 0 ? undefined : new Float32Array(buffer, kept[0], size).fill(1);
+  }
+
+  /** Bytes of memory that a quantizer needs for itself: a multiple of 64. */
+  static bytes(layer: PrunableLayer, rule: Required<WeightRule>): number {
+    return sideBySide(0, pieces(layer, rule)).end;
   }
 
   /**
@@ -69,99 +104,66 @@ export class HostQuantizer {
    *
    * @param isKept whether the mask keeps the weight at an index.
    */
-  begin(weight: Float32Array, isKept: (index: number) => boolean): void {
-    const scales = initialScales(weight, this.rule.format, this.#view, isKept);
+  begin(isKept: (index: number) => boolean): void {
+    const { values } = this.place.weight;
+    const scales = initialScales(values, this.rule.format, channelView(this.layer), isKept);
     this.#learned?.values.set(scales.map(Math.log));
   }
 
-  /**
-   * Fills {@link scale} with the scales that go with the weight, and {@link quantized}.
-   *
-   * @param isKept whether the mask keeps the weight at an index.
-   */
-  forward(weight: Float32Array, isKept: (index: number) => boolean): void {
-    const { quantized, scale } = this;
-    this.setScale(weight, isKept);
-    const most = largestCode(this.rule.format);
-    const isBinary = this.rule.format === "binary";
-    forEachRun(this.#view, (channel, begin, end) => {
-      const s = scale[channel];
-      if (isBinary) {
-        // Neither here nor below a branch on the weights: processors can't guess it.
-        for (let i = begin; i < end; i++) quantized[i] = s - 2 * s * Number(weight[i] < 0);
-        return;
-      }
-      for (let i = begin; i < end; i++) {
-        const value = Math.fround(weight[i] / s);
-        quantized[i] = s * roundHalfToEven(Math.max(-most, Math.min(most, value)));
-      }
-    });
+  /** Fills {@link scale} with the scales that go with the weight, and {@link quantized}. */
+  forward(): void {
+    this.fit();
+    const { kernel, weight } = this.place;
+    kernel.quantize(
+      weight.values.byteOffset,
+      this.quantized.byteOffset,
+      this.scale.byteOffset,
+      ...this.#matrix,
+      this.#most,
+    );
   }
 
   /** Fills {@link scale}. */
-  setScale(weight: Float32Array, isKept: (index: number) => boolean): void {
-    if (this.#learned === undefined) {
-      this.scale.set(fittedScales(weight, this.rule.format, this.#view, isKept));
-    } else {
-      for (let i = 0; i < this.scale.length; i++) this.scale[i] = Math.exp(this.#learned.values[i]);
+  fit(): void {
+    const { scale, kept } = this;
+    if (this.#learned !== undefined) {
+      for (let i = 0; i < scale.length; i++) scale[i] = Math.exp(this.#learned.values[i]);
+      return;
     }
+    if (kept === undefined) throw new TypeError("scales are neither learned nor fitted");
+    const { kernel, weight } = this.place;
+    const own = [weight.values.byteOffset, kept.byteOffset, scale.byteOffset];
+    if (this.rule.format === "binary") kernel.fitMean(...own, this.#sums.byteOffset, ...this.#matrix);
+    else kernel.fitLargest(...own, ...this.#matrix, this.#most);
   }
 
-  /** Replaces dL/dw~ by dL/dw, and fills the gradient of learned scales. `weight` is what {@link forward} was given. */
-  backward(weight: Float32Array, gradient: Float32Array): void {
-    this.#learned?.gradient.fill(0);
-    forEachRun(this.#view, (channel, begin, end) => {
-      const s = this.scale[channel];
-      const ofScale =
-        this.rule.format === "binary"
-          ? throughSign(weight, this.quantized, gradient, s, begin, end)
-          : this.#learned === undefined
-            ? 0
-            : throughRounding(weight, gradient, s, largestCode(this.rule.format), begin, end);
-      // d(log s) = ds / s
-      if (this.#learned !== undefined) this.#learned.gradient[channel] += s * ofScale;
-    });
+  /** Replaces the weight's gradient, dL/dw~, by dL/dw, and fills that of learned scales. The weight is as {@link forward} found it. */
+  backward(): void {
+    const { rule, scale } = this;
+    if (rule.method === "dpp" && rule.format !== "binary") return;
+    const { kernel, weight } = this.place;
+    kernel.quantizeBackward(
+      weight.values.byteOffset,
+      weight.gradient.byteOffset,
+      scale.byteOffset,
+      this.#sums.byteOffset,
+      ...this.#matrix,
+      this.#most,
+    );
+    if (this.#learned === undefined) return;
+    // d(log s) = ds / s
+    for (let i = 0; i < scale.length; i++) this.#learned.gradient[i] = scale[i] * this.#sums[i];
+  }
+
+  /** The largest code, and for binary weights 0, as the kernel expects it. */
+  get #most(): number {
+    return this.rule.format === "binary" ? 0 : largestCode(this.rule.format);
   }
 }
 
-/** LSQ's straight-through gradient in place; gives dL/ds. */
-function throughRounding(
-  weight: Float32Array,
-  gradient: Float32Array,
-  s: number,
-  most: number,
-  begin: number,
-  end: number,
-): number {
-  let sum = 0;
-  for (let i = begin; i < end; i++) {
-    const value = Math.fround(weight[i] / s);
-    if (value > most) {
-      sum += gradient[i] * most;
-      gradient[i] = 0;
-    } else if (value < -most) {
-      sum -= gradient[i] * most;
-      gradient[i] = 0;
-    } else {
-      sum += gradient[i] * (roundHalfToEven(value) - value);
-    }
-  }
-  return sum;
-}
-
-/** The straight-through gradient of the sign in place; gives dL/ds, the sign being quantized / s. */
-function throughSign(
-  weight: Float32Array,
-  quantized: Float32Array,
-  gradient: Float32Array,
-  s: number,
-  begin: number,
-  end: number,
-): number {
-  let sum = 0;
-  for (let i = begin; i < end; i++) {
-    sum += gradient[i] * quantized[i];
-    gradient[i] = Math.abs(weight[i]) <= 1 ? s * gradient[i] : 0;
-  }
-  return sum / s;
+/** Bytes of w~, scales and sums, and of what is kept, with room for the kernel's last vectors. */
+function pieces(layer: PrunableLayer, { method }: Required<WeightRule>): number[] {
+  const size = 4 * sizeOf(layer.dims) + 16;
+  const { length: channels } = channelView(layer);
+  return [size, 4 * channels + 16, 8 * channels + 32, ...(method === "dpp" ? [size] : [])];
 }

@@ -83,27 +83,6 @@ export function forEachRun(
   }
 }
 
-/** A statistic of the magnitudes of a channel's kept weights. */
-interface Magnitudes {
-  readonly mean: Float64Array;
-  readonly largest: Float64Array;
-}
-
-function magnitudes(weight: Float32Array, view: AxisView, isKept: (index: number) => boolean): Magnitudes {
-  const [mean, largest, count] = [0, 1, 2].map(() => new Float64Array(view.length));
-  forEachRun(view, (channel, begin, end) => {
-    for (let i = begin; i < end; i++) {
-      if (!isKept(i)) continue;
-      const magnitude = Math.abs(weight[i]);
-      mean[channel] += magnitude;
-      count[channel]++;
-      if (magnitude > largest[channel]) largest[channel] = magnitude;
-    }
-  });
-  for (let channel = 0; channel < view.length; channel++) mean[channel] /= count[channel] || 1;
-  return { mean, largest };
-}
-
 /** No scale is smaller: a channel of zeros still has one, as exporters and onnxruntime divide by it. */
 const SMALLEST_SCALE = 1e-8;
 
@@ -120,23 +99,15 @@ export function initialScales(
   isKept: (index: number) => boolean,
 ): Float32Array {
   const factor = format === "binary" ? 1 : 2 / Math.sqrt(largestCode(format));
-  const { mean } = magnitudes(weight, view, isKept);
-  return Float32Array.from(mean, (value) => Math.max(SMALLEST_SCALE, factor * value));
-}
-
-/**
- * The scales of the method dpp, which follow from the weights: max|w| / Q, and for binary weights mean|w|, over the kept
- * weights of each channel.
- *
- * @param isKept whether the mask keeps the weight at an index.
- */
-export function fittedScales(
-  weight: Float32Array,
-  format: WeightFormat,
-  view: AxisView,
-  isKept: (index: number) => boolean,
-): Float32Array {
-  const { mean, largest } = magnitudes(weight, view, isKept);
-  const fitted = format === "binary" ? mean : largest.map((value) => value / largestCode(format));
-  return Float32Array.from(fitted, (value) => Math.max(SMALLEST_SCALE, value));
+  const [sums, counts] = [0, 1].map(() => new Float64Array(view.length));
+  forEachRun(view, (channel, begin, end) => {
+    for (let i = begin; i < end; i++) {
+      if (!isKept(i)) continue;
+      sums[channel] += Math.abs(weight[i]);
+      counts[channel]++;
+    }
+  });
+  return Float32Array.from(sums, (sum, channel) =>
+    Math.max(SMALLEST_SCALE, (factor * sum) / (counts[channel] || 1)),
+  );
 }

@@ -13,8 +13,8 @@ import type { HeldTensor } from "./state.js";
 /** Scales are learned by Adam, in their logarithms: a step changes one by about this share of itself, at the peak of the schedule. */
 const SCALE_RATE = 0.01;
 
-/** Whether a mask keeps the weight at an index. */
-export type IsKept = (index: number) => boolean;
+/** Writes which weights a step's masks keep: not 0 for those. Not called for the method lsq, which does not ask. */
+export type WriteKept = (weight: string, kept: Float32Array) => void;
 
 /** The scale of an activation, which a step reads, and its gradient, which the step writes: one number each. */
 interface ActivationScale {
@@ -35,17 +35,22 @@ export class Quantizers {
   readonly #scales: HostOptimizer;
   readonly #optimizer = optimizerOf({ kind: "adam", lr: SCALE_RATE });
 
-  constructor({ weights, activations }: QuantizationPlan) {
+  /** @param parameters with the weights, and as many bytes to spare as {@link Quantizers.bytes} says. */
+  constructor({ weights, activations }: QuantizationPlan, parameters: HostOptimizer) {
     const learned = weights.filter(({ rule }) => rule.method === "lsq");
     const scales = [
       ...learned.map(({ layer }) => ({ name: layer.weight, dims: [channelView(layer).length] })),
       ...activations.map((one) => ({ name: activationScale(one), dims: [] })),
     ].map(({ name, dims }) => ({ name: logarithms(name), dims, decays: false }));
     this.#scales = new HostOptimizer(this.#optimizer, scales);
+    let address = parameters.spare;
     this.#weights = new Map(
       weights.map(({ layer, rule }) => {
-        const arrays = this.#scales.arrays.get(logarithms(layer.weight));
-        return [layer.weight, new HostQuantizer(layer, rule, arrays)];
+        const weight = arraysOf(parameters, layer.weight);
+        const place = { kernel: parameters.kernel, weight, address };
+        address += HostQuantizer.bytes(layer, rule);
+        const own = this.#scales.arrays.get(logarithms(layer.weight));
+        return [layer.weight, new HostQuantizer(layer, rule, place, own)];
       }),
     );
     this.activations = new Map(
@@ -61,6 +66,11 @@ export class Quantizers {
     });
   }
 
+  /** Bytes that the quantizers need in the memory in which the weights lie. */
+  static bytes({ weights }: QuantizationPlan): number {
+    return weights.reduce((sum, { layer, rule }) => sum + HostQuantizer.bytes(layer, rule), 0);
+  }
+
   /** What a step is to see in place of each weight. */
   get seen(): ReadonlyMap<string, Float32Array> {
     return new Map([...this.#weights].map(([weight, { quantized }]) => [weight, quantized]));
@@ -72,9 +82,12 @@ export class Quantizers {
   }
 
   /** Sets the learned scales of weights to where they begin. */
-  begin(parameter: (name: string) => Float32Array, masks: readonly LayerMask[]): void {
-    const isKept = keptBy(masks);
-    for (const [weight, one] of this.#weights) one.begin(parameter(weight), isKept(weight));
+  begin(masks: readonly LayerMask[]): void {
+    const byWeight = masksByWeight(masks);
+    for (const [weight, one] of this.#weights) {
+      const mask = byWeight.get(weight);
+      one.begin(mask === undefined ? () => true : (index) => mask[index] === 1);
+    }
   }
 
   /** Sets the scales of activations to where they begin. */
@@ -85,8 +98,11 @@ export class Quantizers {
   }
 
   /** Before a step: quantizes all weights, and says what the scales of activations are. */
-  forward(parameter: (name: string) => Float32Array, isKept: (weight: string) => IsKept): void {
-    for (const [weight, one] of this.#weights) one.forward(parameter(weight), isKept(weight));
+  forward(writeKept: WriteKept): void {
+    for (const [weight, one] of this.#weights) {
+      if (one.kept !== undefined) writeKept(weight, one.kept);
+      one.forward();
+    }
     for (const [name, { scale }] of this.activations) scale[0] = this.#scaleOf(name);
   }
 
@@ -96,11 +112,8 @@ export class Quantizers {
    * @param t number of the step, from 1, since quantization began
    * @param factor of the learning rate in this step
    */
-  backward(arraysOf: (name: string) => HostArrays, t: number, factor: number): void {
-    for (const [weight, one] of this.#weights) {
-      const { values, gradient } = arraysOf(weight);
-      one.backward(values, gradient);
-    }
+  backward(t: number, factor: number): void {
+    for (const one of this.#weights.values()) one.backward();
     for (const [name, { scale, gradient }] of this.activations) {
       this.#arraysOf(logarithms(name)).gradient[0] = scale[0] * gradient[0];
     }
@@ -108,13 +121,13 @@ export class Quantizers {
   }
 
   /** Codes and scales under deterministic masks. */
-  quantization(parameter: (name: string) => Float32Array, masks: readonly LayerMask[]): Quantization {
+  quantization(masks: readonly LayerMask[]): Quantization {
     const byWeight = masksByWeight(masks);
-    const isKept = keptBy(masks);
     const weights = [...this.#weights].map(([weight, one]): QuantizedWeight => {
-      const values = parameter(weight);
-      one.setScale(values, isKept(weight));
-      const { layer, rule } = one;
+      const mask = byWeight.get(weight);
+      if (mask !== undefined) one.kept?.set(mask);
+      one.fit();
+      const { layer, rule, place } = one;
       const scale = one.scale.slice();
       return {
         layer: layer.name,
@@ -122,7 +135,7 @@ export class Quantizers {
         format: rule.format,
         axis: channelAxis(layer),
         scale,
-        codes: codesOf(values, scale, rule.format, channelView(layer), byWeight.get(weight)),
+        codes: codesOf(place.weight.values, scale, rule.format, channelView(layer), mask),
       };
     });
     const activations = [...this.activations].map(([name, { activation }]) =>
@@ -148,20 +161,16 @@ export class Quantizers {
   }
 
   #arraysOf(name: string): HostArrays {
-    const arrays = this.#scales.arrays.get(name);
-    if (arrays === undefined) throw new TypeError(`there is no "${name}" among the scales`);
-    return arrays;
+    return arraysOf(this.#scales, name);
   }
+}
+
+function arraysOf({ arrays }: HostOptimizer, name: string): HostArrays {
+  const own = arrays.get(name);
+  if (own === undefined) throw new TypeError(`the host does not learn "${name}"`);
+  return own;
 }
 
 function masksByWeight(masks: readonly LayerMask[]): Map<string, Uint8Array> {
   return new Map(masks.flatMap(masksOfWeights).map(({ layer, mask }) => [layer.weight, mask]));
-}
-
-function keptBy(masks: readonly LayerMask[]): (weight: string) => IsKept {
-  const byWeight = masksByWeight(masks);
-  return (weight) => {
-    const mask = byWeight.get(weight);
-    return mask === undefined ? () => true : (index) => mask[index] === 1;
-  };
 }

@@ -14,7 +14,7 @@ import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskedModel, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
-import { membersOf, unitOfWeights } from "../prune/groups.js";
+import { membersOf, unitOfWeights, unitsAreWeights } from "../prune/groups.js";
 import { formatShare } from "../prune/spec.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { QuantizationPlan } from "../quantize/plan.js";
@@ -24,7 +24,7 @@ import { compileStep, logitsName, SHARE, type Step } from "./compile.js";
 import { runningStatistics } from "./batch-norm.js";
 import { defaultOptimizer, defaultsFor } from "./defaults.js";
 import { trainable } from "./parameters.js";
-import { type IsKept, Quantizers } from "./quantizers.js";
+import { Quantizers, type WriteKept } from "./quantizers.js";
 import { checkSpan, kAt, learningRateFactor, linear } from "./schedule.js";
 import { type HeldTensor, initialValues, State } from "./state.js";
 import type {
@@ -194,8 +194,14 @@ export class Trainer {
   readonly #parameters: HostOptimizer;
   /** One for each layer. */
   readonly #samplers: readonly HostSampler[];
-  /** For each pruned weight, by name: the unit that each of its weights belongs to, and the mask [R, n] of the last step. */
-  readonly #unitOfWeights: ReadonlyMap<string, { readonly units: Int32Array; readonly mask: Float32Array }>;
+  /**
+   * For each pruned weight whose scales are fitted to what is kept, by name: the mask [R, n] of the last step, and the unit that each
+   * weight belongs to, unless the units are the weights.
+   */
+  readonly #unitOfWeights: ReadonlyMap<
+    string,
+    { readonly mask: Float32Array; readonly units: Int32Array | undefined }
+  >;
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
   readonly #partners: BigInt64Array;
@@ -249,7 +255,7 @@ export class Trainer {
     const plan = quantization ?? { weights: [], activations: [], exempt: [] };
     const float = compiled({ ...plan, activations: [] });
     this.#steps = { float, quantized: plan.activations.length === 0 ? float : compiled(plan) };
-    this.#parameters = new HostOptimizer(this.#weights, float.parameters);
+    this.#parameters = new HostOptimizer(this.#weights, float.parameters, Quantizers.bytes(plan));
     this.#samplers = layers.map(({ weight, groups, n }, i) => {
       const size = { rows: groups, n, most: this.#k[i] };
       const { entropy } = sampler;
@@ -263,10 +269,10 @@ export class Trainer {
       layers.flatMap((layer, i) =>
         membersOf(layer)
           .filter(({ weight }) => fitted.has(weight))
-          .map(
-            (member) =>
-              [member.weight, { units: unitOfWeights(member), mask: this.#samplers[i].mask }] as const,
-          ),
+          .map((member) => {
+            const units = unitsAreWeights(member) ? undefined : unitOfWeights(member);
+            return [member.weight, { mask: this.#samplers[i].mask, units }] as const;
+          }),
       ),
     );
     const held = this.#samplers.flatMap(({ logits, states, weights }, i) => {
@@ -279,7 +285,7 @@ export class Trainer {
       held.push(...heldTensors(name, dims, this.#arraysOf(name)));
     }
     if (plan.weights.length > 0 || plan.activations.length > 0) {
-      this.#quantizers = new Quantizers(plan);
+      this.#quantizers = new Quantizers(plan, this.#parameters);
       held.push(...this.#quantizers.held);
     }
     this.state = new State(engine, float.tensors, held, initial);
@@ -344,7 +350,7 @@ export class Trainer {
   /** Codes and scales of what is quantized by now, under the deterministic masks of the current logits. */
   quantization(): Quantization {
     if (this.#quantizers === undefined || !this.#isQuantized) return { weights: [], activations: [] };
-    return this.#quantizers.quantization(this.#parameter, this.masks());
+    return this.#quantizers.quantization(this.masks());
   }
 
   #modelTensors(): string[] {
@@ -352,8 +358,6 @@ export class Trainer {
     const statistics = this.settings.batchNorm === "train" ? runningStatistics(graph) : [];
     return [...trainable(graph), ...statistics];
   }
-
-  readonly #parameter = (name: string): Float32Array => this.state.get(name);
 
   /** The deterministic masks of the current logits. */
   masks(): LayerMask[] {
@@ -405,7 +409,7 @@ export class Trainer {
       const ofWeights = this.#weights.scalars(step + 1, optimizer.lr * factor);
       if (this.#isQuantized) {
         const t = step - this.#stepAt(quantizeFrom) + 1;
-        this.#quantizers?.backward((name) => this.#arraysOf(name), t, factor);
+        this.#quantizers?.backward(t, factor);
       }
       for (const one of this.#samplers) one.update(tau, ofLogits, ofWeights);
       this.#parameters.update(ofWeights);
@@ -451,10 +455,10 @@ export class Trainer {
     this.#isQuantized = step >= first;
     if (!this.#isQuantized) return;
     if (step === first) {
-      quantizers.begin(this.#parameter, this.masks());
+      quantizers.begin(this.masks());
       await this.#beginActivations(quantizers, epoch, order);
     }
-    quantizers.forward(this.#parameter, this.#kept);
+    quantizers.forward(this.#writeKept);
   }
 
   async #beginActivations(quantizers: Quantizers, epoch: number, order: Uint32Array): Promise<void> {
@@ -474,12 +478,13 @@ export class Trainer {
     );
   }
 
-  /** Which weights the masks of this step keep. */
-  readonly #kept = (weight: string): IsKept => {
+  /** Which weights the masks of this step keep. Others than pruned ones stay kept. */
+  readonly #writeKept: WriteKept = (weight, kept) => {
     const found = this.#unitOfWeights.get(weight);
-    if (found === undefined) return () => true;
-    const { units, mask } = found;
-    return (index) => mask[units[index]] !== 0;
+    if (found === undefined) return;
+    const { mask, units } = found;
+    if (units === undefined) kept.set(mask);
+    else for (let i = 0; i < kept.length; i++) kept[i] = mask[units[i]];
   };
 
   /** The first step after a share of training. */

@@ -1,0 +1,333 @@
+/**
+ * Fake quantization of weights and its gradients, by the formulas of src/quantize/host-quantizer.ts, in one pass over memory each.
+ *
+ * A weight is a matrix of `lines` lines, each `length` numbers long. A channel is a line; or, where `across` is true, the numbers at one
+ * place of all lines. What belongs to channels lies in arrays, [channels], filled up to whole vectors. Sums over a channel are in
+ * double precision and in a fixed order. Lines need not be whole vectors: what the last one reads of the line that follows
+ * counts for nothing and stays as it is, so a number less than a vector may be read and written behind the last line.
+ */
+
+/** 1.5 * 2^23: a number of up to 2^22 plus this, less this, is rounded to a whole one, ties to even, and never -0. And the sign's bit. */
+const CONSTANTS: usize = memory.data<f32>([12582912, -0.0], 4);
+/** From the place 4 - i on: the first i lanes. */
+const LANES: usize = memory.data<i32>([-1, -1, -1, -1, 0, 0, 0, 0], 16);
+
+/** No scale is smaller: a channel of zeros still has one, as exporters and onnxruntime divide by it. */
+const SMALLEST_SCALE: f32 = 1e-8;
+
+/** The first lanes of a vector, so many. */
+@inline
+function firstLanes(count: i32): v128 {
+  return v128.load(LANES + ((<usize>(4 - count)) << 2));
+}
+
+/** The whole number that is nearest to a ratio between -most and most; these beyond. NaN stays NaN. */
+@inline
+function codes(ratio: v128, most: v128, least: v128): v128 {
+  const magic = v128.load32_splat(CONSTANTS);
+  const clamped = f32x4.pmax(f32x4.pmin(ratio, most), least);
+  return f32x4.sub(f32x4.add(clamped, magic), magic);
+}
+
+/** x where the weight is not below 0, else -x. */
+@inline
+function signed(weight: v128, x: v128): v128 {
+  const negative = f32x4.lt(weight, f32x4.splat(0));
+  return v128.xor(x, v128.and(negative, v128.load32_splat(CONSTANTS, 4)));
+}
+
+/** The two last numbers, in double precision. */
+@inline
+function promoteHigh(x: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<i32>(x, x, 2, 3, 2, 3));
+}
+
+@inline
+function sumOfLanes(x: v128): f64 {
+  return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1);
+}
+
+/** Adds a vector to four sums in double precision. */
+@inline
+function addTo(sums: usize, product: v128): void {
+  v128.store(sums, f64x2.add(v128.load(sums), f64x2.promote_low_f32x4(product)));
+  v128.store(sums, f64x2.add(v128.load(sums, 16), promoteHigh(product)), 16);
+}
+
+@inline
+function quantizeLines(
+  weight: usize,
+  quantized: usize,
+  scales: usize,
+  lines: i32,
+  length: i32,
+  most: f32,
+  across: bool,
+  binary: bool,
+): void {
+  const highest = f32x4.splat(most);
+  const lowest = f32x4.splat(-most);
+  const bytes = (<usize>length) << 2;
+  for (let line = 0; line < lines; line++) {
+    let s = v128.load32_splat(scales + (across ? 0 : (<usize>line) << 2));
+    for (let at: usize = 0; at < bytes; at += 16) {
+      if (across) s = v128.load(scales + at);
+      const w = v128.load(weight + at);
+      const value = binary ? signed(w, s) : f32x4.mul(codes(f32x4.div(w, s), highest, lowest), s);
+      v128.store(quantized + at, value);
+    }
+    weight += bytes;
+    quantized += bytes;
+  }
+}
+
+/**
+ * Writes what a step is to see of a weight: s clamp(round(w / s), -most, most), or s sign(w).
+ *
+ * @param scales of the channels
+ * @param most the largest code; 0 for the sign
+ */
+export function quantize(
+  weight: usize,
+  quantized: usize,
+  scales: usize,
+  lines: i32,
+  length: i32,
+  across: bool,
+  most: f32,
+): void {
+  if (most == 0) {
+    if (across) quantizeLines(weight, quantized, scales, lines, length, most, true, true);
+    else quantizeLines(weight, quantized, scales, lines, length, most, false, true);
+  } else if (across) quantizeLines(weight, quantized, scales, lines, length, most, true, false);
+  else quantizeLines(weight, quantized, scales, lines, length, most, false, false);
+}
+
+/**
+ * Replaces a vector of the gradient by the straight-through one, in `lanes`.
+ *
+ * @returns what it adds to the gradient of the scale
+ */
+@inline
+function through(
+  weight: usize,
+  gradient: usize,
+  s: v128,
+  most: v128,
+  least: v128,
+  lanes: v128,
+  whole: bool,
+  binary: bool,
+): v128 {
+  const w = v128.load(weight);
+  const g = v128.load(gradient);
+  let passed: v128;
+  let factor: v128;
+  if (binary) {
+    passed = v128.and(f32x4.mul(s, g), f32x4.le(f32x4.abs(w), most));
+    factor = signed(w, most);
+  } else {
+    const ratio = f32x4.div(w, s);
+    const outside = f32x4.gt(f32x4.abs(ratio), most);
+    passed = v128.andnot(g, outside);
+    factor = f32x4.sub(codes(ratio, most, least), v128.andnot(ratio, outside));
+  }
+  const product = f32x4.mul(g, factor);
+  v128.store(gradient, whole ? passed : v128.bitselect(passed, g, lanes));
+  return whole ? product : v128.and(product, lanes);
+}
+
+@inline
+function throughLines(
+  weight: usize,
+  gradient: usize,
+  scales: usize,
+  sums: usize,
+  lines: i32,
+  length: i32,
+  most: f32,
+  binary: bool,
+): void {
+  const highest = f32x4.splat(most);
+  const lowest = f32x4.splat(-most);
+  const all = firstLanes(4);
+  const last = firstLanes(length & 3);
+  for (let line = 0; line < lines; line++) {
+    const s = v128.load32_splat(scales + ((<usize>line) << 2));
+    let low = f64x2.splat(0);
+    let high = f64x2.splat(0);
+    const end = weight + ((<usize>(length & ~3)) << 2);
+    for (; weight < end; weight += 16, gradient += 16) {
+      const product = through(weight, gradient, s, highest, lowest, all, true, binary);
+      low = f64x2.add(low, f64x2.promote_low_f32x4(product));
+      high = f64x2.add(high, promoteHigh(product));
+    }
+    if ((length & 3) != 0) {
+      const product = through(weight, gradient, s, highest, lowest, last, false, binary);
+      low = f64x2.add(low, f64x2.promote_low_f32x4(product));
+      high = f64x2.add(high, promoteHigh(product));
+      weight += (<usize>(length & 3)) << 2;
+      gradient += (<usize>(length & 3)) << 2;
+    }
+    store<f64>(sums + ((<usize>line) << 3), sumOfLanes(f64x2.add(low, high)));
+  }
+}
+
+@inline
+function throughAcross(
+  weight: usize,
+  gradient: usize,
+  scales: usize,
+  sums: usize,
+  lines: i32,
+  length: i32,
+  most: f32,
+  binary: bool,
+): void {
+  const highest = f32x4.splat(most);
+  const lowest = f32x4.splat(-most);
+  const all = firstLanes(4);
+  const last = firstLanes(length & 3);
+  const whole = (<usize>(length & ~3)) << 2;
+  memory.fill(sums, 0, (<usize>((length + 3) & ~3)) << 3);
+  for (let line = 0; line < lines; line++) {
+    for (let at: usize = 0; at < whole; at += 16) {
+      const s = v128.load(scales + at);
+      addTo(sums + (at << 1), through(weight + at, gradient + at, s, highest, lowest, all, true, binary));
+    }
+    if ((length & 3) != 0) {
+      const s = v128.load(scales + whole);
+      addTo(
+        sums + (whole << 1),
+        through(weight + whole, gradient + whole, s, highest, lowest, last, false, binary),
+      );
+    }
+    weight += (<usize>length) << 2;
+    gradient += (<usize>length) << 2;
+  }
+}
+
+/**
+ * Replaces the gradient of what a step saw of a weight by that of the weight, and writes that of the scales.
+ *
+ * @param sums dL/ds of each channel, in double precision
+ * @param most the largest code; 0 for the sign
+ */
+export function quantizeBackward(
+  weight: usize,
+  gradient: usize,
+  scales: usize,
+  sums: usize,
+  lines: i32,
+  length: i32,
+  across: bool,
+  most: f32,
+): void {
+  if (most == 0) {
+    if (across) throughAcross(weight, gradient, scales, sums, lines, length, 1, true);
+    else throughLines(weight, gradient, scales, sums, lines, length, 1, true);
+  } else if (across) throughAcross(weight, gradient, scales, sums, lines, length, most, false);
+  else throughLines(weight, gradient, scales, sums, lines, length, most, false);
+}
+
+/** The magnitudes of the kept weights of a vector, and 0 for the others. */
+@inline
+function magnitudes(weight: usize, kept: v128): v128 {
+  return v128.and(f32x4.abs(v128.load(weight)), kept);
+}
+
+/** All lanes of the kept weights among the first `left`. */
+@inline
+function keptLanes(kept: usize, left: i32): v128 {
+  return v128.and(f32x4.ne(v128.load(kept), f32x4.splat(0)), firstLanes(min(4, left)));
+}
+
+/**
+ * Writes max|w| / most of each channel's kept weights.
+ *
+ * @param kept for each weight: 0, or else it is kept
+ */
+export function fitLargest(
+  weight: usize,
+  kept: usize,
+  scales: usize,
+  lines: i32,
+  length: i32,
+  across: bool,
+  most: f32,
+): void {
+  const bytes = (<usize>length) << 2;
+  const channels = across ? length : lines;
+  memory.fill(scales, 0, (<usize>((channels + 3) & ~3)) << 2);
+  for (let line = 0; line < lines; line++) {
+    let largest = f32x4.splat(0);
+    for (let i = 0; i < length; i += 4) {
+      const at = (<usize>i) << 2;
+      if (across) largest = v128.load(scales + at);
+      largest = f32x4.pmax(largest, magnitudes(weight + at, keptLanes(kept + at, length - i)));
+      if (across) v128.store(scales + at, largest);
+    }
+    if (!across) {
+      const two = f32x4.pmax(largest, v128.shuffle<i32>(largest, largest, 2, 3, 0, 1));
+      store<f32>(scales + ((<usize>line) << 2), max(f32x4.extract_lane(two, 0), f32x4.extract_lane(two, 1)));
+    }
+    weight += bytes;
+    kept += bytes;
+  }
+  for (let channel = 0; channel < channels; channel++) {
+    const at = scales + ((<usize>channel) << 2);
+    store<f32>(at, max(SMALLEST_SCALE, load<f32>(at) / most));
+  }
+}
+
+/**
+ * Writes mean|w| of each channel's kept weights.
+ *
+ * @param sums scratch memory: a number of double precision for each channel
+ */
+export function fitMean(
+  weight: usize,
+  kept: usize,
+  scales: usize,
+  sums: usize,
+  lines: i32,
+  length: i32,
+  across: bool,
+): void {
+  const bytes = (<usize>length) << 2;
+  const channels = across ? length : lines;
+  // Counts lie where the scales will.
+  memory.fill(scales, 0, (<usize>((channels + 3) & ~3)) << 2);
+  memory.fill(sums, 0, (<usize>((channels + 3) & ~3)) << 3);
+  for (let line = 0; line < lines; line++) {
+    let low = f64x2.splat(0);
+    let high = f64x2.splat(0);
+    let count = i32x4.splat(0);
+    for (let i = 0; i < length; i += 4) {
+      const at = (<usize>i) << 2;
+      const own = keptLanes(kept + at, length - i);
+      const values = magnitudes(weight + at, own);
+      if (across) {
+        addTo(sums + (at << 1), values);
+        v128.store(scales + at, i32x4.sub(v128.load(scales + at), own));
+      } else {
+        low = f64x2.add(low, f64x2.promote_low_f32x4(values));
+        high = f64x2.add(high, promoteHigh(values));
+        count = i32x4.sub(count, own);
+      }
+    }
+    if (!across) {
+      const at = (<usize>line) << 2;
+      store<f64>(sums + (at << 1), sumOfLanes(f64x2.add(low, high)));
+      const two = i32x4.add(count, v128.shuffle<i32>(count, count, 2, 3, 0, 1));
+      store<i32>(scales + at, i32x4.extract_lane(two, 0) + i32x4.extract_lane(two, 1));
+    }
+    weight += bytes;
+    kept += bytes;
+  }
+  for (let channel = 0; channel < channels; channel++) {
+    const at = (<usize>channel) << 2;
+    const mean = load<f64>(sums + (at << 1)) / (<f64>max(1, load<i32>(scales + at)));
+    store<f32>(scales + at, max(SMALLEST_SCALE, <f32>mean));
+  }
+}
