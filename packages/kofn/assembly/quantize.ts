@@ -1,5 +1,6 @@
 /**
- * Fake quantization of weights and its gradients, by the formulas of src/quantize/host-quantizer.ts, in one pass over memory each.
+ * Fake quantization of weights and its gradients, by the formulas of src/quantize/host-quantizer.ts, in one pass over memory each; and
+ * masks where each unit is one weight.
  *
  * A weight is a matrix of `lines` lines, each `length` numbers long. A channel is a line; or, where `across` is true, the numbers at one
  * place of all lines. What belongs to channels lies in arrays, [channels], filled up to whole vectors. Sums over a channel are in
@@ -47,6 +48,12 @@ function sumOfLanes(x: v128): f64 {
   return f64x2.extract_lane(x, 0) + f64x2.extract_lane(x, 1);
 }
 
+/** All lanes whose number is not 0. */
+@inline
+function keptLanes(kept: usize): v128 {
+  return f32x4.ne(v128.load(kept), f32x4.splat(0));
+}
+
 /** Adds a vector to four sums in double precision. */
 @inline
 function addTo(sums: usize, product: v128): void {
@@ -59,11 +66,13 @@ function quantizeLines(
   weight: usize,
   quantized: usize,
   scales: usize,
+  kept: usize,
   lines: i32,
   length: i32,
   most: f32,
   across: bool,
   binary: bool,
+  masked: bool,
 ): void {
   const highest = f32x4.splat(most);
   const lowest = f32x4.splat(-most);
@@ -74,10 +83,11 @@ function quantizeLines(
       if (across) s = v128.load(scales + at);
       const w = v128.load(weight + at);
       const value = binary ? signed(w, s) : f32x4.mul(codes(f32x4.div(w, s), highest, lowest), s);
-      v128.store(quantized + at, value);
+      v128.store(quantized + at, masked ? v128.and(value, keptLanes(kept + at)) : value);
     }
     weight += bytes;
     quantized += bytes;
+    if (masked) kept += bytes;
   }
 }
 
@@ -85,26 +95,32 @@ function quantizeLines(
  * Writes what a step is to see of a weight: s clamp(round(w / s), -most, most), or s sign(w).
  *
  * @param scales of the channels
+ * @param kept for each weight: 0, where 0 is to be written, or else it is kept; or no address (0), and all are. Not with `across`
  * @param most the largest code; 0 for the sign
  */
 export function quantize(
   weight: usize,
   quantized: usize,
   scales: usize,
+  kept: usize,
   lines: i32,
   length: i32,
   across: bool,
   most: f32,
 ): void {
-  if (most == 0) {
-    if (across) quantizeLines(weight, quantized, scales, lines, length, most, true, true);
-    else quantizeLines(weight, quantized, scales, lines, length, most, false, true);
-  } else if (across) quantizeLines(weight, quantized, scales, lines, length, most, true, false);
-  else quantizeLines(weight, quantized, scales, lines, length, most, false, false);
+  const binary = most == 0;
+  if (kept != 0) {
+    if (binary) quantizeLines(weight, quantized, scales, kept, lines, length, most, false, true, true);
+    else quantizeLines(weight, quantized, scales, kept, lines, length, most, false, false, true);
+  } else if (across) {
+    if (binary) quantizeLines(weight, quantized, scales, kept, lines, length, most, true, true, false);
+    else quantizeLines(weight, quantized, scales, kept, lines, length, most, true, false, false);
+  } else if (binary) quantizeLines(weight, quantized, scales, kept, lines, length, most, false, true, false);
+  else quantizeLines(weight, quantized, scales, kept, lines, length, most, false, false, false);
 }
 
 /**
- * Replaces a vector of the gradient by the straight-through one, in `lanes`.
+ * Replaces a vector of the gradient by the straight-through one, in `lanes`; where the weight is masked, writes the mask's.
  *
  * @returns what it adds to the gradient of the scale
  */
@@ -112,28 +128,37 @@ export function quantize(
 function through(
   weight: usize,
   gradient: usize,
+  kept: usize,
+  ofMask: usize,
   s: v128,
   most: v128,
   least: v128,
+  limit: v128,
   lanes: v128,
   whole: bool,
   binary: bool,
+  masked: bool,
 ): v128 {
   const w = v128.load(weight);
-  const g = v128.load(gradient);
+  const old = v128.load(gradient);
+  const g = masked ? v128.and(old, keptLanes(kept)) : old;
   let passed: v128;
   let factor: v128;
   if (binary) {
-    passed = v128.and(f32x4.mul(s, g), f32x4.le(f32x4.abs(w), most));
+    passed = v128.and(f32x4.mul(s, g), f32x4.le(f32x4.abs(w), limit));
+    // `most` is 1.
     factor = signed(w, most);
+    if (masked) v128.store(ofMask, f32x4.mul(old, signed(w, s)));
   } else {
     const ratio = f32x4.div(w, s);
-    const outside = f32x4.gt(f32x4.abs(ratio), most);
+    const outside = f32x4.gt(f32x4.abs(ratio), limit);
     passed = v128.andnot(g, outside);
-    factor = f32x4.sub(codes(ratio, most, least), v128.andnot(ratio, outside));
+    const code = codes(ratio, most, least);
+    factor = f32x4.sub(code, v128.andnot(ratio, outside));
+    if (masked) v128.store(ofMask, f32x4.mul(old, f32x4.mul(code, s)));
   }
   const product = f32x4.mul(g, factor);
-  v128.store(gradient, whole ? passed : v128.bitselect(passed, g, lanes));
+  v128.store(gradient, whole ? passed : v128.bitselect(passed, old, lanes));
   return whole ? product : v128.and(product, lanes);
 }
 
@@ -143,33 +168,50 @@ function throughLines(
   gradient: usize,
   scales: usize,
   sums: usize,
+  kept: usize,
+  ofMask: usize,
   lines: i32,
   length: i32,
   most: f32,
+  limit: f32,
   binary: bool,
+  masked: bool,
 ): void {
   const highest = f32x4.splat(most);
   const lowest = f32x4.splat(-most);
-  const all = firstLanes(4);
+  const limits = f32x4.splat(limit);
   const last = firstLanes(length & 3);
+  const bytes = (<usize>length) << 2;
+  const whole = bytes & ~15;
   for (let line = 0; line < lines; line++) {
     const s = v128.load32_splat(scales + ((<usize>line) << 2));
     let low = f64x2.splat(0);
     let high = f64x2.splat(0);
-    const end = weight + ((<usize>(length & ~3)) << 2);
-    for (; weight < end; weight += 16, gradient += 16) {
-      const product = through(weight, gradient, s, highest, lowest, all, true, binary);
+    for (let at: usize = 0; at < whole; at += 16) {
+      const w = weight + at;
+      const g = gradient + at;
+      const m = kept + at;
+      const u = ofMask + at;
+      const product = through(w, g, m, u, s, highest, lowest, limits, last, true, binary, masked);
       low = f64x2.add(low, f64x2.promote_low_f32x4(product));
       high = f64x2.add(high, promoteHigh(product));
     }
-    if ((length & 3) != 0) {
-      const product = through(weight, gradient, s, highest, lowest, last, false, binary);
+    if (whole < bytes) {
+      const w = weight + whole;
+      const g = gradient + whole;
+      const m = kept + whole;
+      const u = ofMask + whole;
+      const product = through(w, g, m, u, s, highest, lowest, limits, last, false, binary, masked);
       low = f64x2.add(low, f64x2.promote_low_f32x4(product));
       high = f64x2.add(high, promoteHigh(product));
-      weight += (<usize>(length & 3)) << 2;
-      gradient += (<usize>(length & 3)) << 2;
     }
     store<f64>(sums + ((<usize>line) << 3), sumOfLanes(f64x2.add(low, high)));
+    weight += bytes;
+    gradient += bytes;
+    if (masked) {
+      kept += bytes;
+      ofMask += bytes;
+    }
   }
 }
 
@@ -182,28 +224,31 @@ function throughAcross(
   lines: i32,
   length: i32,
   most: f32,
+  limit: f32,
   binary: bool,
 ): void {
   const highest = f32x4.splat(most);
   const lowest = f32x4.splat(-most);
-  const all = firstLanes(4);
+  const limits = f32x4.splat(limit);
   const last = firstLanes(length & 3);
-  const whole = (<usize>(length & ~3)) << 2;
+  const bytes = (<usize>length) << 2;
+  const whole = bytes & ~15;
   memory.fill(sums, 0, (<usize>((length + 3) & ~3)) << 3);
   for (let line = 0; line < lines; line++) {
     for (let at: usize = 0; at < whole; at += 16) {
+      const w = weight + at;
+      const g = gradient + at;
       const s = v128.load(scales + at);
-      addTo(sums + (at << 1), through(weight + at, gradient + at, s, highest, lowest, all, true, binary));
+      addTo(sums + (at << 1), through(w, g, 0, 0, s, highest, lowest, limits, last, true, binary, false));
     }
-    if ((length & 3) != 0) {
+    if (whole < bytes) {
+      const w = weight + whole;
+      const g = gradient + whole;
       const s = v128.load(scales + whole);
-      addTo(
-        sums + (whole << 1),
-        through(weight + whole, gradient + whole, s, highest, lowest, last, false, binary),
-      );
+      addTo(sums + (whole << 1), through(w, g, 0, 0, s, highest, lowest, limits, last, false, binary, false));
     }
-    weight += (<usize>length) << 2;
-    gradient += (<usize>length) << 2;
+    weight += bytes;
+    gradient += bytes;
   }
 }
 
@@ -211,35 +256,38 @@ function throughAcross(
  * Replaces the gradient of what a step saw of a weight by that of the weight, and writes that of the scales.
  *
  * @param sums dL/ds of each channel, in double precision
+ * @param kept as for `quantize`
+ * @param ofMask where the gradient of the mask is written, if there is one: that of what the step saw times what it would see if all were kept
  * @param most the largest code; 0 for the sign
+ * @param limit the largest |w / s| whose gradient passes; for the sign, the largest |w|
  */
 export function quantizeBackward(
   weight: usize,
   gradient: usize,
   scales: usize,
   sums: usize,
+  kept: usize,
+  ofMask: usize,
   lines: i32,
   length: i32,
   across: bool,
   most: f32,
+  limit: f32,
 ): void {
   if (most == 0) {
-    if (across) throughAcross(weight, gradient, scales, sums, lines, length, 1, true);
-    else throughLines(weight, gradient, scales, sums, lines, length, 1, true);
-  } else if (across) throughAcross(weight, gradient, scales, sums, lines, length, most, false);
-  else throughLines(weight, gradient, scales, sums, lines, length, most, false);
+    if (kept != 0) throughLines(weight, gradient, scales, sums, kept, ofMask, lines, length, 1, limit, true, true);
+    else if (across) throughAcross(weight, gradient, scales, sums, lines, length, 1, limit, true);
+    else throughLines(weight, gradient, scales, sums, 0, 0, lines, length, 1, limit, true, false);
+  } else if (kept != 0) {
+    throughLines(weight, gradient, scales, sums, kept, ofMask, lines, length, most, limit, false, true);
+  } else if (across) throughAcross(weight, gradient, scales, sums, lines, length, most, limit, false);
+  else throughLines(weight, gradient, scales, sums, 0, 0, lines, length, most, limit, false, false);
 }
 
 /** The magnitudes of the kept weights of a vector, and 0 for the others. */
 @inline
 function magnitudes(weight: usize, kept: v128): v128 {
   return v128.and(f32x4.abs(v128.load(weight)), kept);
-}
-
-/** All lanes of the kept weights among the first `left`. */
-@inline
-function keptLanes(kept: usize, left: i32): v128 {
-  return v128.and(f32x4.ne(v128.load(kept), f32x4.splat(0)), firstLanes(min(4, left)));
 }
 
 /**
@@ -264,7 +312,7 @@ export function fitLargest(
     for (let i = 0; i < length; i += 4) {
       const at = (<usize>i) << 2;
       if (across) largest = v128.load(scales + at);
-      largest = f32x4.pmax(largest, magnitudes(weight + at, keptLanes(kept + at, length - i)));
+      largest = f32x4.pmax(largest, magnitudes(weight + at, v128.and(keptLanes(kept + at), firstLanes(min(4, length - i)))));
       if (across) v128.store(scales + at, largest);
     }
     if (!across) {
@@ -305,7 +353,7 @@ export function fitMean(
     let count = i32x4.splat(0);
     for (let i = 0; i < length; i += 4) {
       const at = (<usize>i) << 2;
-      const own = keptLanes(kept + at, length - i);
+      const own = v128.and(keptLanes(kept + at), firstLanes(min(4, length - i)));
       const values = magnitudes(weight + at, own);
       if (across) {
         addTo(sums + (at << 1), values);
@@ -329,5 +377,23 @@ export function fitMean(
     const at = (<usize>channel) << 2;
     const mean = load<f64>(sums + (at << 1)) / (<f64>max(1, load<i32>(scales + at)));
     store<f32>(scales + at, max(SMALLEST_SCALE, <f32>mean));
+  }
+}
+
+/** Writes the weights that are kept, and 0 for the others, of a weight that is not quantized. Counts are rounded up to whole vectors. */
+export function mask(weight: usize, kept: usize, masked: usize, count: i32): void {
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    v128.store(masked + at, v128.and(v128.load(weight + at), keptLanes(kept + at)));
+  }
+}
+
+/** Makes the gradient of a masked weight that of the weight, and writes that of the mask. */
+export function maskBackward(weight: usize, kept: usize, gradient: usize, ofMask: usize, count: i32): void {
+  const bytes = (<usize>count) << 2;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const g = v128.load(gradient + at);
+    v128.store(ofMask + at, f32x4.mul(g, v128.load(weight + at)));
+    v128.store(gradient + at, v128.and(g, keptLanes(kept + at)));
   }
 }

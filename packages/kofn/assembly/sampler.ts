@@ -10,7 +10,7 @@ import { initialise, select, selectScratch } from "./select";
 
 export { fillPool } from "./noise";
 export { adam, sgd } from "./optimizer";
-export { fitLargest, fitMean, quantize, quantizeBackward } from "./quantize";
+export { fitLargest, fitMean, mask, maskBackward, quantize, quantizeBackward } from "./quantize";
 
 /** Short rows are perturbed so many units at a time, which stay in the cache. */
 const AHEAD: i32 = 512;

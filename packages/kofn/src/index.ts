@@ -88,7 +88,7 @@ export {
   uint8,
 } from "./quantize/spec.js";
 export { planQuantization, type PlannedWeight, type QuantizationPlan } from "./quantize/plan.js";
-export { HostQuantizer, type LearnedScales } from "./quantize/host-quantizer.js";
+export { HostQuantizer, type LearnedScales, type QuantizerPlace } from "./quantize/host-quantizer.js";
 export { decodeQuantization, encodeQuantization } from "./quantize/file.js";
 export {
   calibrate,

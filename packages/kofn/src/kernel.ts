@@ -19,6 +19,8 @@ export interface Kernel {
   quantizeBackward(...args: number[]): void;
   fitLargest(...args: number[]): void;
   fitMean(...args: number[]): void;
+  mask(...args: number[]): void;
+  maskBackward(...args: number[]): void;
 }
 
 const PAGE = 65_536;
@@ -37,7 +39,7 @@ export function instantiate(): Kernel {
     });
   }
   const { exports } = new WebAssembly.Instance(compiled);
-  if (!("fitMean" in exports)) {
+  if (!("maskBackward" in exports)) {
     throw new KofnError(
       `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
     );

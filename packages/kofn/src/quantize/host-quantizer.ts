@@ -13,11 +13,16 @@ export interface LearnedScales {
   readonly gradient: Float32Array;
 }
 
-/** The memory in which a quantizer works, which is that of its weight. */
+/** What a quantizer works on, in the memory of its weight. */
 export interface QuantizerPlace {
   readonly kernel: Kernel;
   /** The weight; its gradient is that of what a step saw of it. */
   readonly weight: Pick<HostArrays, "values" | "gradient">;
+  /**
+   * The mask, in other memory, where its units are the weights in their order: not 0 for those that are kept, and where its
+   * gradient is to be. A step then sees the weight quantized and masked. Default: all are kept, or the step masks.
+   */
+  readonly mask?: { readonly values: Float32Array; readonly gradient: Float32Array };
   /** Where as many bytes are the quantizer's own as {@link HostQuantizer.bytes} says: a multiple of 64. */
   readonly address: number;
 }
@@ -42,6 +47,9 @@ export interface QuantizerPlace {
  * Method dpp (Gonzalez-Carabarin et al., arXiv 2105.12686): s follows from the kept weights in each step and is not
  * learned, and the gradient passes rounding as it is, dL/dw = dL/dw~.
  *
+ * With a mask M, the step sees w~ M, and what its gradient says is dL/d(w~ M): dL/dw~ is that times M, and dL/dM that times w~. Pruned
+ * weights so add nothing to the gradient of scales.
+ *
  * The computing is done by the WebAssembly kernel (assembly/quantize.ts), on the weight and its gradient where they lie. A sum over
  * a channel is one of products in single precision, added in double precision.
  *
@@ -59,11 +67,14 @@ export class HostQuantizer {
   readonly layer: PrunableLayer;
   readonly rule: Required<WeightRule>;
   readonly place: QuantizerPlace;
-  /** w~, in the layout of the weight. */
+  /** What a step sees, w~ or w~ M, in the layout of the weight. With a mask, {@link backward} computes in it. */
   readonly quantized: Float32Array<ArrayBuffer>;
   /** [channels], as they were used last. */
   readonly scale: Float32Array<ArrayBuffer>;
-  /** Method dpp: not 0 for the weights that the mask keeps, which {@link fit} reads. All are at first. */
+  /**
+   * Method dpp: not 0 for the weights that are kept, which {@link fit} reads. All are at first. With a mask, for both methods, what
+   * {@link forward} finds there.
+   */
   readonly kept: Float32Array<ArrayBuffer> | undefined;
   readonly #learned: LearnedScales | undefined;
   /** A number for each channel: dL/ds, or what a mean is made of. */
@@ -86,7 +97,7 @@ export class HostQuantizer {
     this.#matrix = layer.transposed ? [outer, channels, 1] : [channels, inner, 0];
     const { buffer } = place.kernel.memory;
     const size = sizeOf(layer.dims);
-    const { begins } = sideBySide(place.address, pieces(layer, rule));
+    const { begins } = sideBySide(place.address, pieces(layer, rule, place.mask !== undefined));
     const [quantized, scale, sums, ...kept] = begins;
     this.quantized = new Float32Array(buffer, quantized, size);
     this.scale = new Float32Array(buffer, scale, channels);
@@ -95,8 +106,8 @@ export class HostQuantizer {
   }
 
   /** Bytes of memory that a quantizer needs for itself: a multiple of 64. */
-  static bytes(layer: PrunableLayer, rule: Required<WeightRule>): number {
-    return sideBySide(0, pieces(layer, rule)).end;
+  static bytes(layer: PrunableLayer, rule: Required<WeightRule>, isMasked = false): number {
+    return sideBySide(0, pieces(layer, rule, isMasked)).end;
   }
 
   /**
@@ -112,12 +123,14 @@ export class HostQuantizer {
 
   /** Fills {@link scale} with the scales that go with the weight, and {@link quantized}. */
   forward(): void {
+    const { kernel, weight, mask } = this.place;
+    if (mask !== undefined) this.kept?.set(mask.values);
     this.fit();
-    const { kernel, weight } = this.place;
     kernel.quantize(
       weight.values.byteOffset,
       this.quantized.byteOffset,
       this.scale.byteOffset,
+      this.#maskAddress,
       ...this.#matrix,
       this.#most,
     );
@@ -137,22 +150,54 @@ export class HostQuantizer {
     else kernel.fitLargest(...own, ...this.#matrix, this.#most);
   }
 
-  /** Replaces the weight's gradient, dL/dw~, by dL/dw, and fills that of learned scales. The weight is as {@link forward} found it. */
+  /**
+   * Replaces the weight's gradient, which is that of what the step saw, by dL/dw, and fills those of learned scales and of the mask. The weight is as
+   * {@link forward} found it.
+   */
   backward(): void {
-    const { rule, scale } = this;
-    if (rule.method === "dpp" && rule.format !== "binary") return;
-    const { kernel, weight } = this.place;
+    const { rule, scale, quantized } = this;
+    const { kernel, weight, mask } = this.place;
+    const isBinary = rule.format === "binary";
+    if (rule.method === "dpp" && !isBinary && mask === undefined) return;
     kernel.quantizeBackward(
       weight.values.byteOffset,
       weight.gradient.byteOffset,
       scale.byteOffset,
       this.#sums.byteOffset,
+      this.#maskAddress,
+      quantized.byteOffset,
       ...this.#matrix,
       this.#most,
+      isBinary ? 1 : rule.method === "dpp" ? Infinity : this.#most,
     );
+    mask?.gradient.set(quantized);
     if (this.#learned === undefined) return;
     // d(log s) = ds / s
     for (let i = 0; i < scale.length; i++) this.#learned.gradient[i] = scale[i] * this.#sums[i];
+  }
+
+  /** With a mask, before a step that is not to be quantized yet: lets it see w M. */
+  mask(): void {
+    const { kernel, weight, mask } = this.place;
+    if (mask === undefined) return;
+    this.kept?.set(mask.values);
+    const { length } = this.quantized;
+    kernel.mask(weight.values.byteOffset, this.#maskAddress, this.quantized.byteOffset, length);
+  }
+
+  /** After such a step: replaces the weight's gradient, dL/d(w M), by dL/dw, and fills that of the mask. */
+  maskBackward(): void {
+    const { kernel, weight, mask } = this.place;
+    if (mask === undefined) return;
+    const { byteOffset, length } = this.quantized;
+    const gradient = weight.gradient.byteOffset;
+    kernel.maskBackward(weight.values.byteOffset, this.#maskAddress, gradient, byteOffset, length);
+    mask.gradient.set(this.quantized);
+  }
+
+  /** Where the mask lies for the kernel, or no address. */
+  get #maskAddress(): number {
+    return this.place.mask === undefined ? 0 : (this.kept?.byteOffset ?? 0);
   }
 
   /** The largest code, and for binary weights 0, as the kernel expects it. */
@@ -161,9 +206,9 @@ export class HostQuantizer {
   }
 }
 
-/** Bytes of w~, scales and sums, and of what is kept, with room for the kernel's last vectors. */
-function pieces(layer: PrunableLayer, { method }: Required<WeightRule>): number[] {
+/** Bytes of what a step sees, scales and sums, and of what is kept, with room for the kernel's last vectors. */
+function pieces(layer: PrunableLayer, { method }: Required<WeightRule>, isMasked: boolean): number[] {
   const size = 4 * sizeOf(layer.dims) + 16;
   const { length: channels } = channelView(layer);
-  return [size, 4 * channels + 16, 8 * channels + 32, ...(method === "dpp" ? [size] : [])];
+  return [size, 4 * channels + 16, 8 * channels + 32, ...(method === "dpp" || isMasked ? [size] : [])];
 }

@@ -102,10 +102,7 @@ export interface StepOptions {
   readonly distill?: DistillOptions;
   /** The images of a batch are mixed in pairs, with shares that the scalar "mixup/share" says. Default false. */
   readonly mixup?: boolean;
-  /**
-   * Activations that the step quantizes; and weights that the host does, so that it can't mask them, as quantizing comes
-   * first. Default: none.
-   */
+  /** Activations that the step quantizes; and weights that the host does, before it masks them or the step does. Default: none. */
   readonly quantization?: QuantizationPlan;
   /** Channels in a block, if the engine that is to run the step computes convolutions in blocks: see `blockOf`. */
   readonly block?: number | undefined;
@@ -143,12 +140,10 @@ export function compileStep(model: Model, options: StepOptions): Step {
       "a step whose graph updates the weights can't have them quantized; update them on the host",
     );
   }
-  const quantized = new Set(quantization.weights.map(({ layer }) => layer.weight));
-  const isDirect = (layer: PrunedLayer): boolean => unitsAreWeights(layer) && !quantized.has(layer.weight);
   // Quantizers of activations look for the nodes of the model.
   const block = quantization.activations.length === 0 ? options.block : undefined;
   const student = block === undefined ? graph : poolByPhases(graph, block);
-  const direct = weights === "host" && sampling === "host" ? layers.filter(isDirect) : [];
+  const direct = weights === "host" && sampling === "host" ? layers.filter(unitsAreWeights) : [];
   const maskedByHost = new Set(direct.map(({ weight }) => weight));
   const parameters = all.filter((name) => !maskedByHost.has(name));
   const b = new Builder(emptyGraph(`${graph.name}/step`));

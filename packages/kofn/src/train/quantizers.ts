@@ -4,7 +4,7 @@ import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, masksOfWeights } from "../prune/apply.js";
 import { activationScale } from "../quantize/activations.js";
-import { HostQuantizer } from "../quantize/host-quantizer.js";
+import { HostQuantizer, type QuantizerPlace } from "../quantize/host-quantizer.js";
 import { type PlannedActivation, type QuantizationPlan, quantizedActivation } from "../quantize/plan.js";
 import type { Quantization, QuantizedWeight } from "../quantize/types.js";
 import { channelAxis, channelView, codesOf, dequantized } from "../quantize/weights.js";
@@ -13,8 +13,11 @@ import type { HeldTensor } from "./state.js";
 /** Scales are learned by Adam, in their logarithms: a step changes one by about this share of itself, at the peak of the schedule. */
 const SCALE_RATE = 0.01;
 
-/** Writes which weights a step's masks keep: not 0 for those. Not called for the method lsq, which does not ask. */
+/** Writes which weights a step's masks keep: not 0 for those. Called for those alone that the step masks and whose scales are fitted. */
 export type WriteKept = (weight: string, kept: Float32Array) => void;
+
+/** Masks and their gradients: [R, n], which is also the order of the weights. */
+export type Masks = ReadonlyMap<string, NonNullable<QuantizerPlace["mask"]>>;
 
 /** The scale of an activation, which a step reads, and its gradient, which the step writes: one number each. */
 interface ActivationScale {
@@ -35,8 +38,11 @@ export class Quantizers {
   readonly #scales: HostOptimizer;
   readonly #optimizer = optimizerOf({ kind: "adam", lr: SCALE_RATE });
 
-  /** @param parameters with the weights, and as many bytes to spare as {@link Quantizers.bytes} says. */
-  constructor({ weights, activations }: QuantizationPlan, parameters: HostOptimizer) {
+  /**
+   * @param parameters with the weights, and as many bytes to spare as {@link Quantizers.bytes} says
+   * @param masks of the weights that are to be masked as well, by name
+   */
+  constructor({ weights, activations }: QuantizationPlan, parameters: HostOptimizer, masks: Masks) {
     const learned = weights.filter(({ rule }) => rule.method === "lsq");
     const scales = [
       ...learned.map(({ layer }) => ({ name: layer.weight, dims: [channelView(layer).length] })),
@@ -47,8 +53,9 @@ export class Quantizers {
     this.#weights = new Map(
       weights.map(({ layer, rule }) => {
         const weight = arraysOf(parameters, layer.weight);
-        const place = { kernel: parameters.kernel, weight, address };
-        address += HostQuantizer.bytes(layer, rule);
+        const mask = masks.get(layer.weight);
+        const place = { kernel: parameters.kernel, weight, address, ...(mask === undefined ? {} : { mask }) };
+        address += HostQuantizer.bytes(layer, rule, mask !== undefined);
         const own = this.#scales.arrays.get(logarithms(layer.weight));
         return [layer.weight, new HostQuantizer(layer, rule, place, own)];
       }),
@@ -67,11 +74,14 @@ export class Quantizers {
   }
 
   /** Bytes that the quantizers need in the memory in which the weights lie. */
-  static bytes({ weights }: QuantizationPlan): number {
-    return weights.reduce((sum, { layer, rule }) => sum + HostQuantizer.bytes(layer, rule), 0);
+  static bytes({ weights }: QuantizationPlan, isMasked: (weight: string) => boolean): number {
+    return weights.reduce(
+      (sum, { layer, rule }) => sum + HostQuantizer.bytes(layer, rule, isMasked(layer.weight)),
+      0,
+    );
   }
 
-  /** What a step is to see in place of each weight. */
+  /** What a quantized step is to see in place of each weight; where the weight is masked, each step. */
   get seen(): ReadonlyMap<string, Float32Array> {
     return new Map([...this.#weights].map(([weight, { quantized }]) => [weight, quantized]));
   }
@@ -100,7 +110,7 @@ export class Quantizers {
   /** Before a step: quantizes all weights, and says what the scales of activations are. */
   forward(writeKept: WriteKept): void {
     for (const [weight, one] of this.#weights) {
-      if (one.kept !== undefined) writeKept(weight, one.kept);
+      if (one.kept !== undefined && one.place.mask === undefined) writeKept(weight, one.kept);
       one.forward();
     }
     for (const [name, { scale }] of this.activations) scale[0] = this.#scaleOf(name);
@@ -118,6 +128,16 @@ export class Quantizers {
       this.#arraysOf(logarithms(name)).gradient[0] = scale[0] * gradient[0];
     }
     this.#scales.update(this.#optimizer.scalars(t, SCALE_RATE * factor));
+  }
+
+  /** Before a step that is not to be quantized yet. */
+  mask(): void {
+    for (const one of this.#weights.values()) one.mask();
+  }
+
+  /** After such a step. */
+  maskBackward(): void {
+    for (const one of this.#weights.values()) one.maskBackward();
   }
 
   /** Codes and scales under deterministic masks. */

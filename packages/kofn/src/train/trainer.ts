@@ -14,7 +14,7 @@ import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskedModel, maskOfLogits } from "../prune/apply.js";
 import { HostSampler } from "../prune/host-sampler.js";
-import { membersOf, unitOfWeights, unitsAreWeights } from "../prune/groups.js";
+import { membersOf, unitOfWeights } from "../prune/groups.js";
 import { formatShare } from "../prune/spec.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { QuantizationPlan } from "../quantize/plan.js";
@@ -195,13 +195,10 @@ export class Trainer {
   /** One for each layer. */
   readonly #samplers: readonly HostSampler[];
   /**
-   * For each pruned weight whose scales are fitted to what is kept, by name: the mask [R, n] of the last step, and the unit that each
-   * weight belongs to, unless the units are the weights.
+   * For each weight that the step masks and whose scales are fitted to what is kept, by name: the unit that each of its weights
+   * belongs to, and the mask [R, n] of the last step.
    */
-  readonly #unitOfWeights: ReadonlyMap<
-    string,
-    { readonly mask: Float32Array; readonly units: Int32Array | undefined }
-  >;
+  readonly #unitOfWeights: ReadonlyMap<string, { readonly units: Int32Array; readonly mask: Float32Array }>;
   readonly #pixels: Float32Array;
   readonly #labels: BigInt64Array;
   readonly #partners: BigInt64Array;
@@ -255,11 +252,27 @@ export class Trainer {
     const plan = quantization ?? { weights: [], activations: [], exempt: [] };
     const float = compiled({ ...plan, activations: [] });
     this.#steps = { float, quantized: plan.activations.length === 0 ? float : compiled(plan) };
-    this.#parameters = new HostOptimizer(this.#weights, float.parameters, Quantizers.bytes(plan));
+    const quantized = new Set(plan.weights.map(({ layer }) => layer.weight));
+    // What is quantized is so before it is masked, which the sampler can't do then.
+    const maskedByQuantizer = new Set(
+      float.masks.flatMap(({ weight }) => (weight !== undefined && quantized.has(weight) ? [weight] : [])),
+    );
+    const parameters = [
+      ...float.parameters,
+      ...layers
+        .filter(({ weight }) => maskedByQuantizer.has(weight))
+        .map(({ weight, dims }) => ({ name: weight, dims, decays: true })),
+    ];
+    this.#parameters = new HostOptimizer(
+      this.#weights,
+      parameters,
+      Quantizers.bytes(plan, (weight) => maskedByQuantizer.has(weight)),
+    );
     this.#samplers = layers.map(({ weight, groups, n }, i) => {
       const size = { rows: groups, n, most: this.#k[i] };
       const { entropy } = sampler;
-      const own = float.masks[i].weight === undefined ? {} : { weights: this.#weights };
+      const { weight: masked } = float.masks[i];
+      const own = masked === undefined || quantized.has(masked) ? {} : { weights: this.#weights };
       return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy, ...own });
     });
     const fitted = new Set(
@@ -268,11 +281,11 @@ export class Trainer {
     this.#unitOfWeights = new Map(
       layers.flatMap((layer, i) =>
         membersOf(layer)
-          .filter(({ weight }) => fitted.has(weight))
-          .map((member) => {
-            const units = unitsAreWeights(member) ? undefined : unitOfWeights(member);
-            return [member.weight, { mask: this.#samplers[i].mask, units }] as const;
-          }),
+          .filter(({ weight }) => fitted.has(weight) && !maskedByQuantizer.has(weight))
+          .map(
+            (member) =>
+              [member.weight, { units: unitOfWeights(member), mask: this.#samplers[i].mask }] as const,
+          ),
       ),
     );
     const held = this.#samplers.flatMap(({ logits, states, weights }, i) => {
@@ -281,11 +294,15 @@ export class Trainer {
       return weights === undefined ? ofLogits : [...ofLogits, ...heldTensors(weight, dims, weights)];
     });
     const initial = initialValues(model, layers, this.#k, sampler.init, seed);
-    for (const { name, dims } of float.parameters) {
+    for (const { name, dims } of parameters) {
       held.push(...heldTensors(name, dims, this.#arraysOf(name)));
     }
     if (plan.weights.length > 0 || plan.activations.length > 0) {
-      this.#quantizers = new Quantizers(plan, this.#parameters);
+      const masks = layers.flatMap(({ weight }, i) => {
+        const { mask: values, gradient } = this.#samplers[i];
+        return maskedByQuantizer.has(weight) ? [[weight, { values, gradient }] as const] : [];
+      });
+      this.#quantizers = new Quantizers(plan, this.#parameters, new Map(masks));
       held.push(...this.#quantizers.held);
     }
     this.state = new State(engine, float.tensors, held, initial);
@@ -410,7 +427,7 @@ export class Trainer {
       if (this.#isQuantized) {
         const t = step - this.#stepAt(quantizeFrom) + 1;
         this.#quantizers?.backward(t, factor);
-      }
+      } else this.#quantizers?.maskBackward();
       for (const one of this.#samplers) one.update(tau, ofLogits, ofWeights);
       this.#parameters.update(ofWeights);
       loss += this.#loss[0];
@@ -449,11 +466,14 @@ export class Trainer {
     this.state.swap();
   }
 
-  /** Before a step of an epoch: quantizes weights, if it is time. */
+  /** Before a step of an epoch: quantizes weights, if it is time, and masks those of which each is a unit. */
   async #quantize(quantizers: Quantizers, step: number, epoch: number, order: Uint32Array): Promise<void> {
     const first = this.#stepAt(this.settings.quantizeFrom);
     this.#isQuantized = step >= first;
-    if (!this.#isQuantized) return;
+    if (!this.#isQuantized) {
+      quantizers.mask();
+      return;
+    }
     if (step === first) {
       quantizers.begin(this.masks());
       await this.#beginActivations(quantizers, epoch, order);
@@ -478,13 +498,12 @@ export class Trainer {
     );
   }
 
-  /** Which weights the masks of this step keep. Others than pruned ones stay kept. */
+  /** Which weights the masks of this step keep. Those of other layers than pruned ones stay kept. */
   readonly #writeKept: WriteKept = (weight, kept) => {
     const found = this.#unitOfWeights.get(weight);
     if (found === undefined) return;
-    const { mask, units } = found;
-    if (units === undefined) kept.set(mask);
-    else for (let i = 0; i < kept.length; i++) kept[i] = mask[units[i]];
+    const { units, mask } = found;
+    for (let i = 0; i < kept.length; i++) kept[i] = mask[units[i]];
   };
 
   /** The first step after a share of training. */
@@ -528,13 +547,18 @@ export class Trainer {
       shared[name] = engine.value("float32", dims, arrays.values);
       results[gradient] = engine.value("float32", dims, arrays.gradient);
     }
-    step.masks.forEach(({ name, gradient, dims }, i) => {
-      shared[name] = engine.value("float32", dims, this.#samplers[i].mask);
-      results[gradient] = engine.value("float32", dims, this.#samplers[i].gradient);
+    const seen = this.#quantizers?.seen ?? new Map<string, Float32Array>();
+    step.masks.forEach(({ name, gradient, dims, weight }, i) => {
+      const masked = weight === undefined ? undefined : seen.get(weight);
+      const own = weight === undefined || masked === undefined ? this.#samplers[i] : this.#arraysOf(weight);
+      shared[name] = engine.value("float32", dims, masked ?? this.#samplers[i].mask);
+      results[gradient] = engine.value("float32", dims, own.gradient);
     });
     for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
     if (phase === "quantized") {
-      for (const [name, array] of this.#quantizers?.seen ?? []) {
+      for (const { name } of step.parameters) {
+        const array = seen.get(name);
+        if (array === undefined) continue;
         shared[name] = engine.value("float32", this.#model.graph.initializers.get(name)?.dims ?? [], array);
       }
       for (const { name, gradient: output } of step.scales) {

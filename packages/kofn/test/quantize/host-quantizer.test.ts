@@ -5,7 +5,7 @@ import { sizeOf } from "../../src/onnx/tensor.js";
 import { HostOptimizer } from "../../src/optim/host-optimizer.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import type { PrunableLayer } from "../../src/prune/types.js";
-import { HostQuantizer } from "../../src/quantize/host-quantizer.js";
+import { HostQuantizer, type QuantizerPlace } from "../../src/quantize/host-quantizer.js";
 import type { WeightFormat, WeightRule } from "../../src/quantize/types.js";
 import {
   channelView,
@@ -32,18 +32,18 @@ function normals(count: number, stream: string, deviation = 1): Float32Array {
 }
 
 /** A quantizer in the memory of an optimizer which holds its weight, between others; with where its scales are learned. */
-function placed(of: PrunableLayer, rule: Required<WeightRule>) {
+function placed(of: PrunableLayer, rule: Required<WeightRule>, mask?: QuantizerPlace["mask"]) {
   const parameters = [
     { name: "before", dims: [3], decays: true },
     { name: "fc.weight", dims: of.dims, decays: true },
     { name: "behind", dims: [5], decays: true },
   ];
   const optimizer = optimizerOf({ kind: "sgd", lr: 1, momentum: 0 });
-  const bytes = HostQuantizer.bytes(of, rule);
+  const bytes = HostQuantizer.bytes(of, rule, mask !== undefined);
   const host = new HostOptimizer(optimizer, parameters, 2 * bytes);
   const weight = host.arrays.get("fc.weight");
   if (weight === undefined) throw new Error("no weight");
-  const place = { kernel: host.kernel, weight, address: host.spare };
+  const place = { kernel: host.kernel, weight, address: host.spare, ...(mask === undefined ? {} : { mask }) };
   const channels = channelView(of).length;
   const learned = { values: new Float32Array(channels), gradient: new Float32Array(channels) };
   const make = (address: number) =>
@@ -331,6 +331,60 @@ describe.each(EVERY)("$method, $format, beside the definition", (rule) => {
       quantizer.backward();
       expect(difference(weight.gradient, gradient)).toBe(-1);
       expect(difference(learned.gradient, found)).toBe(-1);
+    }
+  });
+});
+
+describe.each(EVERY)("$method, $format, with a mask", (rule) => {
+  test.each(SHAPES.filter(({ transposed }) => !transposed))("weights of $dims", (of) => {
+    const size = sizeOf(of.dims);
+    const random = new Random(5, of.dims.join());
+    const mask = { values: new Float32Array(size), gradient: new Float32Array(size) };
+    const { host, weight, learned, quantizer, other } = placed(of, rule, mask);
+    const neighbours = [
+      host.arrays.get("before")?.gradient,
+      host.arrays.get("behind")?.gradient,
+      other.quantized,
+    ];
+    for (const one of neighbours) one?.fill(7);
+    for (const spread of [0, 15]) {
+      const [values, logarithms] = hard(of, spread);
+      const upstream = normals(size, "upstream");
+      const kept = Uint8Array.from(values, () => Number(random.uniform() < 0.4));
+      const masked = (array: Float32Array): Float32Array =>
+        array.map((value, i) => (kept[i] === 1 ? value : 0));
+      mask.values.set(kept);
+      weight.values.set(values);
+      weight.gradient.set(upstream);
+      learned.values.set(logarithms);
+      quantizer.forward();
+      if (rule.method === "dpp" && rule.format !== "binary") {
+        expect(difference(quantizer.scale, fitted(of, rule.format, values, kept))).toBe(-1);
+      }
+      const expected = byDefinition(of, rule, quantizer.scale, values, masked(upstream));
+      expect(difference(quantizer.quantized, masked(expected.quantized))).toBe(-1);
+
+      quantizer.backward();
+      const ofMask = upstream.map((value, i) => value * expected.quantized[i]);
+      expect(difference(mask.gradient, ofMask)).toBe(-1);
+      expect(difference(weight.gradient, masked(expected.gradient))).toBe(-1);
+      for (const one of neighbours) expect(one?.every((value) => value === 7)).toBe(true);
+      if (rule.method === "dpp") continue;
+      for (const [channel, { value, size }] of expected.ofScale.entries()) {
+        expect(Math.abs(learned.gradient[channel] - value)).toBeLessThanOrEqual(1e-6 * size);
+      }
+
+      weight.gradient.set(upstream);
+      quantizer.mask();
+      expect(difference(quantizer.quantized, masked(values))).toBe(-1);
+      quantizer.maskBackward();
+      expect(
+        difference(
+          mask.gradient,
+          upstream.map((value, i) => value * values[i]),
+        ),
+      ).toBe(-1);
+      expect(difference(weight.gradient, masked(upstream))).toBe(-1);
     }
   });
 });
