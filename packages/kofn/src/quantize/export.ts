@@ -69,6 +69,12 @@ export function exportQuantized(model: Model, quantization: Quantization): Quant
 interface Quantized {
   readonly byLayers: string;
   readonly byOthers: string;
+  /** How layers read it. */
+  readonly read: QuantizedActivation | undefined;
+  /** What that is the quantization of. */
+  readonly source: string;
+  /** Whether a node that multiplies integers reads it already. */
+  hasReader: boolean;
 }
 
 class Writer {
@@ -103,7 +109,8 @@ class Writer {
       inputs[0] = this.#quantized.get(node.inputs[0])?.byLayers ?? inputs[0];
       const weight = this.#weights.get(one.layer.weight);
       if (weight !== undefined && integer !== undefined) {
-        this.#writeInteger(one, weight, integer.input, inputs[0], integer.output);
+        const value = this.#readByInteger(node.inputs[0]);
+        this.#writeInteger(one, weight, integer.input, value, integer.output);
       } else {
         if (weight !== undefined) inputs[1] = this.#floatWeight(weight, one.layer.dims);
         this.#assembly.nodes.push({ ...node, inputs });
@@ -127,7 +134,23 @@ class Writer {
     this.#quantized.set(value, {
       byOthers,
       byLayers: isSame ? byOthers : addActivation(this.#assembly, byOthers, read),
+      read: isSame ? result : read,
+      source: isSame ? value : byOthers,
+      hasReader: false,
     });
+  }
+
+  /**
+   * What the next node that multiplies integers reads of a value. Where int8 has several such readers, each has a pair of its own, with
+   * constants of its own, as onnxruntime would merge pairs of the same. On x86 it computes with uint8, and makes that of int8 where one
+   * DequantizeLinear alone reads a QuantizeLinear.
+   */
+  #readByInteger(value: string): string {
+    const quantized = this.#quantized.get(value);
+    if (quantized === undefined) return value;
+    const { byLayers, read, source, hasReader } = quantized;
+    quantized.hasReader = true;
+    return hasReader && read?.format === "int8" ? addActivation(this.#assembly, source, read) : byLayers;
   }
 
   /** Writes a Relu as Max(x, 0): onnxruntime would rather compute Gemm and Relu in one pass than the Gemm in integers. */

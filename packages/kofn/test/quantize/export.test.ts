@@ -12,7 +12,7 @@ import { fusedKernels } from "../../src/quantize/kernels.js";
 import { withoutQuantizedActivations, withQuantizedActivations } from "../../src/quantize/simulate.js";
 import { type QuantizedActivation, type QuantizedWeight, WEIGHT_FORMATS } from "../../src/quantize/types.js";
 import { largestDifference, uniform } from "../import/support.js";
-import { quantizedActivations, quantizedWeights, residualModel } from "./networks.js";
+import { branchingModel, quantizedActivations, quantizedWeights, residualModel } from "./networks.js";
 
 const BATCH = 16;
 const X = uniform([BATCH, 2, 8, 8], 7);
@@ -136,6 +136,28 @@ describe("an export of quantized weights and activations", () => {
       expect(worst).toBeLessThan((3 * (high - low)) / 255);
     }
   });
+
+  it.each(["uint8", "int8"] as const)(
+    "multiplies integers where layers read the same (%s)",
+    async (format) => {
+      const model = branchingModel();
+      const weights = quantizedWeights(model.graph, "int8");
+      const layers = ["conv1", "conv2", "conv3", "conv4", "conv5"];
+      const activations = quantizedActivations(model, await rangesOf(model), format, layers);
+      const exported = exportQuantized(model, { weights, activations });
+      validate(exported.model);
+      const kernels = await fusedKernels(exported);
+      expect(kernels.map(({ op }) => op)).toEqual([...layers.map(() => "QLinearConv"), undefined]);
+      const simulated = withQuantizedActivations(withWeights(model, weights), activations);
+      const expected = value(await run(simulated), "logits");
+      const [low, high] = spanOf(expected);
+      for (const provider of ["cpu", "wasm"] as const) {
+        const actual = value(await run(exported.model, ["logits"], provider), "logits");
+        const worst = Math.max(...actual.map((logit, i) => Math.abs(logit - expected[i])));
+        expect(worst).toBeLessThan((3 * (high - low)) / 255);
+      }
+    },
+  );
 
   it("multiplies integers for weights of few bits, too", async () => {
     const model = residualModel();

@@ -85,6 +85,24 @@ export function residualModel(): Model {
   return modelOf(b.graph);
 }
 
+/** conv1 and conv2 read the same and are added; ReLU; so are conv3, conv4 and conv5; fc (MatMul). */
+export function branchingModel(): Model {
+  const make = new Maker("branching");
+  const { b } = make;
+  const x = make.input([2, 8, 8]);
+  const conv = (name: string, from: string, inputs: number): string => {
+    const parameters = [make.weight(name, [6, inputs, 3, 3]), make.vector(`${name}.bias`, 6)];
+    return b.op("Conv", [from, ...parameters], PADDED, name);
+  };
+  const first = b.op("Add", [conv("conv1", x, 2), conv("conv2", x, 2)], {}, "first");
+  const relu = b.op("Relu", [first], {}, "relu");
+  const second = b.op("Add", [conv("conv3", relu, 6), conv("conv4", relu, 6)], {}, "second");
+  const third = b.op("Add", [second, conv("conv5", relu, 6)], {}, "third");
+  const flat = b.op("Flatten", [third], {}, "flat");
+  b.output(b.op("MatMul", [flat, make.weight("fc", [384, 10])], {}, "logits"));
+  return modelOf(b.graph);
+}
+
 /** Each weight quantized to the whole range of a format, or to mean|w| where it is binary; scales of channels differ. */
 export function quantizedWeights(graph: Graph, format: WeightFormat): QuantizedWeight[] {
   const most = { binary: 1, ternary: 1, int2: 1, int3: 3, int4: 7, int5: 15, int6: 31, int7: 63, int8: 127 };
