@@ -6,7 +6,12 @@
 // Training
 export { train } from "./train/train.js";
 export { Run } from "./train/run.js";
-export { readRun, type RunDirectoryOptions, type StoredRun } from "./train/run-directory.js";
+export {
+  readRun,
+  type RunDirectoryOptions,
+  type RunHeatmaps,
+  type StoredRun,
+} from "./train/run-directory.js";
 export { evaluateModel, type EvaluateOptions } from "./train/evaluate-model.js";
 export {
   chooseNormalization,
@@ -25,6 +30,7 @@ export type {
   Evaluation,
   LayerReport,
   LearningRateSchedule,
+  MaskMetrics,
   OptimizerOptions,
   Progress,
   Provider,
@@ -147,6 +153,7 @@ export {
   churn,
   confidence,
   diversity,
+  inclusionHistogram,
   jensenShannon,
   layerMetrics,
   type LayerMetrics,
@@ -154,6 +161,14 @@ export {
   overlap,
   softmaxEntropy,
 } from "./metrics/masks.js";
+export {
+  type Heatmap,
+  type HeatmapFile,
+  type HeatmapLayer,
+  heatmapOf,
+  readHeatmap,
+  readHeatmapHeader,
+} from "./metrics/heatmaps.js";
 export { countMacs, type LayerMacs, type Macs } from "./metrics/macs.js";
 export { type LayerSize, layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 

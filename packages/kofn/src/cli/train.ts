@@ -215,17 +215,17 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
         onProgress: (progress) => {
           display.onProgress(progress);
         },
-        onEpoch: (metrics) => {
+        onEpoch: (metrics, heatmaps) => {
           display.onEpoch(metrics);
-          directory.recordEpoch(metrics, stored);
+          directory.recordEpoch(metrics, stored, heatmaps);
         },
       }),
     () => remains(directory, out),
   ).finally(() => {
     display.stop();
   });
-  const { report, model: finished, masked, masks, metrics, quantization } = run;
-  const contents = { model: finished, masked, report, masks, metrics, quantization };
+  const { report, model: finished, masked, masks, metrics, quantization, heatmaps } = run;
+  const contents = { model: finished, masked, report, masks, metrics, quantization, heatmaps };
   await directory.finish({ ...contents, config: stored });
   if (flags.json === true) printJson(report);
   else for (const line of summary(report, masked)) print(line);

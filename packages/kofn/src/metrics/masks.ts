@@ -11,7 +11,9 @@ export interface LayerMetrics {
   /** 1 - softmaxEntropy. */
   readonly softmaxConfidence: number;
   /** jensenShannon. */
-  readonly softmaxDiversity: number;
+  readonly jensenShannon: number;
+  /** inclusionHistogram. */
+  readonly inclusion: readonly number[];
 }
 
 /**
@@ -22,7 +24,7 @@ export interface LayerMetrics {
  *
  * @example
  * const layer = { logits: Float32Array.of(9, -9, -9, 9), rows: 2, n: 2, k: 1, beta: 0.1 };
- * layerMetrics(layer); // { confidence: 1, diversity: 1, softmaxConfidence: 1, softmaxDiversity: 1 }
+ * layerMetrics(layer); // { confidence: 1, diversity: 1, softmaxConfidence: 1, jensenShannon: 1, inclusion: [2, 0, ..., 0, 2] }
  */
 export function layerMetrics(layer: {
   readonly logits: Float32Array;
@@ -33,11 +35,13 @@ export function layerMetrics(layer: {
 }): LayerMetrics {
   const { logits, rows, n, k, beta } = layer;
   const pi = inclusionProbabilities(logits, rows, n, k, beta);
+  const { ofRows, ofMean } = softmaxEntropies(logits, rows, n);
   return {
     confidence: confidence(pi, k, n),
     diversity: diversity(pi, rows, n, k),
-    softmaxConfidence: 1 - softmaxEntropy(logits, rows, n),
-    softmaxDiversity: jensenShannon(logits, rows, n),
+    softmaxConfidence: 1 - ofRows,
+    jensenShannon: ofMean - ofRows,
+    inclusion: inclusionHistogram(pi),
   };
 }
 
@@ -73,6 +77,27 @@ export function diversity(pi: Float64Array, rows: number, n: number, k: number):
 }
 
 /**
+ * How many units have an inclusion probability in each of `bins` equal parts of [0, 1]; 1 is in the last.
+ *
+ * @param pi inclusion probabilities
+ *
+ * @example
+ * inclusionHistogram(Float64Array.of(0, 0.3, 1), 4); // [1, 1, 0, 1]
+ */
+export function inclusionHistogram(pi: Float64Array, bins = 20): number[] {
+  const counts = new Array<number>(bins).fill(0);
+  for (const p of pi) counts[Math.min(bins - 1, Math.floor(p * bins))]++;
+  return counts;
+}
+
+/** The mean confidence of several masks, each counting alike; undefined without any. */
+export function meanConfidence(masks: readonly { readonly confidence: number }[]): number | undefined {
+  return masks.length === 0
+    ? undefined
+    : masks.reduce((sum, mask) => sum + mask.confidence, 0) / masks.length;
+}
+
+/**
  * mean_r H(softmax(logits_r)) / log n: 1 when each row's softmax is uniform, 0 when one unit has it all (and for n = 1).
  *
  * @param logits [R, n]
@@ -99,18 +124,27 @@ export function jensenShannon(logits: Float32Array, rows: number, n: number): nu
 }
 
 /**
- * The share of mask bits that changed between two masks of a layer.
+ * How much of a layer's mask changed: the bits that differ over the bits that are set in both masks together, which with the
+ * same k is |changed bits| / (2 |kept bits|). 0 for equal masks, 1 for disjoint ones, whatever their k; where k shrank and nothing
+ * else happened, (k0 - k1) / (k0 + k1).
  *
- * @throws InputError if their sizes differ.
+ * @throws InputError if their sizes differ, or neither keeps anything.
  *
  * @example
- * churn(Uint8Array.of(1, 0, 1, 0), Uint8Array.of(1, 1, 0, 0)); // 0.5
+ * churn(Uint8Array.of(1, 1, 0, 0), Uint8Array.of(1, 0, 1, 0)); // 0.5
  */
 export function churn(before: Uint8Array, after: Uint8Array): number {
   checkSizes("churn", before, after);
   let changed = 0;
-  for (let i = 0; i < before.length; i++) changed += before[i] ^ after[i];
-  return changed / before.length;
+  let kept = 0;
+  for (let i = 0; i < before.length; i++) {
+    changed += before[i] ^ after[i];
+    kept += before[i] + after[i];
+  }
+  if (kept === 0) {
+    throw new InputError("churn: expected masks that keep at least one unit, got two that keep none.");
+  }
+  return changed / kept;
 }
 
 /**

@@ -152,6 +152,16 @@ export function unitsOfMagnitude(layer: PrunedLayer, weight: Float32Array): Floa
 }
 
 /**
+ * The magnitudes of a layer's units [R, n], in all weights that its mask prunes.
+ *
+ * @param parameter gives the values of a weight by its name.
+ */
+export function magnitudes(layer: PrunedLayer, parameter: (name: string) => Float32Array): Float32Array {
+  const [sums, ...others] = membersOf(layer).map((one) => unitsOfMagnitude(one, parameter(one.weight)));
+  return sums.map((sum, i) => others.reduce((total, other) => total + other[i], sum));
+}
+
+/**
  * How many units of each group a weight-shaped mask keeps: R counts.
  *
  * @param mask 0 or 1 for each weight, in the weight's layout.

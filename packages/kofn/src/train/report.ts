@@ -11,6 +11,7 @@ import type { Remains } from "../prune/structure/remove.js";
 import type { PrunableLayer } from "../prune/types.js";
 import type { Quantization } from "../quantize/types.js";
 import { VERSION } from "../version.js";
+import { magnitudeOverlap } from "./mask-history.js";
 import type { LayerReport, Report, ShapeReport } from "./types.js";
 
 interface Finished extends Pick<
@@ -22,8 +23,12 @@ interface Finished extends Pick<
   readonly masks: readonly LayerMask[];
   /** Logits [R, n] of each mask's layer. */
   readonly logits: readonly Float32Array[];
-  /** Scale of the noise at the end of training. */
+  /** Scale of the noise in the epoch that the masks are of. */
   readonly beta: number;
+  /** Current values of a weight, without masks. */
+  readonly parameter: (name: string) => Float32Array;
+  /** Of each mask: the units that no epoch of the run has kept. */
+  readonly neverChosen: readonly number[];
   /** What is left of the model without its removed maps, where any are pruned. */
   readonly remains: Remains | undefined;
   readonly quantization: Quantization | undefined;
@@ -32,7 +37,10 @@ interface Finished extends Pick<
 export function reportOf(finished: Finished): Report {
   const { model, masks, logits, beta, remains, seed, provider, data, result } = finished;
   const { budget, recalibration, quantization, training } = finished;
-  const layers = masks.flatMap((mask, i) => layerReports(mask, logits[i], beta));
+  const layers = masks.flatMap((mask, i) => {
+    const figures = layerReports(mask, logits[i], beta, finished.parameter);
+    return figures.map((layer) => ({ ...layer, neverChosen: finished.neverChosen[i] }));
+  });
   const pruned = masks.map(({ layer }) => layer);
   const prunable = prunableLayers(model.graph);
   const weights = prunable.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
@@ -90,9 +98,15 @@ export function shapesOf(model: Model, remains: Remains, macs: readonly LayerMac
 }
 
 /** A row for each weight that the mask prunes. */
-function layerReports(sampled: LayerMask, logits: Float32Array, beta: number): LayerReport[] {
+function layerReports(
+  sampled: LayerMask,
+  logits: Float32Array,
+  beta: number,
+  parameter: (name: string) => Float32Array,
+): LayerReport[] {
   const { groups, n, k, granularity, per, share } = sampled.layer;
-  const { confidence, diversity } = layerMetrics({ logits, rows: groups, n, k, beta });
+  const metrics = layerMetrics({ logits, rows: groups, n, k, beta });
+  const overlapMagnitude = magnitudeOverlap(sampled, k, parameter);
   const members = masksOfWeights(sampled);
   return members.map(({ layer: { name, weight }, mask }) => ({
     name,
@@ -106,7 +120,7 @@ function layerReports(sampled: LayerMask, logits: Float32Array, beta: number): L
     k,
     weights: mask.length,
     kept: mask.reduce((sum, bit) => sum + bit, 0),
-    confidence,
-    diversity,
+    ...metrics,
+    overlapMagnitude,
   }));
 }

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/pr
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { InputError, messageOf } from "../errors.js";
+import { appendHeatmaps, encodeHeatmaps, type Heatmap, truncateHeatmaps } from "../metrics/heatmaps.js";
 import { saveModel, writeAtomically } from "../onnx/file.js";
 import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
@@ -34,6 +35,9 @@ const QUANTIZATION = "quantization.safetensors";
 /** There, too: the model with integers for weights, as `kofn export --format qdq` writes it. */
 const QUANTIZED_MODEL = "model.quantized.onnx";
 
+/** In the directory of a run that pruned anything: a picture of each mask after each epoch. */
+const HEATMAPS = "heatmaps.bin";
+
 /** In the directory of a run that pruned maps: the model at its original shapes, removed maps being 0. */
 const MASKED_MODEL = "model.masked.onnx";
 /** In a run directory: the run's state after its last epoch but one, or the last that was finished before it was stopped. */
@@ -47,6 +51,7 @@ const RUN_ENTRIES: ReadonlySet<string> = new Set([
   MASKED_MODEL,
   QUANTIZATION,
   QUANTIZED_MODEL,
+  HEATMAPS,
   "checkpoint",
   "report.html",
 ]);
@@ -61,10 +66,19 @@ export interface RunContents {
   readonly metrics: readonly EpochMetrics[];
   readonly config: Config;
   readonly quantization: Quantization;
+  readonly heatmaps: RunHeatmaps;
+}
+
+/** Pictures of a run's masks, one for each mask. */
+export interface RunHeatmaps {
+  /** Of each epoch; those before a checkpoint that the run went on from are not here. */
+  readonly epochs: readonly (readonly Heatmap[])[];
+  /** Of the masks that the run ends with. */
+  readonly result: readonly Heatmap[];
 }
 
 /** A finished run, read back. */
-export interface StoredRun extends Omit<RunContents, "model" | "masked"> {
+export interface StoredRun extends Omit<RunContents, "model" | "masked" | "heatmaps"> {
   /** The run directory. */
   readonly path: string;
   /** The path of model.onnx. */
@@ -263,13 +277,14 @@ export class RunDirectory {
   }
 
   /**
-   * Appends an epoch to metrics.jsonl. The first call makes the folder, removes the run that it held, and writes config.json.
+   * Appends an epoch to heatmaps.bin and metrics.jsonl. The first call makes the folder, removes the run that it held, and writes config.json.
    */
-  recordEpoch(metrics: EpochMetrics, config: Config): void {
+  recordEpoch(metrics: EpochMetrics, config: Config, heatmaps: readonly Heatmap[] = []): void {
     if (!this.#begun) {
       this.#begin();
       writeFileSync(join(this.path, RUN_FILES.config), jsonDocument(config));
     }
+    appendHeatmaps(join(this.path, HEATMAPS), metrics.epoch, heatmaps);
     appendFileSync(join(this.path, RUN_FILES.metrics), jsonLine(metrics));
   }
 
@@ -277,6 +292,7 @@ export class RunDirectory {
   resume(metrics: readonly EpochMetrics[]): void {
     this.#begun = true;
     writeFileSync(join(this.path, RUN_FILES.metrics), metrics.map(jsonLine).join(""));
+    truncateHeatmaps(join(this.path, HEATMAPS), metrics.length);
   }
 
   /** Replaces the checkpoint, atomically. */
@@ -293,11 +309,15 @@ export class RunDirectory {
    *
    * @throws KofnError if a file can't be written.
    */
-  async finish({ model, masked, report, masks, metrics, config, quantization }: RunContents): Promise<void> {
+  async finish(contents: RunContents): Promise<void> {
+    const { model, masked, report, masks, metrics, config, quantization, heatmaps } = contents;
     if (!this.#begun) this.#begin();
     await this.#write("config", jsonDocument(config));
     await this.#write("metrics", metrics.map(jsonLine).join(""));
     await this.#write("masks", encodeSafetensors(masks));
+    if (heatmaps.result.length > 0 && heatmaps.epochs.length === metrics.length) {
+      await writeAtomically(join(this.path, HEATMAPS), [encodeHeatmaps(heatmaps.epochs)]);
+    }
     await saveModel(model, join(this.path, RUN_FILES.model));
     if (masked !== model) await saveModel(masked, join(this.path, MASKED_MODEL));
     if (quantization.weights.length > 0 || quantization.activations.length > 0) {
@@ -487,6 +507,11 @@ const REPORT: z.ZodType<Report> = z.looseObject({
       kept: z.number(),
       confidence: z.number(),
       diversity: z.number(),
+      softmaxConfidence: z.number().exactOptional(),
+      jensenShannon: z.number().exactOptional(),
+      overlapMagnitude: z.number().exactOptional(),
+      neverChosen: z.number().exactOptional(),
+      inclusion: z.array(z.number()).exactOptional(),
     }),
   ),
   sizes: z
@@ -532,6 +557,24 @@ const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
   samplesPerSecond: z.number(),
   seconds: z.number(),
   k: z.record(z.string(), z.number()),
+  layers: z
+    .array(
+      z.looseObject({
+        name: z.string(),
+        members: z.array(z.string()).exactOptional(),
+        rows: z.number(),
+        n: z.number(),
+        k: z.number(),
+        confidence: z.number(),
+        diversity: z.number(),
+        softmaxConfidence: z.number(),
+        jensenShannon: z.number(),
+        churn: z.number(),
+        overlapMagnitude: z.number(),
+        neverChosen: z.number(),
+      }),
+    )
+    .exactOptional(),
   best: z.boolean(),
 });
 

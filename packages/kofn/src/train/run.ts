@@ -3,7 +3,7 @@
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
 import type { Quantization } from "../quantize/types.js";
-import { prepareRunDirectory, type RunDirectoryOptions } from "./run-directory.js";
+import { prepareRunDirectory, type RunDirectoryOptions, type RunHeatmaps } from "./run-directory.js";
 import { configOf } from "./settings.js";
 import type { EpochMetrics, Report, TrainOptions } from "./types.js";
 
@@ -26,6 +26,8 @@ export class Run {
   readonly options: TrainOptions;
   /** Codes and scales of what is quantized, at the shapes of `masked`. */
   readonly quantization: Quantization;
+  /** Pictures of the masks. */
+  readonly heatmaps: RunHeatmaps;
 
   constructor(
     report: Report,
@@ -35,6 +37,7 @@ export class Run {
     metrics: readonly EpochMetrics[],
     options: TrainOptions,
     quantization: Quantization = { weights: [], activations: [] },
+    heatmaps: RunHeatmaps = { epochs: [], result: [] },
   ) {
     this.report = report;
     this.model = model;
@@ -43,11 +46,13 @@ export class Run {
     this.metrics = metrics;
     this.options = options;
     this.quantization = quantization;
+    this.heatmaps = heatmaps;
   }
 
   /**
    * Writes the run directory: model.onnx (with `maps` also model.masked.onnx; quantized, also model.quantized.onnx and
-   * quantization.safetensors), report.json, masks.safetensors, metrics.jsonl and config.json.
+   * quantization.safetensors), report.json, report.html, masks.safetensors, metrics.jsonl, config.json, and heatmaps.bin if anything
+   * is pruned and all epochs are at hand (not those before a checkpoint that the run went on from).
    *
    * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things.
    * @throws KofnError if a file can't be written.
@@ -55,9 +60,9 @@ export class Run {
    * await run.save("runs/a");
    */
   async save(folder: string, options: RunDirectoryOptions = {}): Promise<void> {
-    const { report, model, masked, masks, metrics, quantization } = this;
+    const { report, model, masked, masks, metrics, quantization, heatmaps } = this;
     const config = { model: report.model, data: report.data.name, ...configOf(this.options) };
     const directory = await prepareRunDirectory(folder, options);
-    await directory.finish({ model, masked, report, masks, metrics, config, quantization });
+    await directory.finish({ model, masked, report, masks, metrics, config, quantization, heatmaps });
   }
 }

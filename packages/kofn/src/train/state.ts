@@ -4,7 +4,7 @@ import type { Engine, Value } from "../engine/session.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
-import { membersOf, unitsOfMagnitude } from "../prune/groups.js";
+import { magnitudes, membersOf } from "../prune/groups.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
 import { runningStatistics } from "./batch-norm.js";
@@ -147,12 +147,6 @@ export function initialValues(
     initial.set(logitsName(layer.weight), logits);
   }
   return initial;
-}
-
-/** The magnitudes of a layer's units, in all weights that its mask prunes. */
-function magnitudes(layer: PrunedLayer, parameter: (name: string) => Float32Array): Float32Array {
-  const [sums, ...others] = membersOf(layer).map((one) => unitsOfMagnitude(one, parameter(one.weight)));
-  return sums.map((sum, i) => others.reduce((total, other) => total + other[i], sum));
 }
 
 function normalLogits(layer: PrunedLayer, seed: number): Float32Array {

@@ -7,7 +7,9 @@ import { importModel } from "../import/import.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { tensor } from "../onnx/tensor.js";
-import { maskedModel, masksOfWeights } from "../prune/apply.js";
+import { type Heatmap, heatmapOf } from "../metrics/heatmaps.js";
+import { meanConfidence } from "../metrics/masks.js";
+import { type LayerMask, maskedModel, maskOfLogits, masksOfWeights } from "../prune/apply.js";
 import { planPruning } from "../prune/budget.js";
 import { planQuantization } from "../quantize/plan.js";
 import { withQuantizedActivations } from "../quantize/simulate.js";
@@ -17,6 +19,7 @@ import { removeMaps } from "../prune/structure/remove.js";
 import { logitsName } from "./compile.js";
 import { normNodes } from "./batch-norm.js";
 import { checkInterface, evaluateOn } from "./evaluate.js";
+import { MaskHistory } from "./mask-history.js";
 import { chooseNormalization, withNormalization } from "./normalize.js";
 import { trainable } from "./parameters.js";
 import { recalibrate, type RecalibrateOptions } from "./recalibrate.js";
@@ -24,7 +27,15 @@ import { reportOf } from "./report.js";
 import { Run } from "./run.js";
 import { checkFinite } from "./trainability.js";
 import { type EpochTotals, Trainer, withDefaults } from "./trainer.js";
-import type { Checkpoint, EpochMetrics, Evaluation, Recalibration, TrainOptions } from "./types.js";
+import type {
+  Checkpoint,
+  EpochMetrics,
+  Evaluation,
+  MaskMetrics,
+  Progress,
+  Recalibration,
+  TrainOptions,
+} from "./types.js";
 
 /** The state at the best epoch so far: parameters and logits by name. */
 type Best = ReadonlyMap<string, Tensor>;
@@ -73,6 +84,8 @@ export async function train(options: TrainOptions): Promise<Run> {
       ({ best, seconds } = restore(trainer, options.resume));
       metrics.push(...options.resume.metrics);
     }
+    const history = maskHistory(trainer, options.resume);
+    const heatmaps: Heatmap[][] = [];
     let bestEpoch = metrics.findLast((line) => line.best);
     const begin = performance.now() - seconds * 1000;
     const elapsed = (): number => (performance.now() - begin) / 1000;
@@ -98,12 +111,14 @@ export async function train(options: TrainOptions): Promise<Run> {
             ...(metrics.length > 0
               ? { validationAccuracy: metrics[metrics.length - 1].validation.accuracy }
               : {}),
+            ...confidenceOf(metrics.at(-1)),
           });
         },
         options.signal,
       );
       const { values, activations } = trainer.parameters();
-      const candidate = withQuantizedActivations(maskedModel(model, values, trainer.masks()), activations);
+      const masks = trainer.masks();
+      const candidate = withQuantizedActivations(maskedModel(model, values, masks), activations);
       const validation = await evaluateOn(trainer.engine, candidate, data.validation, data, normalization);
       if (!Number.isFinite(validation.loss)) {
         throw new KofnError(
@@ -112,15 +127,23 @@ export async function train(options: TrainOptions): Promise<Run> {
       }
       const improved =
         trainer.atTarget && (bestEpoch === undefined || isBetter(validation, bestEpoch.validation));
-      const line = epochMetrics(trainer, epoch, totals, validation, elapsed(), improved);
+      const figures = history.record({
+        masks,
+        k: totals.k,
+        logits: logitsOf(trainer),
+        beta: totals.beta,
+        parameter: (name) => trainer.state.get(name),
+      });
+      const line = epochMetrics(trainer, epoch, totals, figures, validation, elapsed(), improved);
       metrics.push(line);
+      heatmaps.push(masks.map(heatmapOfMask));
       if (improved) {
         bestEpoch = line;
         best = bestState(trainer);
       }
-      options.onEpoch?.(line);
+      options.onEpoch?.(line, heatmaps[heatmaps.length - 1]);
       if (options.onCheckpoint !== undefined && epoch < settings.epochs) {
-        await options.onCheckpoint(checkpoint(trainer, best, metrics, elapsed()));
+        await options.onCheckpoint(checkpoint(trainer, best, history, metrics, elapsed()));
       }
     }
     if (best === undefined || bestEpoch === undefined) {
@@ -162,8 +185,10 @@ export async function train(options: TrainOptions): Promise<Run> {
       ...(budget === undefined ? {} : { budget }),
       remains,
       quantization: trainer.quantization(),
-      logits: layers.map(({ weight }) => trainer.state.get(logitsName(weight))),
-      beta: settings.sampler.beta[1],
+      logits: logitsOf(trainer),
+      beta: bestEpoch.beta,
+      parameter: (name) => trainer.state.get(name),
+      neverChosen: history.neverChosen(),
       seed: settings.seed,
       provider,
       data: {
@@ -184,7 +209,10 @@ export async function train(options: TrainOptions): Promise<Run> {
         samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
       },
     });
-    return new Run(report, removed, masked, maskTensors, metrics, prepared, trainer.quantization());
+    return new Run(report, removed, masked, maskTensors, metrics, prepared, trainer.quantization(), {
+      epochs: heatmaps,
+      result: masks.map(heatmapOfMask),
+    });
   } finally {
     await trainer.close();
   }
@@ -223,6 +251,7 @@ function epochMetrics(
   trainer: Trainer,
   epoch: number,
   totals: EpochTotals,
+  layers: readonly MaskMetrics[],
   validation: EpochMetrics["validation"],
   seconds: number,
   best: boolean,
@@ -240,8 +269,35 @@ function epochMetrics(
     k: Object.fromEntries(
       trainer.layers.flatMap((layer, i) => membersOf(layer).map(({ name }) => [name, totals.k[i]])),
     ),
+    layers,
     best,
   };
+}
+
+function logitsOf({ layers, state }: Trainer): Float32Array[] {
+  return layers.map(({ weight }) => state.get(logitsName(weight)));
+}
+
+function heatmapOfMask({ layer: { name, groups, n }, units }: LayerMask): Heatmap {
+  return heatmapOf(name, groups, n, units);
+}
+
+function confidenceOf(line: EpochMetrics | undefined): Pick<Progress, "confidence"> {
+  const confidence = meanConfidence(line?.layers ?? []);
+  return confidence === undefined ? {} : { confidence };
+}
+
+/** The masks of the epochs so far; a checkpoint's logits are those of its last epoch. */
+function maskHistory(trainer: Trainer, resume: Checkpoint | undefined): MaskHistory {
+  const k = resume?.metrics.at(-1)?.k;
+  const logits = logitsOf(trainer);
+  const masks =
+    k === undefined
+      ? trainer.masks()
+      : trainer.layers.map((layer, i) => maskOfLogits(layer, logits[i], k[layer.name]));
+  const history = new MaskHistory(masks);
+  if (resume !== undefined) history.restore(tensorsUnder(resume, CHOSEN));
+  return history;
 }
 
 function bestState(trainer: Trainer): Best {
@@ -258,32 +314,34 @@ function restoreBest(trainer: Trainer, best: Best): void {
 
 const CURRENT = "current/";
 const BEST = "best/";
+const CHOSEN = "chosen/";
 
 function checkpoint(
   trainer: Trainer,
   best: Best | undefined,
+  history: MaskHistory,
   metrics: readonly EpochMetrics[],
   seconds: number,
 ): Checkpoint {
   const tensors = new Map<string, Tensor>();
   for (const [name, value] of trainer.state.snapshot()) tensors.set(CURRENT + name, value);
   for (const [name, value] of best ?? []) tensors.set(BEST + name, value);
+  for (const [name, value] of history.snapshot()) tensors.set(CHOSEN + name, value);
   return { tensors, metrics: [...metrics], seconds };
 }
 
-function restore(
-  trainer: Trainer,
-  { tensors, seconds }: Checkpoint,
-): { best: Best | undefined; seconds: number } {
-  const under = (prefix: string): Map<string, Tensor> =>
-    new Map(
-      [...tensors]
-        .filter(([name]) => name.startsWith(prefix))
-        .map(([name, value]) => [name.slice(prefix.length), value]),
-    );
-  trainer.state.restore(under(CURRENT));
-  const best = under(BEST);
-  return { best: best.size > 0 ? best : undefined, seconds };
+function restore(trainer: Trainer, checkpoint: Checkpoint): { best: Best | undefined; seconds: number } {
+  trainer.state.restore(tensorsUnder(checkpoint, CURRENT));
+  const best = tensorsUnder(checkpoint, BEST);
+  return { best: best.size > 0 ? best : undefined, seconds: checkpoint.seconds };
+}
+
+function tensorsUnder({ tensors }: Checkpoint, prefix: string): Map<string, Tensor> {
+  return new Map(
+    [...tensors]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, value]) => [name.slice(prefix.length), value]),
+  );
 }
 
 function mean(values: readonly number[]): number {

@@ -140,6 +140,7 @@ export interface EpochTotals {
   readonly accuracy: number;
   readonly learningRate: number;
   readonly tau: number;
+  /** Scale of the noise in the last step; 0 where masks are frozen. */
   readonly beta: number;
   readonly seconds: number;
   readonly k: readonly number[];
@@ -403,11 +404,10 @@ export class Trainer {
       const progress = this.steps > 1 ? step / (this.steps - 1) : 1;
       factor = learningRateFactor(schedule, warmup, progress);
       tau = linear(sampler.tau, progress);
-      beta = linear(sampler.beta, progress);
       this.#k = this.#kAt(progress);
       this.#isFrozen = freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
-      for (const [j, one] of this.#samplers.entries())
-        one.sample(step, this.#isFrozen ? 0 : beta, this.#k[j]);
+      beta = this.#isFrozen ? 0 : linear(sampler.beta, progress);
+      for (const [j, one] of this.#samplers.entries()) one.sample(step, beta, this.#k[j]);
       if (this.#quantizers !== undefined) await this.#quantize(this.#quantizers, step, epoch, order);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {

@@ -3,6 +3,8 @@
 import type { Augmentation } from "../data/augment.js";
 import type { Normalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
+import type { Heatmap } from "../metrics/heatmaps.js";
+import type { LayerMetrics } from "../metrics/masks.js";
 import type { LayerSize } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
@@ -145,8 +147,8 @@ export interface TrainOptions {
   readonly limit?: number;
   /** Called often while training; cheap work only. */
   readonly onProgress?: (progress: Progress) => void;
-  /** Called after each epoch. */
-  readonly onEpoch?: (epoch: EpochMetrics) => void;
+  /** Called after each epoch, with pictures of its masks. */
+  readonly onEpoch?: (epoch: EpochMetrics, heatmaps: readonly Heatmap[]) => void;
   /** Called after each epoch but the last with all that a run needs to go on from there. */
   readonly onCheckpoint?: (checkpoint: Checkpoint) => Promise<void>;
   /** Goes on from a checkpoint of a run with the same options. */
@@ -157,7 +159,10 @@ export interface TrainOptions {
 
 /** A run between two epochs. Going on from it gives exactly the result of a run that was never interrupted. */
 export interface Checkpoint {
-  /** Parameters, optimizer states and logits ("current/NAME"), and those of the best epoch ("best/NAME"). */
+  /**
+   * Parameters, optimizer states and logits ("current/NAME"), those of the best epoch ("best/NAME"), and which units the
+   * masks of the epochs so far have kept ("chosen/WEIGHT").
+   */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The epochs so far. */
   readonly metrics: readonly EpochMetrics[];
@@ -181,6 +186,8 @@ export interface Progress {
   readonly remainingSeconds: number;
   /** Validation accuracy after the last finished epoch (a fraction). */
   readonly validationAccuracy?: number;
+  /** Mean confidence of the masks after the last finished epoch. */
+  readonly confidence?: number;
 }
 
 /** One line of metrics.jsonl. */
@@ -191,13 +198,37 @@ export interface EpochMetrics {
   readonly validation: Evaluation;
   readonly learningRate: number;
   readonly tau: number;
+  /** Scale of the noise in the epoch's last step; 0 where masks are frozen. */
   readonly beta: number;
   readonly samplesPerSecond: number;
   readonly seconds: number;
   /** k of each pruned layer in this epoch, by layer name. */
   readonly k: Readonly<Record<string, number>>;
+  /** The masks after this epoch, one per pruned layer or set of coupled layers. Absent in runs of older versions. */
+  readonly layers?: readonly MaskMetrics[];
   /** Whether this epoch is the best so far on the validation split, with k at its target. */
   readonly best: boolean;
+}
+
+/** One mask after an epoch: the k largest logits of each group. */
+export interface MaskMetrics extends Omit<LayerMetrics, "inclusion"> {
+  /** The pruned layer; the first of those that share the mask. */
+  readonly name: string;
+  /** All layers that share the mask, if there are several. */
+  readonly members?: readonly string[];
+  /** Groups R, units n of a group, and how many of them were kept in the epoch's last step. */
+  readonly rows: number;
+  readonly n: number;
+  readonly k: number;
+  /**
+   * What changed since the epoch before (in the first, since training began), 0 to 1: the bits that differ over the bits that
+   * are set in both masks together; with the same k, |changed bits| / (2 |kept bits|).
+   */
+  readonly churn: number;
+  /** Share of the kept units that the k largest magnitudes of each group would keep, too; a unit's is the sum of its weights' |w|. */
+  readonly overlapMagnitude: number;
+  /** Units that the mask of no epoch so far has kept. */
+  readonly neverChosen: number;
 }
 
 /** How well a model does on a split. */
@@ -222,8 +253,17 @@ export interface LayerReport {
   /** Weights of the layer, and how many of them the mask keeps. */
   readonly weights: number;
   readonly kept: number;
+  /** Of the mask of the best epoch, under the noise of that epoch. Those that may be absent are so in reports of older runs. */
   readonly confidence: number;
   readonly diversity: number;
+  readonly softmaxConfidence?: number;
+  readonly jensenShannon?: number;
+  /** Share of the kept units that the largest magnitudes of each group would keep, too. */
+  readonly overlapMagnitude?: number;
+  /** Units that the mask of no epoch of the run has kept. */
+  readonly neverChosen?: number;
+  /** How many units have an inclusion probability in each twentieth of [0, 1]. */
+  readonly inclusion?: readonly number[];
 }
 
 /** One row of report.json's `shapes`: a layer before and after maps are removed. */

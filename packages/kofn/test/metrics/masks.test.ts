@@ -7,8 +7,10 @@ import {
   churn,
   confidence,
   diversity,
+  inclusionHistogram,
   jensenShannon,
   layerMetrics,
+  meanConfidence,
   neverChosen,
   overlap,
   softmaxEntropy,
@@ -26,7 +28,10 @@ describe("layerMetrics", () => {
       k: 2,
       beta: 0.5,
     });
-    for (const value of Object.values(metrics)) expect(value).toBeCloseTo(0, 6);
+    const { inclusion, ...figures } = metrics;
+    for (const value of Object.values(figures)) expect(value).toBeCloseTo(0, 6);
+    // All 24 units have pi = 1/4, up to its error: on the border of two bins.
+    expect(inclusion[4] + inclusion[5]).toBe(24);
   });
 
   test("deterministic, identical groups: all confidence, no diversity", () => {
@@ -42,7 +47,7 @@ describe("layerMetrics", () => {
     expect(metrics.diversity).toBeCloseTo(0, 12);
     // Two of four share the softmax: log 2 / log 4.
     expect(metrics.softmaxConfidence).toBeCloseTo(0.5, 12);
-    expect(metrics.softmaxDiversity).toBeCloseTo(0, 12);
+    expect(metrics.jensenShannon).toBeCloseTo(0, 12);
   });
 
   test("deterministic, disjoint groups: all confidence, all diversity", () => {
@@ -51,7 +56,8 @@ describe("layerMetrics", () => {
     expect(metrics.confidence).toBe(1);
     expect(metrics.diversity).toBeCloseTo(1, 12);
     expect(metrics.softmaxConfidence).toBeCloseTo(0.5, 12);
-    expect(metrics.softmaxDiversity).toBeCloseTo(0.5, 12);
+    expect(metrics.jensenShannon).toBeCloseTo(0.5, 12);
+    expect(metrics.inclusion).toEqual([4, ...new Array<number>(18).fill(0), 4]);
   });
 
   test("without noise the mask is certain, whatever the logits", () => {
@@ -64,7 +70,7 @@ describe("layerMetrics", () => {
     const metrics = layerMetrics({ logits: Float32Array.of(0, 1, 2, 0), rows: 2, n: 2, k: 2, beta: 1 });
     expect(metrics).toMatchObject({ confidence: 1, diversity: 0 });
     const single = layerMetrics({ logits: Float32Array.of(0, 1), rows: 2, n: 1, k: 1, beta: 1 });
-    expect(single).toEqual({ confidence: 1, diversity: 0, softmaxConfidence: 1, softmaxDiversity: 0 });
+    expect(single).toMatchObject({ confidence: 1, diversity: 0, softmaxConfidence: 1, jensenShannon: 0 });
   });
 
   test("diversity lies between 0 and confidence", () => {
@@ -85,6 +91,22 @@ test("confidence and diversity of probabilities", () => {
   // Column means 3/4 and 1/4.
   const expected = (entropyOf(0.75) - Math.log(2) / 2) / Math.log(2);
   expect(diversity(Float64Array.of(1, 0, 0.5, 0.5), 2, 2, 1)).toBeCloseTo(expected, 12);
+});
+
+test("the histogram of inclusion probabilities counts all units; 1 is in the last bin", () => {
+  expect(inclusionHistogram(Float64Array.of(0, 0.049, 0.05, 0.51, 0.999, 1), 20)).toEqual([
+    2,
+    1,
+    ...new Array<number>(8).fill(0),
+    1,
+    ...new Array<number>(8).fill(0),
+    2,
+  ]);
+});
+
+test("the mean confidence counts masks alike", () => {
+  expect(meanConfidence([])).toBeUndefined();
+  expect(meanConfidence([{ confidence: 0.25 }, { confidence: 0.75 }])).toBe(0.5);
 });
 
 test("with two units and one kept, they are the softmax figures of phi / beta", () => {
@@ -108,15 +130,20 @@ describe("masks", () => {
   const a = Uint8Array.of(1, 1, 0, 0, 1, 1, 0, 0);
   const b = Uint8Array.of(1, 0, 1, 0, 1, 1, 0, 0);
 
-  test("churn is the share of changed bits", () => {
+  test("churn is the share of changed bits of those that are set", () => {
+    const inverse = a.map((bit) => 1 - bit);
     expect(churn(a, a)).toBe(0);
+    // 2 changed of 2 * 4 kept: one of four units was replaced.
     expect(churn(a, b)).toBe(0.25);
-    expect(
-      churn(
-        a,
-        a.map((bit) => 1 - bit),
-      ),
-    ).toBe(1);
+    expect(churn(a, inverse)).toBe(1);
+  });
+
+  test("churn with another k: what was dropped counts against both masks", () => {
+    const all = new Uint8Array(8).fill(1);
+    // From 8 to 4 kept: 4 changed of 12.
+    expect(churn(all, a)).toBeCloseTo(1 / 3, 12);
+    expect(churn(a, all)).toBe(churn(all, a));
+    expect(churn(Uint8Array.of(1, 1, 1, 0), Uint8Array.of(0, 0, 0, 1))).toBe(1);
   });
 
   test("overlap is the share of kept units in common", () => {
@@ -142,6 +169,7 @@ describe("masks", () => {
     expect(() => overlap(a, b.subarray(1))).toThrow(InputError);
     expect(() => neverChosen([a, b.subarray(1)])).toThrow(InputError);
     expect(() => overlap(new Uint8Array(8), b)).toThrow(/keeps none/);
+    expect(() => churn(new Uint8Array(8), new Uint8Array(8))).toThrow(/keep none/);
     expect(() => neverChosen([])).toThrow(/at least one mask/);
   });
 });

@@ -5,12 +5,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
+import { type Heatmap, heatmapOf, readHeatmap, readHeatmapHeader } from "../../src/metrics/heatmaps.js";
 import { zoo } from "../../src/models/zoo.js";
 import { loadModel } from "../../src/onnx/file.js";
 import { tensor } from "../../src/onnx/tensor.js";
-import { prepareRunDirectory, readRun, type RunContents } from "../../src/train/run-directory.js";
+import {
+  prepareRunDirectory,
+  readRun,
+  reopenRunDirectory,
+  type RunContents,
+} from "../../src/train/run-directory.js";
 import { configOf } from "../../src/train/settings.js";
-import type { EpochMetrics, Report } from "../../src/train/types.js";
+import type { EpochMetrics, MaskMetrics, Report } from "../../src/train/types.js";
 
 let base: string;
 beforeEach(async () => {
@@ -31,8 +37,24 @@ const epoch = (number: number): EpochMetrics => ({
   samplesPerSecond: 1000,
   seconds: number,
   k: { fc1: 40 },
+  layers: [MASK],
   best: true,
 });
+
+const MASK: MaskMetrics = {
+  name: "fc1",
+  members: ["fc1", "fc2"],
+  rows: 300,
+  n: 784,
+  k: 40,
+  confidence: 0.5,
+  diversity: 0.4,
+  softmaxConfidence: 0.1,
+  jensenShannon: 0.05,
+  churn: 0.3,
+  overlapMagnitude: 0.6,
+  neverChosen: 12,
+};
 
 const REPORT: Report = {
   kofn: "0.1.0",
@@ -63,6 +85,11 @@ const REPORT: Report = {
       kept: 12_000,
       confidence: 0.5,
       diversity: 0.4,
+      softmaxConfidence: 0.1,
+      jensenShannon: 0.05,
+      overlapMagnitude: 0.6,
+      neverChosen: 12,
+      inclusion: [235_200 - 12_000, ...new Array<number>(18).fill(0), 12_000],
     },
   ],
   training: { epochs: 2, steps: 20, seconds: 2, samplesPerSecond: 1000 },
@@ -90,7 +117,14 @@ const contents = (): RunContents => ({
     ],
     activations: [],
   },
+  heatmaps: { epochs: [1, 2].map(heatmaps), result: heatmaps(2) },
 });
+
+/** Two masks of which so many units are kept. */
+function heatmaps(kept: number): Heatmap[] {
+  const units = (n: number): Uint8Array => new Uint8Array(n).fill(1, 0, kept);
+  return [heatmapOf("fc1", 1, 4, units(4)), heatmapOf("fc2", 3, 70, units(210))];
+}
 
 /** The message of the InputError with which a promise is rejected; paths are cut to what lies in `base`. */
 async function complaint(work: Promise<unknown>): Promise<string> {
@@ -185,16 +219,87 @@ describe("prepareRunDirectory", () => {
   });
 });
 
+describe("heatmaps.bin", () => {
+  const path = (): string => join(base, "a");
+  const file = (): string => join(path(), "heatmaps.bin");
+  const record = async (
+    epochs: readonly number[],
+    directory = prepareRunDirectory(path()),
+  ): Promise<void> => {
+    const run = await directory;
+    for (const number of epochs) run.recordEpoch(epoch(number), contents().config, heatmaps(number));
+  };
+  /** Goes on from a checkpoint after so many epochs, for one more. */
+  const resumed = async (epochs: number): Promise<void> => {
+    const metrics = Array.from({ length: epochs }, (_, i) => epoch(i + 1));
+    const stopped = await reopenRunDirectory(path());
+    await stopped.directory.checkpoint({ tensors: new Map(), metrics, seconds: 1 });
+    const { directory } = await reopenRunDirectory(path());
+    await record([epochs + 1], Promise.resolve(directory));
+  };
+
+  test("grows by an epoch at a time, and goes back to a checkpoint's", async () => {
+    const directory = await prepareRunDirectory(path());
+    await record([1, 2, 3], Promise.resolve(directory));
+    await directory.checkpoint({ tensors: new Map(), metrics: [epoch(1), epoch(2)], seconds: 1 });
+    expect((await readHeatmapHeader(file())).epochs).toBe(3);
+    const whole = await readFile(file());
+    await resumed(2);
+    expect(await readFile(file())).toEqual(whole);
+    expect(await readHeatmap(file(), 3)).toEqual(heatmaps(3));
+  });
+
+  test("begins anew with the first epoch, and ends for good where epochs are missing", async () => {
+    await record([1, 2]);
+    await resumed(0);
+    expect((await readHeatmapHeader(file())).epochs).toBe(1);
+    await resumed(2);
+    expect(await readdir(path())).not.toContain("heatmaps.bin");
+  });
+
+  test("is not there without masks, nor in a run whose first epochs are not known", async () => {
+    const { heatmaps: all, ...rest } = contents();
+    const directory = await prepareRunDirectory(path());
+    await directory.finish({ ...rest, heatmaps: { epochs: all.epochs.slice(1), result: all.result } });
+    expect(await readdir(path())).not.toContain("heatmaps.bin");
+    const dense = await prepareRunDirectory(join(base, "dense"));
+    dense.recordEpoch({ ...epoch(1), layers: [] }, rest.config, []);
+    await dense.finish({ ...rest, heatmaps: { epochs: [[], []], result: [] } });
+    expect(await readdir(join(base, "dense"))).not.toContain("heatmaps.bin");
+  });
+});
+
 describe("readRun", () => {
   test("gives back what was written", async () => {
-    const { model, masked, ...rest } = contents();
+    const { model, masked, heatmaps, ...rest } = contents();
     const path = await finished("a");
     const run = await readRun(path);
     const modelPath = join(path, "model.onnx");
     expect({ ...run }).toEqual({ ...rest, path, modelPath, maskedPath: modelPath });
     expect(masked).toBe(model);
+    expect(await readHeatmap(join(path, "heatmaps.bin"), 2)).toEqual(heatmaps.result);
     expect((await loadModel(run.modelPath)).graph.nodes).toEqual(model.graph.nodes);
     expect((await readdir(path)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  test("reads runs of versions without mask metrics", async () => {
+    const path = await finished("a");
+    const old = async (name: string, change: (value: Record<string, unknown>) => object): Promise<void> => {
+      const lines = (await readFile(join(path, name), "utf8")).trim();
+      const values = (name.endsWith("l") ? lines.split("\n") : [lines]) as string[];
+      const changed = values.map((line) =>
+        JSON.stringify(change(JSON.parse(line) as Record<string, unknown>)),
+      );
+      await writeFile(join(path, name), `${changed.join("\n")}\n`);
+    };
+    await old("metrics.jsonl", ({ layers, ...line }) => (expect(layers).toHaveLength(1), line));
+    const [layer] = REPORT.layers;
+    const { name, weight, granularity, groups, n, k, weights, kept, confidence, diversity } = layer;
+    const before = { name, weight, granularity, groups, n, k, weights, kept, confidence, diversity };
+    await old("report.json", (report) => ({ ...report, layers: [before] }));
+    const run = await readRun(path);
+    expect(run.metrics[0].layers).toBeUndefined();
+    expect(run.report.layers).toEqual([before]);
   });
 
   test("finds the model with the masks' shapes beside one whose maps were removed", async () => {
