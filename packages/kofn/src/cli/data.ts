@@ -3,8 +3,9 @@
 import type { Command } from "commander";
 import { type DownloadProgress, getDataset, listDatasets } from "../data/download.js";
 import { createLogUpdate } from "log-update";
+import { bytes } from "../format.js";
 import { interruptible } from "./interrupt.js";
-import { bytes, note, print, printJson, table } from "./terminal.js";
+import { note, print, printJson, table } from "./terminal.js";
 
 const EXAMPLES = `
 Examples:

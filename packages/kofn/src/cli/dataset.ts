@@ -4,11 +4,12 @@ import { resolve } from "node:path";
 import { createLogUpdate } from "log-update";
 import { DATASET_NAMES, loadDataset } from "../data/registry.js";
 import type { Dataset } from "../data/types.js";
+import { whole } from "../format.js";
 import type { Model } from "../onnx/model.js";
 import { classifierOf } from "../train/classifier.js";
 import type { Config } from "../train/config.js";
 import { interruptible } from "./interrupt.js";
-import { note, whole } from "./terminal.js";
+import { note } from "./terminal.js";
 
 const REDRAW_MS = 100;
 /** Decoding that takes longer is told of when it is done. */

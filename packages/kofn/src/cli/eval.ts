@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { formatNormalization, parseNormalization } from "../data/normalization.js";
 import { InputError } from "../errors.js";
+import { whole } from "../format.js";
 import { loadModel } from "../onnx/file.js";
 import type { Config } from "../train/config.js";
 import { evaluateModel } from "../train/evaluate-model.js";
@@ -12,7 +13,7 @@ import { checkInterface } from "../train/evaluate.js";
 import { commandData } from "./dataset.js";
 import { checkProvider, configOfOptions } from "./options.js";
 import { evaluation } from "./summary.js";
-import { note, print, printJson, whole } from "./terminal.js";
+import { note, print, printJson } from "./terminal.js";
 
 const SPLITS = ["test", "validation", "train"] as const;
 

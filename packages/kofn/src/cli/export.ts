@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { stat } from "node:fs/promises";
 import { InputError } from "../errors.js";
+import { bytes, whole } from "../format.js";
 import { importModel } from "../import/import.js";
 import { countMacs } from "../metrics/macs.js";
 import { loadModel, saveModel } from "../onnx/file.js";
@@ -14,7 +15,7 @@ import type { Config } from "../train/config.js";
 import { type Quantized, quantizedExport } from "./export-quantized.js";
 import { collect, configOfOptions } from "./options.js";
 import { shapeTable } from "./summary.js";
-import { bytes, note, print, printJson, table, whole } from "./terminal.js";
+import { note, print, printJson, table } from "./terminal.js";
 
 const EXAMPLES = `
 Examples:

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { InputError, messageOf } from "../errors.js";
+import { bytes, percent, whole } from "../format.js";
 import { countMacs, type Macs } from "../metrics/macs.js";
 import { sizesOf } from "../metrics/size.js";
 import { loadModel } from "../onnx/file.js";
@@ -13,12 +14,13 @@ import { type MapGroup, mapGroups } from "../prune/structure/map-groups.js";
 import { type Remains, removeMaps } from "../prune/structure/remove.js";
 import type { PrunableLayer, PrunedLayer } from "../prune/types.js";
 import { withoutQuantizedActivations } from "../quantize/simulate.js";
+import { granularityOf, kOfN } from "../report/text.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
 import { type FixedTensor, storedTensors } from "../train/parameters.js";
 import type { Report } from "../train/types.js";
 import { type PrunableBy, prunableBy } from "./prunable-by.js";
-import { evaluation, granularityOf, kOfN, shapeTable, sizeTable } from "./summary.js";
-import { bytes, percent, print, printJson, styled, table, whole } from "./terminal.js";
+import { evaluation, shapeTable, sizeTable } from "./summary.js";
+import { print, printJson, styled, table } from "./terminal.js";
 import { inspected } from "./untrainable.js";
 
 const EXAMPLES = `

@@ -1,8 +1,9 @@
 /** Shows how training goes: a live line on a terminal, a plain line per epoch elsewhere; both on stderr. */
 
 import { createLogUpdate } from "log-update";
+import { clock, percent, whole } from "../format.js";
 import type { EpochMetrics, Progress } from "../train/types.js";
-import { clock, note, percent, styled, whole } from "./terminal.js";
+import { note, styled } from "./terminal.js";
 
 const BAR_CELLS = 24;
 const REDRAW_MS = 100;

@@ -1,12 +1,13 @@
 /** A run's report as text: a table of the layers, totals, and what the test split says. */
 
+import { bytes, percent, times, whole } from "../format.js";
 import type { LayerSize } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { prunableLayers } from "../prune/layers.js";
-import type { BudgetResult } from "../prune/types.js";
-import type { Evaluation, LayerReport, Report, ShapeReport } from "../train/types.js";
-import { bytes, percent, styled, table, whole } from "./terminal.js";
+import { budgetLine, coupledSets, granularityOf, kOfN } from "../report/text.js";
+import type { Evaluation, Report, ShapeReport } from "../train/types.js";
+import { styled, table } from "./terminal.js";
 
 /** @param model the masked model; it gives the layers that were left dense. */
 export function summary(report: Report, model: Model): string[] {
@@ -53,21 +54,6 @@ export function summary(report: Report, model: Model): string[] {
     `validation  ${evaluation(result.validation)}`,
     styled("bold", `test        ${evaluation(result.test)}`),
   ];
-}
-
-/** "27,216 of 272,160 weights requested (10.00 %), 27,210 kept (10.00 %)" */
-export function budgetLine({ of, total, limit, kept, requested, achieved }: BudgetResult): string {
-  const what = of === "macs" ? "MACs" : "weights";
-  return `${whole(limit)} of ${whole(total)} ${what} requested (${percent(requested)}), ${whole(kept)} kept (${percent(achieved)})`;
-}
-
-/** The names of layers that share one mask, for each mask that several share. */
-function coupledSets(layers: readonly LayerReport[]): string[][] {
-  const sets = new Map<string, string[]>();
-  for (const { name, group } of layers) {
-    if (group !== undefined) sets.set(group, [...(sets.get(group) ?? []), name]);
-  }
-  return [...sets.values()];
 }
 
 /** Bits and bytes of all layers, if any is quantized, and an empty line. */
@@ -140,24 +126,7 @@ function recalibrationLine({ recalibration }: Report): string[] {
   ];
 }
 
-/** "weights per kernel, share 4" */
-export function granularityOf({
-  granularity,
-  per,
-  share = 1,
-}: Pick<LayerReport, "granularity" | "per" | "share">): string {
-  return `${granularity}${per === undefined ? "" : " per kernel"}${share === 1 ? "" : `, share ${share}`}`;
-}
-
-export function kOfN({ k, n }: Pick<LayerReport, "k" | "n">): string {
-  return `${whole(k)} of ${whole(n)}`;
-}
-
 /** "accuracy 98.20 %  error 1.80 %  loss 0.0612" */
 export function evaluation({ loss, accuracy }: Evaluation): string {
   return `accuracy ${percent(accuracy)}  error ${percent(1 - accuracy)}  loss ${loss.toFixed(4)}`;
-}
-
-function times(ratio: number): string {
-  return `${ratio.toFixed(1)}x`;
 }

@@ -9,6 +9,7 @@ import { InputError } from "../errors.js";
 import { planPruning } from "../prune/budget.js";
 import { ZOO } from "../models/zoo.js";
 import type { Model } from "../onnx/model.js";
+import { budgetLine } from "../report/text.js";
 import type { Config } from "../train/config.js";
 import { checkInterface } from "../train/evaluate.js";
 import { chooseNormalization, describeChoice } from "../train/normalize.js";
@@ -27,7 +28,7 @@ import { interruptible } from "./interrupt.js";
 import { modelSource } from "./model-source.js";
 import { checkProvider, collect, configOfOptions } from "./options.js";
 import { progressDisplay } from "./progress.js";
-import { budgetLine, summary } from "./summary.js";
+import { summary } from "./summary.js";
 import { note, print, printJson } from "./terminal.js";
 
 const EXAMPLES = `

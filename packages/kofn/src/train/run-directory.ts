@@ -11,10 +11,12 @@ import { saveModel, writeAtomically } from "../onnx/file.js";
 import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
+import { prunableLayers } from "../prune/layers.js";
 import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
 import { exportTrained } from "../quantize/export-trained.js";
 import { decodeQuantization, encodeQuantization } from "../quantize/file.js";
 import { type Quantization, WEIGHT_FORMATS } from "../quantize/types.js";
+import { reportPage } from "../report/page.js";
 import { checkConfig, type Config } from "./config.js";
 import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./types.js";
 
@@ -38,6 +40,9 @@ const QUANTIZED_MODEL = "model.quantized.onnx";
 /** In the directory of a run that pruned anything: a picture of each mask after each epoch. */
 const HEATMAPS = "heatmaps.bin";
 
+/** The report as a page to look at. */
+const PAGE = "report.html";
+
 /** In the directory of a run that pruned maps: the model at its original shapes, removed maps being 0. */
 const MASKED_MODEL = "model.masked.onnx";
 /** In a run directory: the run's state after its last epoch but one, or the last that was finished before it was stopped. */
@@ -52,8 +57,8 @@ const RUN_ENTRIES: ReadonlySet<string> = new Set([
   QUANTIZATION,
   QUANTIZED_MODEL,
   HEATMAPS,
+  PAGE,
   "checkpoint",
-  "report.html",
 ]);
 
 /** All that a finished run leaves. */
@@ -324,6 +329,9 @@ export class RunDirectory {
       await writeAtomically(join(this.path, QUANTIZATION), [encodeQuantization(quantization)]);
       await saveModel(exportTrained(masked, quantization).model, join(this.path, QUANTIZED_MODEL));
     }
+    const layers = prunableLayers(masked.graph);
+    const page = reportPage({ report, metrics, config, heatmaps: heatmaps.result, layers });
+    await writeAtomically(join(this.path, PAGE), [new TextEncoder().encode(page)]);
     await this.#write("report", jsonDocument(report));
   }
 
