@@ -17,10 +17,10 @@ import { withoutQuantizedActivations } from "../quantize/simulate.js";
 import { granularityOf, kOfN } from "../report/text.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
 import { type FixedTensor, storedTensors } from "../train/parameters.js";
-import type { Report } from "../train/types.js";
+import type { MaskMetrics, Report } from "../train/types.js";
 import { type PrunableBy, prunableBy } from "./prunable-by.js";
 import { evaluation, shapeTable, sizeTable } from "./summary.js";
-import { print, printJson, styled, table } from "./terminal.js";
+import { print, printJson, sparkline, styled, table } from "./terminal.js";
 import { inspected } from "./untrainable.js";
 
 const EXAMPLES = `
@@ -37,7 +37,7 @@ export function addInspectCommand(program: Command): void {
     .command("inspect")
     .summary("show a model's layers and masks")
     .description(
-      "Shows a model's inputs, outputs and layers: shapes, multiply-accumulates, zeros, and how each layer can be pruned; of a run directory also the masks.",
+      "Shows a model's inputs, outputs and layers: shapes, multiply-accumulates, zeros, and how each layer can be pruned; of a run directory also the masks, and how sure and different they are.",
     )
     .argument("<path>", "run directory, or .onnx file")
     .option("--json", "print it as JSON")
@@ -112,7 +112,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
       layers: views,
       ...(run?.report.sizes === undefined ? {} : { sizes: run.report.sizes }),
       ...(run?.report.shapes === undefined ? {} : { shapes: run.report.shapes }),
-      ...(run === undefined ? {} : { result: run.report.result }),
+      ...(run === undefined ? {} : { ...masksAtBest(run), result: run.report.result }),
     });
     return;
   }
@@ -143,6 +143,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   if (run === undefined) return;
   print();
   for (const line of maskTable(views)) print(line);
+  for (const line of metricsTable(run)) print(line);
   if (run.report.shapes !== undefined) {
     print();
     for (const line of shapeTable(run.report.shapes)) print(line);
@@ -313,4 +314,40 @@ function maskTable(layers: readonly LayerView[]): string[] {
     { title: "counted per group", align: "right" as const },
   ];
   return rows.length === 0 ? ["no layer is pruned"] : table(columns, rows);
+}
+
+/** The masks of the best epoch, with which the run ends; nothing for runs of versions that did not measure them. */
+function masksAtBest({ metrics }: StoredRun): { epoch?: number; masks?: readonly MaskMetrics[] } {
+  const best = metrics.findLast((line) => line.best);
+  return best?.layers === undefined ? {} : { epoch: best.epoch, masks: best.layers };
+}
+
+/** What the masks are like, after an empty line. */
+function metricsTable(run: StoredRun): string[] {
+  const { epoch, masks = [] } = masksAtBest(run);
+  if (epoch === undefined || masks.length === 0) return [];
+  const rows = masks.map((mask) => {
+    const confidences = run.metrics.flatMap(
+      ({ layers = [] }) => layers.find(({ name }) => name === mask.name)?.confidence ?? [],
+    );
+    return [
+      mask.name,
+      mask.confidence.toFixed(3),
+      sparkline(confidences),
+      mask.diversity.toFixed(3),
+      percent(mask.churn),
+      percent(mask.overlapMagnitude),
+      `${whole(mask.neverChosen)} (${percent(mask.neverChosen / (mask.rows * mask.n))})`,
+    ];
+  });
+  const columns = [
+    { title: `epoch ${epoch}` },
+    { title: "confidence", align: "right" as const },
+    { title: "over epochs" },
+    { title: "diversity", align: "right" as const },
+    { title: "churn", align: "right" as const },
+    { title: "as by magnitude", align: "right" as const },
+    { title: "never chosen", align: "right" as const },
+  ];
+  return ["", ...table(columns, rows)];
 }

@@ -2,6 +2,7 @@
 
 import { createLogUpdate } from "log-update";
 import { clock, percent, whole } from "../format.js";
+import { meanConfidence } from "../metrics/masks.js";
 import type { EpochMetrics, Progress } from "../train/types.js";
 import { note, styled } from "./terminal.js";
 
@@ -48,7 +49,7 @@ export function progressDisplay(epochs: number): ProgressDisplay {
   };
 }
 
-/** "epoch  3/20 [######------] 45 %  loss 0.0312  val 98.12 %  tau 2.31  45,012 samples/s  1:23 left" */
+/** "epoch  3/20 [######------] 45 %  loss 0.0312  val 98.12 %  conf 0.83  tau 2.31  45,012 samples/s  1:23 left" */
 export function liveLine(progress: Progress): string {
   const { epoch, epochs, step, steps, loss, tau, samplesPerSecond, remainingSeconds } = progress;
   const done = step / steps;
@@ -58,25 +59,32 @@ export function liveLine(progress: Progress): string {
     `epoch ${epochNumber(epoch, epochs)} ${bar} ${`${Math.floor(100 * done)}`.padStart(3)} %`,
     `loss ${loss.toFixed(4)}`,
     ...(progress.validationAccuracy === undefined ? [] : [`val ${percent(progress.validationAccuracy)}`]),
+    ...confidenceOf(progress.confidence),
     `tau ${tau.toFixed(2)}`,
     `${whole(samplesPerSecond)} samples/s`,
     `${clock(remainingSeconds)} left`,
   ].join("  ");
 }
 
-/** "epoch  3/20  loss 0.0312  val loss 0.0610  val 98.12 %  tau 2.31  45,012 samples/s  0:31  best" */
+/** "epoch  3/20  loss 0.0312  val loss 0.0610  val 98.12 %  conf 0.83  tau 2.31  45,012 samples/s  0:31  best" */
 export function epochLine(metrics: EpochMetrics, epochs: number): string {
-  const { epoch, train, validation, tau, samplesPerSecond, seconds, best } = metrics;
+  const { epoch, train, validation, tau, samplesPerSecond, seconds, best, layers = [] } = metrics;
   return [
     `epoch ${epochNumber(epoch, epochs)}`,
     `loss ${train.loss.toFixed(4)}`,
     `val loss ${validation.loss.toFixed(4)}`,
     `val ${percent(validation.accuracy)}`,
+    ...confidenceOf(meanConfidence(layers)),
     `tau ${tau.toFixed(2)}`,
     `${whole(samplesPerSecond)} samples/s`,
     clock(seconds),
     ...(best ? ["best"] : []),
   ].join("  ");
+}
+
+/** The mean confidence of the masks, of a run that has any. */
+function confidenceOf(confidence: number | undefined): string[] {
+  return confidence === undefined ? [] : [`conf ${confidence.toFixed(2)}`];
 }
 
 function epochNumber(epoch: number, epochs: number): string {

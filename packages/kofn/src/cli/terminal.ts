@@ -29,6 +29,27 @@ export function styled(style: Style, text: string, stream: NodeJS.WriteStream = 
   return hasColour(stream) ? styleText(style, text, { validateStream: false }) : text;
 }
 
+const BARS = "▁▂▃▄▅▆▇█";
+
+/**
+ * Values as a line of bars, from their smallest to their largest, with the first and the last in digits; of many values, every so
+ * many.
+ *
+ * @example
+ * sparkline([0.1, 0.5, 0.9]); // "0.10 ▁▅█ 0.90"
+ */
+export function sparkline(values: readonly number[], most = 24): string {
+  if (values.length === 0) return "";
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const count = Math.min(values.length, most);
+  const bars = Array.from({ length: count }, (_, i) => {
+    const value = values[count === 1 ? 0 : Math.round((i * (values.length - 1)) / (count - 1))];
+    const height = high === low ? 0 : (value - low) / (high - low);
+    return BARS[Math.round(height * (BARS.length - 1))];
+  });
+  return `${values[0].toFixed(2)} ${bars.join("")} ${values[values.length - 1].toFixed(2)}`;
+}
+
 export interface Column {
   readonly title: string;
   /** Default "left". */

@@ -27,8 +27,8 @@ const PLOT = { left: 62, right: WIDTH - 12, top: 12, bottom: HEIGHT - 38 } as co
 /** So many lines have a colour and a dash of their own; more are drawn alike, with their mean. */
 const MOST_LINES = 8;
 /** Points and cells of all lines of a chart together, so that the page stays small however long a run is. */
-const MOST_POINTS = 3000;
-const MOST_CELLS = 1200;
+const MOST_POINTS = 2500;
+const MOST_CELLS = 800;
 
 /** A figure with a chart of lines over epochs. */
 export function lineChart({ title, epochs, series, format, range }: LineChart): Html {
