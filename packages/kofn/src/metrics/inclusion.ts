@@ -38,7 +38,10 @@ const OUT = 1e-8;
 /** A unit that has not rung at x = 30 is taken as if it had: exp(-30) = 1e-13. */
 const RUNG = 30;
 
-/** Units with sum x_i^5 below this, and sum x_i below RARE_MEAN, enter the distribution by power sums. */
+/**
+ * Units with sum x_i^5 below this, and sum x_i below RARE_MEAN, are taken together: what they add to the distribution and to
+ * h, and what they get, are polynomials in x_i up to x_i^4, of which power sums of the rates are enough.
+ */
 const RARE = 1e-9;
 const RARE_MEAN = 200;
 
@@ -110,10 +113,15 @@ class Row {
   readonly #words: Uint32Array;
   readonly #bits: Uint32Array;
   readonly #row: Float32Array;
-  /** r_i relative to that of the k-th unit, and the sums over i.. of r and r^5. */
+  /** r_i relative to that of the k-th unit, and the sums over i.. of r to r^5. */
   readonly #rate: Float64Array;
   readonly #rates: Float64Array;
+  readonly #squares: Float64Array;
+  readonly #cubes: Float64Array;
+  readonly #fourths: Float64Array;
   readonly #fifths: Float64Array;
+  /** What a rare unit of rate r has got so far: sum_p polynomial[p] r^(p + 1). */
+  readonly #polynomial = new Float64Array(4);
   /** Of the current node. */
   readonly #q: Float64Array;
   readonly #d: Float64Array;
@@ -132,6 +140,9 @@ class Row {
     this.#bits = new Uint32Array(this.#row.buffer);
     this.#rate = new Float64Array(n + 1);
     this.#rates = new Float64Array(n + 1);
+    this.#squares = new Float64Array(n + 1);
+    this.#cubes = new Float64Array(n + 1);
+    this.#fourths = new Float64Array(n + 1);
     this.#fifths = new Float64Array(n + 1);
     this.#q = new Float64Array(n);
     this.#d = new Float64Array(n);
@@ -187,16 +198,10 @@ class Row {
   }
 
   #march(settled: number, last: number): void {
+    this.#sumPowers(settled, last);
     const rate = this.#rate;
     const rates = this.#rates;
     const fifths = this.#fifths;
-    rates[last] = 0;
-    fifths[last] = 0;
-    for (let i = last - 1; i >= settled; i--) {
-      const r = rate[i];
-      rates[i] = rates[i + 1] + r;
-      fifths[i] = fifths[i + 1] + r * r * r * r * r;
-    }
     const k = this.#k;
     // If the m first have rung, k - m of the others are to ring, whose mean count at time t is at most t * rates[m].
     let time = 0;
@@ -207,15 +212,51 @@ class Row {
     const growth = Math.exp(step);
     const sum = this.#sum;
     sum.fill(1, settled, first);
+    this.#polynomial.fill(0);
     let rung = first;
     let rare = first;
     for (; ; time *= growth) {
       while (rung < last && rate[rung] * time > RUNG) rung++;
       if (rung >= k) break;
+      const before = rare;
       rare = Math.max(rare, rung);
       const fifth = time * time * time * time * time;
       while (fifths[rare] * fifth > RARE || rates[rare] * time > RARE_MEAN) rare++;
+      this.#addRare(before, rare);
       if (!this.#addNode(time, step, first, rung, rare, last)) break;
+    }
+    this.#addRare(rare, last);
+  }
+
+  #sumPowers(first: number, last: number): void {
+    const rate = this.#rate;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    let s4 = 0;
+    let s5 = 0;
+    for (let i = last; i >= first; i--) {
+      const r = i === last ? 0 : rate[i];
+      const rr = r * r;
+      this.#rates[i] = s1 += r;
+      this.#squares[i] = s2 += rr;
+      this.#cubes[i] = s3 += rr * r;
+      this.#fourths[i] = s4 += rr * rr;
+      this.#fifths[i] = s5 += rr * rr * r;
+    }
+  }
+
+  /** Adds to the sums of units that have been rare until now what they got while they were. */
+  #addRare(from: number, to: number): void {
+    const rate = this.#rate;
+    const sum = this.#sum;
+    const c1 = this.#polynomial[0];
+    const c2 = this.#polynomial[1];
+    const c3 = this.#polynomial[2];
+    const c4 = this.#polynomial[3];
+    for (let i = from; i < to; i++) {
+      const r = rate[i];
+      sum[i] += r * (c1 + r * (c2 + r * (c3 + r * c4)));
     }
   }
 
@@ -226,32 +267,39 @@ class Row {
     const d = this.#d;
     const sum = this.#sum;
     const count = this.#count;
-    let s1 = 0;
-    let s2 = 0;
-    let s3 = 0;
-    let s4 = 0;
-    for (let i = rare; i < last; i++) {
-      const x = rate[i] * time;
-      const p = x * (1 - (x / 2) * (1 - (x / 3) * (1 - x / 4)));
-      const pp = p * p;
-      q[i] = p;
-      s1 += p;
-      s2 += pp;
-      s3 += pp * p;
-      s4 += pp * pp;
-    }
-    count.reset(last - rare, s1, s2, s3, s4);
+    // The sums over the rare units of x to x^4, and of q to q^4, where q = x - x^2/2 + x^3/6 - x^4/24.
+    const t2 = time * time;
+    const x1 = time * this.#rates[rare];
+    const x2 = t2 * this.#squares[rare];
+    const x3 = t2 * time * this.#cubes[rare];
+    const x4 = t2 * t2 * this.#fourths[rare];
+    count.reset(last - rare, x1 - x2 / 2 + x3 / 6 - x4 / 24, x2 - x3 + (7 / 12) * x4, x3 - (3 / 2) * x4, x4);
     for (let i = rung; i < rare; i++) q[i] = 1 - Math.exp(-rate[i] * time);
-    for (let i = rung; i < rare; i += 2) count.addPair(q[i], i + 1 < rare ? q[i + 1] : 0);
+    count.add(q, rung, rare);
     const needed = this.#k - rung - 1;
-    count.without(needed, q, rung, rare, last, d);
-    let density = 0;
-    for (let i = rung; i < last; i++) {
+    const rareTrials = count.without(needed, q, rung, rare, d);
+    const d0 = rareTrials[0];
+    const d1 = rareTrials[1];
+    const d2 = rareTrials[2];
+    const d3 = rareTrials[3];
+    // f d of a rare unit as a polynomial in x: f = x - x^2 + x^3/2 - x^4/6, d = d0 - q (d1 - q (d2 - q d3)).
+    const g1 = d0;
+    const g2 = -d0 - d1;
+    const g3 = d0 / 2 + (3 / 2) * d1 + d2;
+    const g4 = -d0 / 6 - (7 / 6) * d1 - 2 * d2 - d3;
+    let density = g1 * x1 + g2 * x2 + g3 * x3 + g4 * x4;
+    for (let i = rung; i < rare; i++) {
       d[i] *= rate[i] * time * (1 - q[i]);
       density += d[i];
     }
     for (let i = first; i < rung; i++) sum[i] += step * density;
-    for (let i = rung; i < last; i++) sum[i] += step * q[i] * (density + d[i]);
+    for (let i = rung; i < rare; i++) sum[i] += step * q[i] * (density + d[i]);
+    // q (density + f d), too.
+    const polynomial = this.#polynomial;
+    polynomial[0] += step * time * density;
+    polynomial[1] += step * t2 * (g1 - density / 2);
+    polynomial[2] += step * t2 * time * (g2 - g1 / 2 + density / 6);
+    polynomial[3] += step * t2 * t2 * (g3 - g2 / 2 + g1 / 6 - density / 24);
     return count.cumulative(needed) > TOLERANCE / this.#k;
   }
 }

@@ -24,7 +24,7 @@ const SERIES_VARIANCE = Float64Array.from(
  * @example
  * const heads = new PoissonBinomial(2);
  * heads.reset(0, 0, 0, 0, 0);
- * heads.addPair(0.5, 0.25);
+ * heads.add(Float64Array.of(0.5, 0.25), 0, 2);
  * heads.at(1); // 0.5
  */
 export class PoissonBinomial {
@@ -38,7 +38,7 @@ export class PoissonBinomial {
 
   /** @param trials the most trials that it will hold. */
   constructor(trials: number) {
-    this.#mass = new Float64Array(trials + 3);
+    this.#mass = new Float64Array(trials + 5);
   }
 
   /**
@@ -74,25 +74,43 @@ export class PoissonBinomial {
     this.#trim();
   }
 
-  /** Adds two trials with success probabilities a and b; one of them may be 0, to add a single trial. */
-  addPair(a: number, b: number): void {
+  /** Adds the trials from..to-1, whose success probabilities are q[i]. */
+  add(q: Float64Array, from: number, to: number): void {
+    let i = from;
+    for (; i + 4 <= to; i += 4) this.#addFour(q[i], q[i + 1], q[i + 2], q[i + 3]);
+    if (i < to) this.#addFour(q[i], i + 1 < to ? q[i + 1] : 0, i + 2 < to ? q[i + 2] : 0, 0);
+  }
+
+  /** Adds four trials at once, by the product of their generating functions 1 - q + q z. */
+  #addFour(a: number, b: number, c: number, d: number): void {
     const mass = this.#mass;
-    const neither = (1 - a) * (1 - b);
-    const one = a * (1 - b) + b * (1 - a);
-    const both = a * b;
+    const ab0 = (1 - a) * (1 - b);
+    const ab1 = a * (1 - b) + b * (1 - a);
+    const ab2 = a * b;
+    const cd0 = (1 - c) * (1 - d);
+    const cd1 = c * (1 - d) + d * (1 - c);
+    const cd2 = c * d;
+    const c0 = ab0 * cd0;
+    const c1 = ab0 * cd1 + ab1 * cd0;
+    const c2 = ab0 * cd2 + ab1 * cd1 + ab2 * cd0;
+    const c3 = ab1 * cd2 + ab2 * cd1;
+    const c4 = ab2 * cd2;
     const low = this.#low;
+    // p0 to p3 are the masses of j + 1 to j + 4.
     let p0 = 0;
     let p1 = 0;
-    for (let j = this.#high; j >= low; j--) {
-      const p2 = mass[j];
-      mass[j + 2] = neither * p0 + one * p1 + both * p2;
-      p0 = p1;
-      p1 = p2;
+    let p2 = 0;
+    let p3 = 0;
+    for (let j = this.#high; j >= low - 4; j--) {
+      const p = j < low ? 0 : mass[j];
+      mass[j + 4] = c0 * p3 + c1 * p2 + c2 * p1 + c3 * p0 + c4 * p;
+      p3 = p2;
+      p2 = p1;
+      p1 = p0;
+      p0 = p;
     }
-    mass[low + 1] = neither * p0 + one * p1;
-    mass[low] = neither * p1;
-    this.#high += 2;
-    this.#variance += a * (1 - a) + b * (1 - b);
+    this.#high += 4;
+    this.#variance += a * (1 - a) + b * (1 - b) + c * (1 - c) + d * (1 - d);
     this.#trim();
   }
 
@@ -118,49 +136,107 @@ export class PoissonBinomial {
   /**
    * P(N without trial i = j) for the trials i of from..to-1, whose probabilities are q[i], written to out[i].
    *
-   * @param rare the first of the trials whose probabilities are small (those that `reset` was given).
+   * @returns d_0 to d_3, with which the same is d_0 - q (d_1 - q (d_2 - q d_3)) for trials whose probability q is small (those
+   * that `reset` was given). The array is used again by the next call.
    */
-  without(j: number, q: Float64Array, from: number, rare: number, to: number, out: Float64Array): void {
+  without(j: number, q: Float64Array, from: number, to: number, out: Float64Array): Float64Array {
     const terms = termsFor(this.#variance - 0.25);
     this.#differences(this.#down, j, -1, terms || RARE_TERMS);
-    if (terms === 0) this.#solve(j, q, from, rare, out);
+    if (terms === 0) this.#solve(j, q, from, to, out);
     else {
       this.#differences(this.#up, j + 1, 1, terms);
-      for (let i = from; i < rare; i++) {
+      for (let i = from; i < to; i++) {
         out[i] = q[i] < 0.5 ? series(this.#down, terms, -q[i]) : series(this.#up, terms, q[i] - 1);
       }
     }
-    const down = this.#down;
-    const d0 = down[0];
-    const d1 = down[1];
-    const d2 = down[2];
-    const d3 = down[3];
-    for (let i = rare; i < to; i++) out[i] = d0 - q[i] * (d1 - q[i] * (d2 - q[i] * d3));
+    return this.#down;
   }
 
   /**
    * From P(N = j) = (1-q) P'(j) + q P'(j-1), where P' is without the trial: upwards from P'(low - 1) = 0 if q < 1/2,
    * downwards from P'(high) = 0 otherwise, so that errors never grow. P'(j) is at most 2 P(j) or 2 P(j+1), respectively.
+   * Each step waits for the one before, so trials on the same side of 1/2 go four at a time.
    */
   #solve(j: number, q: Float64Array, from: number, to: number, out: Float64Array): void {
-    const mass = this.#mass;
-    const low = this.#low;
-    const high = this.#high;
-    for (let i = from; i < to; i++) {
-      const success = q[i];
-      const failure = 1 - success;
-      let p = 0;
-      if (success < 0.5) {
-        const scale = 1 / failure;
-        const ratio = success * scale;
-        if (j <= high) for (let m = low; m <= j; m++) p = mass[m] * scale - ratio * p;
+    let i = from;
+    while (i < to) {
+      const four = i + 4 <= to;
+      if (four && q[i] < 0.5 && q[i + 1] < 0.5 && q[i + 2] < 0.5 && q[i + 3] < 0.5) {
+        this.#upwards(j, q, i, i + 1, i + 2, i + 3, out);
+        i += 4;
+      } else if (four && q[i] >= 0.5 && q[i + 1] >= 0.5 && q[i + 2] >= 0.5 && q[i + 3] >= 0.5) {
+        this.#downwards(j, q, i, i + 1, i + 2, i + 3, out);
+        i += 4;
       } else {
-        const scale = 1 / success;
-        const ratio = failure * scale;
-        if (j + 1 >= low) for (let m = high; m > j; m--) p = mass[m] * scale - ratio * p;
+        if (q[i] < 0.5) this.#upwards(j, q, i, i, i, i, out);
+        else this.#downwards(j, q, i, i, i, i, out);
+        i++;
       }
-      out[i] = p;
     }
+  }
+
+  #upwards(j: number, q: Float64Array, a: number, b: number, c: number, d: number, out: Float64Array): void {
+    const mass = this.#mass;
+    const sa = 1 / (1 - q[a]);
+    const sb = 1 / (1 - q[b]);
+    const sc = 1 / (1 - q[c]);
+    const sd = 1 / (1 - q[d]);
+    const ra = q[a] * sa;
+    const rb = q[b] * sb;
+    const rc = q[c] * sc;
+    const rd = q[d] * sd;
+    let pa = 0;
+    let pb = 0;
+    let pc = 0;
+    let pd = 0;
+    const last = j <= this.#high ? j : -1;
+    for (let m = this.#low; m <= last; m++) {
+      const p = mass[m];
+      pa = p * sa - ra * pa;
+      pb = p * sb - rb * pb;
+      pc = p * sc - rc * pc;
+      pd = p * sd - rd * pd;
+    }
+    out[a] = pa;
+    out[b] = pb;
+    out[c] = pc;
+    out[d] = pd;
+  }
+
+  #downwards(
+    j: number,
+    q: Float64Array,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    out: Float64Array,
+  ): void {
+    const mass = this.#mass;
+    const sa = 1 / q[a];
+    const sb = 1 / q[b];
+    const sc = 1 / q[c];
+    const sd = 1 / q[d];
+    const ra = sa - 1;
+    const rb = sb - 1;
+    const rc = sc - 1;
+    const rd = sd - 1;
+    let pa = 0;
+    let pb = 0;
+    let pc = 0;
+    let pd = 0;
+    const first = j + 1 >= this.#low ? j : this.#high;
+    for (let m = this.#high; m > first; m--) {
+      const p = mass[m];
+      pa = p * sa - ra * pa;
+      pb = p * sb - rb * pb;
+      pc = p * sc - rc * pc;
+      pd = p * sd - rd * pd;
+    }
+    out[a] = pa;
+    out[b] = pb;
+    out[c] = pc;
+    out[d] = pd;
   }
 
   /**
