@@ -58,7 +58,20 @@ export function table(
   columns: readonly Column[],
   rows: readonly (readonly Content[])[],
 ): Html {
-  const kind = (i: number): Html => (columns[i].numeric === true ? html` class="n"` : html``);
+  const titles = columns.map(({ title, numeric }) =>
+    numeric === true ? html`<th scope="col" class="n">${title}</th>` : html`<th scope="col">${title}</th>`,
+  );
+  const body = rows.map((row) => {
+    const cells = row.map((cell, i) => {
+      const { numeric } = columns[i];
+      if (i === 0)
+        return numeric === true
+          ? html`<th scope="row" class="n">${cell}</th>`
+          : html`<th scope="row">${cell}</th>`;
+      return numeric === true ? html`<td class="n">${cell}</td>` : html`<td>${cell}</td>`;
+    });
+    return new Html(`<tr>${render(cells)}</tr>\n`);
+  });
   return html`<div class="scroll" role="region" tabindex="0" aria-label="${caption}">
     <table>
       <caption>
@@ -66,18 +79,12 @@ export function table(
       </caption>
       <thead>
         <tr>
-          ${columns.map(({ title }, i) => html`<th scope="col" ${kind(i)}>${title}</th>`)}
+          ${titles}
         </tr>
       </thead>
       <tbody>
-        ${rows.map(
-          ([first, ...rest]) =>
-            html`<tr>
-              <th scope="row" ${kind(0)}>${first}</th>
-              ${rest.map((cell, i) => html`<td${kind(i + 1)}>${cell}</td>`)}
-            </tr> `,
-        )}
+        ${body}
       </tbody>
     </table>
-  </div> `;
+  </div>`;
 }

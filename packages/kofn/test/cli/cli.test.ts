@@ -73,6 +73,15 @@ describe("train", () => {
     }
   });
 
+  test("report.html has the command that repeats the run", async () => {
+    const page = String(await file("a/report.html"));
+    const [, command] = /<pre[^>]*><code>(kofn train [^<]*)<\/code><\/pre>/.exec(page) ?? [];
+    expect(command).toContain("--prune fc2=weights:10%,share:4");
+    const script = `kofn() { '${process.execPath}' '${KOFN}' "$@"; }\n${command} --out repeated`;
+    expect(await run("sh", ["-c", script], { cwd: base })).toMatchObject({ code: 0 });
+    expect((await file("repeated/model.onnx")).equals(await file("a/model.onnx"))).toBe(true);
+  });
+
   test("the same settings give the same model, also out of config.json; another seed does not", async () => {
     const again = ["train", "--config", "a/config.json"];
     const results = await inParallel(
@@ -179,7 +188,15 @@ describe("inspect", () => {
   test("shows a run's layers and what its masks hold", async () => {
     const { code, stdout } = await cli("inspect", "a");
     expect(code).toBe(0);
-    expect(stdout.replace(/accuracy .*/, "...")).toMatchInlineSnapshot(`
+    const measured =
+      /^fc[12] +0\.\d{3} {2}0\.\d\d [▁-█]{3} 0\.\d\d +0\.\d{3} +\d+\.\d\d % +\d+\.\d\d % +[\d,]+ \(\d+\.\d\d %\)$/gm;
+    expect(stdout.match(measured)).toHaveLength(2);
+    expect(
+      stdout
+        .replace(/accuracy .*/, "...")
+        .replace(measured, "...")
+        .replace(/epoch \d +/, "epoch "),
+    ).toMatchInlineSnapshot(`
       "model    lenet-300-100 (6 nodes, operator set 21, from kofn 0.1.0)
       input    input: float32 [batch, 1, 28, 28]
       output   logits: float32 [batch, 10]
@@ -199,6 +216,13 @@ describe("inspect", () => {
       test     ...
       "
     `);
+  });
+
+  test("gives a run's masks as JSON", async () => {
+    const { metrics } = await readRun(join(base, "a"));
+    const best = metrics.findLast((line) => line.best);
+    const { stdout } = await cli("inspect", "a", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ epoch: best?.epoch, masks: best?.layers });
   });
 
   test("shows a model file's, also as JSON", async () => {

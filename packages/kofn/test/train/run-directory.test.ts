@@ -286,7 +286,7 @@ describe("readRun", () => {
     const path = await finished("a");
     const old = async (name: string, change: (value: Record<string, unknown>) => object): Promise<void> => {
       const lines = (await readFile(join(path, name), "utf8")).trim();
-      const values = (name.endsWith("l") ? lines.split("\n") : [lines]) as string[];
+      const values = name.endsWith("l") ? lines.split("\n") : [lines];
       const changed = values.map((line) =>
         JSON.stringify(change(JSON.parse(line) as Record<string, unknown>)),
       );
