@@ -4,7 +4,10 @@ import type { Command } from "commander";
 import { formatNormalization, parseNormalization } from "../data/normalization.js";
 import { InputError } from "../errors.js";
 import { whole } from "../format.js";
+import { DATASET_NAMES } from "../data/registry.js";
 import { loadModel } from "../onnx/file.js";
+import { modelOfKofn } from "../pack/file.js";
+import { isKofnFile, loadKofn } from "../pack/load.js";
 import type { Config } from "../train/config.js";
 import { evaluateModel } from "../train/evaluate-model.js";
 import { chooseNormalization, describeChoice } from "../train/normalize.js";
@@ -21,6 +24,7 @@ const EXAMPLES = `
 Examples:
   kofn eval runs/a
   kofn eval runs/a --split validation
+  kofn eval model.kofn --data-dir data/mnist
   kofn eval model.onnx --data mnist --data-dir data/mnist --json`;
 
 export function addEvalCommand(program: Command): void {
@@ -28,7 +32,7 @@ export function addEvalCommand(program: Command): void {
     .command("eval")
     .summary("measure a model on a data set")
     .description("Prints loss, accuracy and error of a model, as stock onnxruntime computes it.")
-    .argument("<path>", "run directory, or .onnx file")
+    .argument("<path>", "run directory, .kofn file or .onnx file")
     .option("--data <name>", "data set (default: the run's own)")
     .option("--data-dir <dir>", "folder with the data set's files (default: the run's own)")
     .option("--skip-bad-images", "go on without images that can't be decoded")
@@ -60,8 +64,11 @@ async function evalCommand(path: string, flags: EvalFlags, given: Config): Promi
   const { provider, threads } = given;
   checkProvider(provider);
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
-  const model = await loadModel(run?.modelPath ?? path);
-  const source = given.data === undefined && run !== undefined ? { ...run.config, ...given } : given;
+  const packed = run === undefined && (await isKofnFile(path)) ? await loadKofn(path) : undefined;
+  const model = packed === undefined ? await loadModel(run?.modelPath ?? path) : modelOfKofn(packed);
+  const trained = DATASET_NAMES.find((known) => known === packed?.provenance.data);
+  const own: Config = run?.config ?? (trained === undefined ? {} : { data: trained });
+  const source = given.data === undefined ? { ...own, ...given } : given;
   if (source.data === undefined) {
     throw new InputError(
       `kofn eval ${path}: a model file does not say what it is for; name a data set with --data.`,

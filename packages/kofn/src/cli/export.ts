@@ -12,6 +12,8 @@ import { removeMaps } from "../prune/structure/remove.js";
 import { shapesOf } from "../train/report.js";
 import { isFolder, readRun } from "../train/run-directory.js";
 import type { Config } from "../train/config.js";
+import { isKofnFile } from "../pack/load.js";
+import { exportKofn, exportMasks } from "./export-kofn.js";
 import { type Quantized, quantizedExport } from "./export-quantized.js";
 import { collect, configOfOptions } from "./options.js";
 import { shapeTable } from "./summary.js";
@@ -21,6 +23,8 @@ const EXAMPLES = `
 Examples:
   kofn export runs/a -o pruned.onnx
   kofn export old.onnx --format onnx -o new.onnx
+  kofn export model.kofn --format onnx -o model.onnx
+  kofn export runs/a --format masks -o masks.safetensors
   kofn export runs/a --format qdq -o small.onnx
   kofn export runs/a --format qdq --quantize '*=int8' --quantize activations=uint8 --calibrate mse -o small.onnx`;
 
@@ -31,9 +35,12 @@ export function addExportCommand(program: Command): void {
     .description(
       `Writes the model of a run directory, without the channels that its masks leave without effect, or that of an ONNX file of any operator set from 9 to ${OPSET}, with operator set ${OPSET}. What it computes stays the same.`,
     )
-    .argument("<path>", "run directory, or .onnx file")
+    .argument("<path>", "run directory, .kofn file or .onnx file")
     .requiredOption("-o, --output <file>", "file to write")
-    .option("--format <name>", "onnx, or qdq for quantized models (default: onnx)")
+    .option(
+      "--format <name>",
+      "onnx, qdq for quantized models, or masks alone as safetensors (default: onnx)",
+    )
     .option(
       "--quantize <spec>",
       "qdq of a float model: what to quantize; can be given several times",
@@ -63,14 +70,27 @@ interface ExportFlags {
 
 async function exportCommand(path: string, flags: ExportFlags, given: Config): Promise<void> {
   const { output, format = "onnx", json } = flags;
-  if (format !== "onnx" && format !== "qdq") {
-    throw new InputError(`--format: expected onnx or qdq, got "${format}".`);
+  if (format !== "onnx" && format !== "qdq" && format !== "masks") {
+    throw new InputError(`--format: expected onnx, qdq or masks, got "${format}".`);
   }
-  if (format === "onnx" && (given.quantize !== undefined || flags.calibrate !== undefined)) {
+  if (format !== "qdq" && (given.quantize !== undefined || flags.calibrate !== undefined)) {
     throw new InputError("--quantize and --calibrate go with --format qdq.");
   }
   if (await isFolder(output)) {
     throw new InputError(`--output: expected a file, but "${output}" is a folder. Name a file in it.`);
+  }
+  if (format === "masks") {
+    await exportMasks(path, output, json === true);
+    return;
+  }
+  if (await isKofnFile(path)) {
+    if (format === "qdq") {
+      throw new InputError(
+        `${path}: --format qdq is for run directories and .onnx files. Export it as onnx.`,
+      );
+    }
+    await exportKofn(path, output, json === true);
+    return;
   }
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
   const loaded = await loadModel(run?.maskedPath ?? path);

@@ -5,6 +5,7 @@ import { InputError, messageOf } from "../errors.js";
 import { bytes, percent, whole } from "../format.js";
 import { countMacs, type Macs } from "../metrics/macs.js";
 import { sizesOf } from "../metrics/size.js";
+import { isKofnFile } from "../pack/load.js";
 import { loadModel } from "../onnx/file.js";
 import type { Graph, ValueInfo } from "../onnx/model.js";
 import { sizeOf, type Tensor } from "../onnx/tensor.js";
@@ -18,6 +19,7 @@ import { granularityOf, kOfN } from "../report/text.js";
 import { isFolder, readRun, type StoredRun } from "../train/run-directory.js";
 import { type FixedTensor, storedTensors } from "../train/parameters.js";
 import type { MaskMetrics, Report } from "../train/types.js";
+import { inspectKofn } from "./inspect-kofn.js";
 import { type PrunableBy, prunableBy } from "./prunable-by.js";
 import { evaluation, shapeTable, sizeTable } from "./summary.js";
 import { print, printJson, sparkline, styled, table } from "./terminal.js";
@@ -27,6 +29,7 @@ const EXAMPLES = `
 Examples:
   kofn inspect runs/a
   kofn inspect model.onnx
+  kofn inspect model.kofn
   kofn inspect runs/a --json`;
 
 /** So many names of tensors are listed on a line. */
@@ -37,9 +40,9 @@ export function addInspectCommand(program: Command): void {
     .command("inspect")
     .summary("show a model's layers and masks")
     .description(
-      "Shows a model's inputs, outputs and layers: shapes, multiply-accumulates, zeros, and how each layer can be pruned; of a run directory also the masks, and how sure and different they are.",
+      "Shows a model's inputs, outputs and layers: shapes, multiply-accumulates, zeros, and how each layer can be pruned; of a run directory also the masks, and how sure and different they are; of a .kofn file what each layer takes in it.",
     )
-    .argument("<path>", "run directory, or .onnx file")
+    .argument("<path>", "run directory, .kofn file or .onnx file")
     .option("--json", "print it as JSON")
     .addHelpText("after", EXAMPLES)
     .action(inspectCommand);
@@ -60,6 +63,10 @@ interface LayerView extends PrunableBy {
 }
 
 async function inspectCommand(path: string, { json }: { readonly json?: true }): Promise<void> {
+  if (!(await isFolder(path)) && (await isKofnFile(path))) {
+    await inspectKofn(path, json === true, describe);
+    return;
+  }
   const run = (await isFolder(path)) ? await readRun(path) : undefined;
   const loaded = await loadModel(run?.maskedPath ?? path);
   const { model, reasons } = inspected(

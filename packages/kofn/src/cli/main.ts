@@ -8,6 +8,7 @@ import { addEvalCommand } from "./eval.js";
 import { addExportCommand } from "./export.js";
 import { addInspectCommand } from "./inspect.js";
 import { Interrupted, INTERRUPTED } from "./interrupt.js";
+import { addPackCommand } from "./pack.js";
 import { note, styled } from "./terminal.js";
 import { addTrainCommand } from "./train.js";
 
@@ -16,6 +17,7 @@ Examples:
   kofn train lenet-300-100 --data glyphs --prune fc1=weights:40 --prune fc2=weights:30 --out runs/a
   kofn eval runs/a
   kofn inspect runs/a
+  kofn pack runs/a -o model.kofn
   kofn data get mnist
 
 Each command has a --help of its own.`;
@@ -39,6 +41,7 @@ export async function main(args: readonly string[]): Promise<number> {
   addEvalCommand(program);
   addInspectCommand(program);
   addExportCommand(program);
+  addPackCommand(program);
   addDataCommand(program);
   try {
     await program.parseAsync(args, { from: "user" });

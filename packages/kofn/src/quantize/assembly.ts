@@ -9,6 +9,7 @@ export class Assembly {
   readonly nodes: Node[] = [];
   readonly initializers: Map<string, Tensor>;
   readonly #taken: Set<string>;
+  readonly #shared = new Map<string, string>();
 
   /** @param graph the one that the nodes are to replace; its constants are there from the start. */
   constructor(graph: Graph) {
@@ -46,6 +47,14 @@ export class Assembly {
     const unique = this.#unique(name);
     this.initializers.set(unique, value);
     return unique;
+  }
+
+  /** Adds a small constant, or gives the name of the same one that is there already. */
+  shared(name: string, value: Tensor): string {
+    const key = `${value.dtype}[${value.dims.join()}]${value.bytes.join()}`;
+    const known = this.#shared.get(key) ?? this.constant(name, value);
+    this.#shared.set(key, known);
+    return known;
   }
 
   #unique(name: string): string {

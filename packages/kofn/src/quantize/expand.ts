@@ -36,8 +36,12 @@ export function addCodes(
   return to === "float32" ? values : cast(values, to, name);
 }
 
-/** Adds planes of bits and the nodes that make the stored numbers of them: uint8, in the weight's shape. */
-function addDigits(
+/**
+ * Adds planes of bits and the nodes that make the stored numbers of them (codes and an offset): uint8, in the weight's shape.
+ *
+ * @param bits 1 for codes of -1 and 1, which give 0 and 1.
+ */
+export function addDigits(
   assembly: Assembly,
   weight: string,
   dims: readonly number[],
@@ -46,9 +50,9 @@ function addDigits(
 ): string {
   const bytes = Math.ceil(codes.length / 8);
   const small = (name: string, values: readonly number[], shape: readonly number[]): string =>
-    assembly.constant(`${weight}/${name}`, tensorFrom("uint8", shape, values));
+    assembly.shared(`${weight}/${name}`, tensorFrom("uint8", shape, values));
   const vector = (name: string, values: readonly number[]): string =>
-    assembly.constant(`${weight}/${name}`, tensorFrom("int64", [values.length], values));
+    assembly.shared(`${weight}/${name}`, tensorFrom("int64", [values.length], values));
   const planes = assembly.constant(
     `${weight}/stored`,
     tensor("uint8", [bits, bytes, 1], bitPlanes(codes, bits)),
@@ -92,7 +96,7 @@ function addUnion(assembly: Assembly, weight: string, valued: string, bits: numb
 
 function addOffset(assembly: Assembly, weight: string, digits: string, bits: number): string {
   const scalar = (name: string, value: number): string =>
-    assembly.constant(`${weight}/${name}`, tensorFrom("float32", [], [value]));
+    assembly.shared(`${weight}/${name}`, tensorFrom("float32", [], [value]));
   if (bits > 1) return assembly.add("Sub", [digits, scalar("offset", offsetOf(bits))], {}, `${weight}/codes`);
   const doubled = assembly.add("Mul", [digits, scalar("two", 2)], {}, `${weight}/doubled`);
   return assembly.add("Sub", [doubled, scalar("offset", 1)], {}, `${weight}/codes`);

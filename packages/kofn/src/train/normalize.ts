@@ -125,6 +125,17 @@ export function withNormalization(model: Model, { mean, std }: Normalization): M
   return { ...model, metadata };
 }
 
+/** A model's metadata without its normalization, where that is as {@link withNormalization} writes it. */
+export function withoutNormalization(model: Model): Map<string, string> {
+  const metadata = new Map(model.metadata);
+  const normalization = recordedNormalization(model);
+  if (normalization === undefined) return metadata;
+  const written = withNormalization(model, normalization).metadata;
+  if ([MEAN_KEY, STD_KEY].some((key) => written.get(key) !== metadata.get(key))) return metadata;
+  for (const key of [MEAN_KEY, STD_KEY]) metadata.delete(key);
+  return metadata;
+}
+
 /**
  * The normalization that a model's metadata says.
  *

@@ -474,7 +474,13 @@ const REPORT: z.ZodType<Report> = z.looseObject({
   model: z.string(),
   seed: z.number(),
   provider: z.enum(PROVIDERS),
-  data: z.looseObject({ name: z.string(), train: z.number(), validation: z.number(), test: z.number() }),
+  data: z.looseObject({
+    name: z.string(),
+    train: z.number(),
+    validation: z.number(),
+    test: z.number(),
+    classes: z.array(z.string()).exactOptional(),
+  }),
   result: z.looseObject({ validation: EVALUATION, test: EVALUATION }),
   recalibration: RECALIBRATION.exactOptional(),
   totals: z.looseObject({

@@ -196,6 +196,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         train: count,
         validation: data.validation.count,
         test: data.test.count,
+        classes: data.classes,
       },
       result: {
         validation: recalibration?.kept === true ? recalibration.after : bestEpoch.validation,

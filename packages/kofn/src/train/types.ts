@@ -289,6 +289,8 @@ export interface Report {
     readonly train: number;
     readonly validation: number;
     readonly test: number;
+    /** Names of the classes, in the order of the logits. Absent in reports of older runs. */
+    readonly classes?: readonly string[];
   };
   readonly result: { readonly validation: Evaluation; readonly test: Evaluation };
   /** Where the model has batch normalisation. */
@@ -307,12 +309,12 @@ export interface Report {
     readonly macsKept: number;
     /** Bytes of all parameters as float32. */
     readonly bytesDense: number;
-    /**
-     * Bytes that the packed file's parameters take: kept values as float32 or in the bits of their format, scales, and the
-     * mask in its smallest plain form.
-     */
+    /** Bytes of the .kofn file that `kofn pack` writes of the run. */
     readonly bytesPacked: number;
-    /** The same with the mask at its limit of log2 C(n, k) bits per group. */
+    /**
+     * Bytes of its parameters at the limit: kept values as float32 or in the bits of their format, scales, and masks in
+     * log2 C(n, k) bits per group.
+     */
     readonly bytesLimit: number;
   };
   /** What the budget asked for and what became of it, if there was one. */

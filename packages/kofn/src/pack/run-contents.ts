@@ -1,0 +1,59 @@
+/** What a .kofn file has of a run: one that was just trained, or one that is read back from its directory. */
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../errors.js";
+import { loadModel } from "../onnx/file.js";
+import { withoutQuantizedActivations } from "../quantize/simulate.js";
+import { RUN_FILES, type StoredRun } from "../train/run-directory.js";
+import type { Report } from "../train/types.js";
+import { VERSION } from "../version.js";
+import { prunedContents } from "./contents.js";
+import { HASH_BYTES, NO_CONFIG, type Provenance } from "./info-section.js";
+import type { KofnContents } from "./types.js";
+
+/**
+ * Reads what a run's .kofn file is to have.
+ *
+ * @throws InputError if a file of the run can't be read, or the files are not of one run.
+ * @example
+ * const { bytes } = encodeKofn(await runContents(await readRun("runs/a")));
+ */
+export async function runContents(run: StoredRun): Promise<KofnContents> {
+  const { report, masks, quantization, path } = run;
+  const model = withoutQuantizedActivations(await loadModel(run.maskedPath), quantization.activations);
+  const layers = report.layers.map((layer) => ({ ...layer, share: layer.share ?? 1 }));
+  for (const { weight } of layers) {
+    const { dims = [] } = model.graph.initializers.get(weight) ?? {};
+    const found = masks.get(weight)?.dims.join(", ") ?? "none";
+    if (found === dims.join(", ")) continue;
+    throw new InputError(
+      `run directory "${path}": expected a mask of [${dims.join(", ")}] for "${weight}" in ${RUN_FILES.masks}, found ${found}. The files are not of one run.`,
+    );
+  }
+  const config = createHash("sha256").update(await readFile(join(path, RUN_FILES.config)));
+  const hash = config.digest("hex").slice(0, 2 * HASH_BYTES);
+  const contents = prunedContents(
+    { model, masks, layers, quantization },
+    provenanceOf(report, hash),
+    report.data.classes ?? [],
+  );
+  const hasMaps = layers.some(({ granularity }) => granularity === "maps");
+  for (const { weight, n, k } of hasMaps ? [] : layers) {
+    const mask = contents.masks.get(weight);
+    if (mask?.layout.n === n && mask.counts.every((count) => count === k)) continue;
+    throw new InputError(
+      `run directory "${path}": ${RUN_FILES.masks} does not keep ${k} of ${n} in every group of "${weight}", as report.json says.`,
+    );
+  }
+  return contents;
+}
+
+/** Where the model of a run comes from. */
+export function provenanceOf(
+  { data, seed, result }: Pick<Report, "data" | "seed" | "result">,
+  config = NO_CONFIG,
+): Provenance {
+  return { kofn: VERSION, data: data.name, seed, config, accuracy: result.test.accuracy };
+}
