@@ -5,7 +5,9 @@ import { InputError, messageOf } from "../errors.js";
 import { bytes, percent, whole } from "../format.js";
 import { countMacs, type Macs } from "../metrics/macs.js";
 import { sizesOf } from "../metrics/size.js";
+import { encodeKofn } from "../pack/file.js";
 import { isKofnFile } from "../pack/load.js";
+import { runContents } from "../pack/run-contents.js";
 import { loadModel } from "../onnx/file.js";
 import type { Graph, ValueInfo } from "../onnx/model.js";
 import { sizeOf, type Tensor } from "../onnx/tensor.js";
@@ -95,6 +97,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   const stored = reasons.length === 0 ? storedTensors(graph) : undefined;
   const trained = sizeOfAll(graph, stored?.parameters ?? []);
   const sizes = sizesOf(graph, pruned, remains, run?.quantization);
+  const packed = run === undefined ? undefined : encodeKofn(await runContents(run)).bytes.length;
   const total = "layers" in macs ? { macs: macs.macs, macsKept: macs.macsKept } : {};
   const values = {
     inputs: graph.inputs.filter(({ name }) => !graph.initializers.has(name)),
@@ -116,6 +119,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
       ...(stored === undefined ? {} : { trained, fixed: stored.fixed }),
       ...total,
       ...sizes,
+      ...(packed === undefined ? {} : { bytesPacked: packed }),
       layers: views,
       ...(run?.report.sizes === undefined ? {} : { sizes: run.report.sizes }),
       ...(run?.report.shapes === undefined ? {} : { shapes: run.report.shapes }),
@@ -129,11 +133,11 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   );
   for (const value of values.inputs) print(`input    ${describe(value)}`);
   for (const value of values.outputs) print(`output   ${describe(value)}`);
-  const packed =
-    pruned.length === 0 && (run?.quantization.weights ?? []).length === 0
+  const small =
+    packed === undefined
       ? ""
-      : `, ${bytes(sizes.bytesPacked)} packed (limit ${bytes(sizes.bytesLimit)})`;
-  print(`params   ${whole(parameters)}, ${bytes(sizes.bytesDense)} dense${packed}`);
+      : `, ${bytes(packed)} packed (limit of the parameters ${bytes(sizes.bytesLimit)})`;
+  print(`params   ${whole(parameters)}, ${bytes(sizes.bytesDense)} dense${small}`);
   if (stored !== undefined) {
     print(`trained  ${whole(trained)} numbers in ${whole(stored.parameters.length)} tensors`);
     for (const line of fixedLines(stored.fixed)) print(`fixed    ${line}`);

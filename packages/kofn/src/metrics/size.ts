@@ -1,4 +1,4 @@
-/** Counts the bytes of a model's parameters: dense, packed, and at the limit that information theory sets. */
+/** Counts the bytes of a model's parameters: dense, and at the limit that information theory sets. */
 
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
@@ -16,11 +16,9 @@ export interface Sizes {
   /** All parameters as float32. */
   readonly bytesDense: number;
   /**
-   * Kept values as float32 or in the bits of their format, with scales, and with each layer's mask as a bitmap or as
-   * fixed-width indices, whichever is smaller.
+   * Kept values as float32 or in the bits of their format, with scales, and with each layer's mask in log2 C(n, k) bits per
+   * group: no code of masks can do with fewer on average.
    */
-  readonly bytesPacked: number;
-  /** The same values, with each layer's mask in log2 C(n, k) bits per group: no code can do with fewer on average. */
   readonly bytesLimit: number;
 }
 
@@ -42,11 +40,9 @@ export function sizesOf(
 ): Sizes {
   const values = floatsIn(graph);
   const kept = remains === undefined ? values - removedBy(graph, pruned) : keptIn(remains);
-  let packed = 0;
   let limit = 0;
   for (const layer of pruned) {
     if (remains !== undefined && layer.granularity === "maps") continue;
-    packed += bytes(packedMaskBits(layer));
     limit += bytes(maskBits(layer));
   }
   const saved = layerSizes(graph, pruned, remains, quantization)
@@ -55,7 +51,6 @@ export function sizesOf(
   const bytesKept = bytes(kept * FLOAT_BITS) - saved;
   return {
     bytesDense: bytes(values * FLOAT_BITS),
-    bytesPacked: bytesKept + packed,
     bytesLimit: bytesKept + limit,
   };
 }
@@ -72,7 +67,7 @@ export interface LayerSize {
   readonly bytes: {
     /** Kept values, those of each group of a mask in whole bytes. */
     readonly weights: number;
-    /** The mask, as in `bytesPacked`; that of maps which are removed takes none, and that of several layers counts for the first. */
+    /** The mask; that of maps which are removed takes none, and that of several layers counts for the first. */
     readonly indices: number;
     /** 4 for each output channel of a quantized weight. */
     readonly scales: number;
@@ -80,7 +75,7 @@ export interface LayerSize {
 }
 
 /**
- * What each layer's weights take when packed, for all layers that have weights.
+ * What each layer's weights take at the limit, for all layers that have weights.
  *
  * @param remains and quantization as in {@link sizesOf}.
  * @example
@@ -96,7 +91,7 @@ export function layerSizes(
   const masks = new Map(
     pruned.map((layer) => {
       const isRemoved = remains !== undefined && layer.granularity === "maps";
-      return [layer.weight, isRemoved ? 0 : bytes(packedMaskBits(layer))];
+      return [layer.weight, isRemoved ? 0 : bytes(maskBits(layer))];
     }),
   );
   const quantized = new Map(weights.map((one) => [one.weight, one]));
@@ -158,11 +153,6 @@ function removedBy(graph: Graph, pruned: readonly PrunedLayer[]): number {
     }
   }
   return removed;
-}
-
-/** Bits of a layer's mask in its smallest plain form: a bitmap, or ceil(log2 n) bits for each kept unit. */
-function packedMaskBits({ groups, n, k }: PrunedLayer): number {
-  return k === n ? 0 : groups * Math.min(n, k * Math.ceil(Math.log2(n)));
 }
 
 /** Bits that tell a layer's mask from all others with k of n in each group: groups * log2 C(n, k). */

@@ -1,4 +1,4 @@
-/** What a .kofn file has of a run: one that was just trained, or one that is read back from its directory. */
+/** What a .kofn file has of a run, read from its directory. */
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -7,10 +7,9 @@ import { InputError } from "../errors.js";
 import { loadModel } from "../onnx/file.js";
 import { withoutQuantizedActivations } from "../quantize/simulate.js";
 import { RUN_FILES, type StoredRun } from "../train/run-directory.js";
-import type { Report } from "../train/types.js";
-import { VERSION } from "../version.js";
 import { prunedContents } from "./contents.js";
-import { HASH_BYTES, NO_CONFIG, type Provenance } from "./info-section.js";
+import { HASH_BYTES } from "./info-section.js";
+import { provenanceOf } from "./provenance.js";
 import type { KofnContents } from "./types.js";
 
 /**
@@ -48,12 +47,4 @@ export async function runContents(run: StoredRun): Promise<KofnContents> {
     );
   }
   return contents;
-}
-
-/** Where the model of a run comes from. */
-export function provenanceOf(
-  { data, seed, result }: Pick<Report, "data" | "seed" | "result">,
-  config = NO_CONFIG,
-): Provenance {
-  return { kofn: VERSION, data: data.name, seed, config, accuracy: result.test.accuracy };
 }

@@ -2,9 +2,13 @@
 
 import { layerMetrics } from "../metrics/masks.js";
 import { countMacs, type LayerMacs } from "../metrics/macs.js";
-import { layerSizes, sizesOf } from "../metrics/size.js";
+import { type LayerSize, layerSizes, sizesOf } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
-import { sizeOf } from "../onnx/tensor.js";
+import { sizeOf, tensor } from "../onnx/tensor.js";
+import { prunedContents } from "../pack/contents.js";
+import { encodeKofn } from "../pack/file.js";
+import { provenanceOf } from "../pack/provenance.js";
+import type { Packed } from "../pack/types.js";
 import { type LayerMask, masksOfWeights } from "../prune/apply.js";
 import { prunableLayers } from "../prune/layers.js";
 import type { Remains } from "../prune/structure/remove.js";
@@ -46,6 +50,7 @@ export function reportOf(finished: Finished): Report {
   const weights = prunable.reduce((sum, { dims }) => sum + sizeOf(dims), 0);
   const removed = layers.reduce((sum, layer) => sum + layer.weights - layer.kept, 0);
   const { macs, macsKept, layers: macsOfLayers } = countMacs(model.graph, pruned, remains);
+  const packed = packedRun(finished);
   const kept = remains === undefined ? weights - removed : keptIn(remains, prunable);
   return {
     kofn: VERSION,
@@ -61,14 +66,36 @@ export function reportOf(finished: Finished): Report {
       compression: weights / kept,
       macs,
       macsKept,
+      bytesPacked: packed.bytes.length,
       ...sizesOf(model.graph, pruned, remains, quantization),
     },
     ...(budget === undefined ? {} : { budget }),
     layers,
-    sizes: layerSizes(model.graph, pruned, remains, quantization),
+    sizes: packedSizes(layerSizes(model.graph, pruned, remains, quantization), packed),
     ...(remains === undefined ? {} : { shapes: shapesOf(model, remains, macsOfLayers) }),
     training,
   };
+}
+
+/** The run as `kofn pack` writes it. */
+function packedRun({ model, masks, quantization, data, seed, result }: Finished): Packed {
+  const members = masks.flatMap(masksOfWeights);
+  const contents = {
+    model,
+    masks: new Map(members.map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)])),
+    layers: members.map(({ layer }) => layer),
+    quantization: quantization ?? { weights: [], activations: [] },
+  };
+  return encodeKofn(prunedContents(contents, provenanceOf({ data, seed, result }), data.classes ?? []));
+}
+
+/** What layers take in the packed file. */
+function packedSizes(sizes: readonly LayerSize[], { tensors }: Packed): LayerSize[] {
+  const stored = new Map(tensors.map(({ name, bytes }) => [name, bytes]));
+  return sizes.map((size) => {
+    const { values = 0, positions = 0, scales = 0 } = stored.get(size.weight) ?? {};
+    return { ...size, bytes: { weights: values, indices: positions, scales } };
+  });
 }
 
 /** Weights of prunable layers that are left, and that their masks keep. */
