@@ -50,6 +50,11 @@ const BENCHES = {
     options: [],
     load: async () => (await import("./qdq.js")).benchQdq,
   },
+  pack: {
+    summary: "packed files: speed of the codecs, sizes, packed ONNX beside dense: [--runs DIR]",
+    options: ["runs"],
+    load: async () => (await import("./pack.js")).benchPack,
+  },
   ops: {
     summary: "where a step's time goes, by operator: --model NAME [--dense]",
     options: ["model", "dense"],

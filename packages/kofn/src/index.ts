@@ -7,6 +7,7 @@
 export { train } from "./train/train.js";
 export { Run } from "./train/run.js";
 export {
+  loadMasks,
   readRun,
   type RunDirectoryOptions,
   type RunHeatmaps,
@@ -120,6 +121,18 @@ export type {
   WeightFormat,
   WeightRule,
 } from "./quantize/types.js";
+
+// Packing: small files
+export { type Account, type Accounting, accountOf, type LayerAccount } from "./pack/accounting.js";
+export { sparseContents, weightMasks } from "./pack/contents.js";
+export { decodeKofn, encodeKofn, modelOfKofn } from "./pack/file.js";
+export type { Provenance } from "./pack/info-section.js";
+export { loadKofn } from "./pack/load.js";
+export { type PackedOnnx, type PackedWeight, packOnnx } from "./pack/onnx.js";
+export type { PositionCodec } from "./pack/positions.js";
+export { runContents } from "./pack/run-contents.js";
+export type { KofnContents, Packed, PackOptions, StoredTensor, Unpacked } from "./pack/types.js";
+export type { UnitLayout, UnitMask } from "./pack/units.js";
 
 // Networks
 export type { ZooOptions } from "./models/network.js";

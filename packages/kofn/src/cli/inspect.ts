@@ -133,10 +133,7 @@ async function inspectCommand(path: string, { json }: { readonly json?: true }):
   );
   for (const value of values.inputs) print(`input    ${describe(value)}`);
   for (const value of values.outputs) print(`output   ${describe(value)}`);
-  const small =
-    packed === undefined
-      ? ""
-      : `, ${bytes(packed)} packed (limit of the parameters ${bytes(sizes.bytesLimit)})`;
+  const small = packed === undefined ? "" : `, ${bytes(packed)} packed (limit ${bytes(sizes.bytesLimit)})`;
   print(`params   ${whole(parameters)}, ${bytes(sizes.bytesDense)} dense${small}`);
   if (stored !== undefined) {
     print(`trained  ${whole(trained)} numbers in ${whole(stored.parameters.length)} tensors`);

@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import type { Dataset } from "../data/types.js";
 import { InputError } from "../errors.js";
 import { planPruning } from "../prune/budget.js";
+import { unitsOfMasks } from "../prune/given-masks.js";
 import { ZOO } from "../models/zoo.js";
 import type { Model } from "../onnx/model.js";
 import { budgetLine } from "../report/text.js";
@@ -14,6 +15,7 @@ import type { Config } from "../train/config.js";
 import { checkInterface } from "../train/evaluate.js";
 import { chooseNormalization, describeChoice } from "../train/normalize.js";
 import {
+  loadMasks,
   prepareRunDirectory,
   reopenRunDirectory,
   type RunDirectory,
@@ -51,6 +53,7 @@ Examples:
   kofn train resnet-20 --data cifar10 --macs 30% --granularity kernels --round 8
   kofn train lenet-5 --data mnist --keep 5% --quantize "*=int8" --quantize fc1=binary --freeze-from 80%
   kofn train net.onnx --data mnist --prune "fc1=weights:10%,share:4"
+  kofn train lenet-5 --data mnist --prune fc1=weights:32 --masks runs/a/masks.safetensors --seed 2
   kofn train --config runs/a/config.json --out runs/b
   kofn train --resume --out runs/b`;
 
@@ -81,6 +84,7 @@ export function addTrainCommand(program: Command): void {
     .option("--quantize <spec>", "what to learn in few bits; can be given several times", collect)
     .option("--quantize-from <share>", "share of training after which quantization begins (default: 0%)")
     .option("--freeze-from <share>", "share of training after which masks stay as they are (default: never)")
+    .option("--masks <file>", "train with these masks (masks.safetensors), which stay as they are")
     .option("--epochs <n>", "passes over the training data (default: 20; 15 for an .onnx file)")
     .option("--batch <n>", "samples per step (default: 64)")
     .option("--limit <n>", "train on the first n samples only")
@@ -161,9 +165,15 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   }
   checkProvider(config.provider);
   const pretrained = !(name in ZOO);
-  const options = { ...optionsOf(config, pretrained), threads: config.threads ?? availableParallelism() };
+  const fixed = config.masks === undefined ? undefined : await loadMasks(config.masks);
+  const options = {
+    ...optionsOf(config, pretrained),
+    ...(fixed === undefined ? {} : { masks: fixed }),
+    threads: config.threads ?? availableParallelism(),
+  };
   const source = await modelSource(name, options.seed ?? 1);
-  planPruning(source().graph, options);
+  const { layers } = planPruning(source().graph, options);
+  if (fixed !== undefined) unitsOfMasks(layers, fixed);
   planQuantization(source().graph, options.quantize);
   const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));
   const directory =
@@ -188,6 +198,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     ...(dir === undefined ? {} : { "data-dir": resolve(dir) }),
     ...(config["skip-bad-images"] === undefined ? {} : { "skip-bad-images": config["skip-bad-images"] }),
     ...configOf(prepared),
+    ...(config.masks === undefined ? {} : { masks: resolve(config.masks) }),
   };
   if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...specsOf(given, stored) }, out);
   const { epochs = 0 } = stored;

@@ -107,6 +107,7 @@ export const configSchema = z.strictObject({
     .exactOptional(),
   "quantize-from": share().exactOptional(),
   "freeze-from": share().exactOptional(),
+  masks: text("the path of a safetensors file with masks").exactOptional(),
   epochs: count(1).exactOptional(),
   batch: count(1).exactOptional(),
   optimizer: z

@@ -403,6 +403,17 @@ export async function readRun(path: string): Promise<StoredRun> {
   };
 }
 
+/**
+ * Loads masks alone, as masks.safetensors of a run directory has them.
+ *
+ * @throws InputError if the file can't be read, is damaged, or holds other tensors.
+ * @example
+ * const masks = await loadMasks("runs/a/masks.safetensors");
+ */
+export async function loadMasks(path: string): Promise<Map<string, Tensor<"uint8">>> {
+  return masksIn(decodeSafetensors(await readBytes(path), path), path);
+}
+
 function masksIn(tensors: ReadonlyMap<string, Tensor>, source: string): Map<string, Tensor<"uint8">> {
   const masks = new Map<string, Tensor<"uint8">>();
   for (const [name, mask] of tensors) {

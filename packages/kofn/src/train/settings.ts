@@ -16,7 +16,7 @@ import type { OptimizerOptions, TrainOptions } from "./types.js";
 /** The options of `train` without what is no plain data. */
 export type PlainOptions = Omit<
   TrainOptions,
-  "model" | "data" | "onProgress" | "onEpoch" | "onCheckpoint" | "resume" | "signal"
+  "model" | "data" | "masks" | "onProgress" | "onEpoch" | "onCheckpoint" | "resume" | "signal"
 >;
 
 /**

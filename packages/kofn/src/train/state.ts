@@ -119,6 +119,7 @@ export class State {
  * LeNet-300-100 at 40 of 784 ends half a point worse.
  *
  * @param k of each layer at the first step.
+ * @param units that each layer keeps, if that is given: then these have the largest logits.
  */
 export function initialValues(
   model: Model,
@@ -126,6 +127,7 @@ export function initialValues(
   k: readonly number[],
   init: NonNullable<SamplerOptions["init"]>,
   seed: number,
+  units?: readonly Uint8Array[],
 ): Map<string, Float32Array> {
   const initial = new Map<string, Float32Array>();
   const parameter = (name: string): Float32Array =>
@@ -143,7 +145,11 @@ export function initialValues(
       }
     }
     const logits =
-      init === "normal" ? normalLogits(layer, seed) : standardised(magnitudes(layer, parameter), layer.n);
+      units !== undefined
+        ? Float32Array.from(units[i])
+        : init === "normal"
+          ? normalLogits(layer, seed)
+          : standardised(magnitudes(layer, parameter), layer.n);
     initial.set(logitsName(layer.weight), logits);
   }
   return initial;

@@ -13,6 +13,7 @@ import type { Model } from "../onnx/model.js";
 import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskedModel, maskOfLogits } from "../prune/apply.js";
+import { type GivenMasks, unitsOfMasks } from "../prune/given-masks.js";
 import { HostSampler } from "../prune/host-sampler.js";
 import { membersOf, unitOfWeights } from "../prune/groups.js";
 import { formatShare } from "../prune/spec.js";
@@ -54,6 +55,8 @@ export interface Settings {
   readonly quantizeFrom: number;
   /** Share of training after which masks stay as they are. Default: they never do. */
   readonly freezeFrom?: number;
+  /** Masks that are given, and frozen from the start. Default: masks are learned. */
+  readonly masks?: GivenMasks;
   readonly seed: number;
   readonly threads: number;
   readonly augment: Augmentation;
@@ -71,12 +74,17 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
     optimizer: options.optimizer ?? defaultOptimizer(pretrained),
     schedule: options.schedule ?? "cosine",
     warmup: options.warmup ?? 0,
-    sampler: { ...defaults.sampler, ...options.sampler },
+    sampler: {
+      ...defaults.sampler,
+      ...(options.masks === undefined ? {} : { shrink: [0, 0] as const }),
+      ...options.sampler,
+    },
     batchNorm: options.batchNorm ?? "train",
     recalibrate: options.recalibrate ?? 100,
     ...(options.distill === undefined ? {} : { distill: options.distill }),
     quantizeFrom: options.quantizeFrom ?? 0,
     ...(options.freezeFrom === undefined ? {} : { freezeFrom: options.freezeFrom }),
+    ...givenMasks(options),
     seed: options.seed ?? 1,
     threads: options.threads ?? availableParallelism(),
     augment: options.augment ?? {},
@@ -106,6 +114,22 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
   checkRange("entropy", sampler.entropy, sampler.entropy >= 0, "at least 0");
   checkPhases(settings);
   return settings;
+}
+
+/** Masks that are given stay as they are. */
+function givenMasks({
+  masks,
+  freezeFrom = 0,
+  sampler,
+}: Pick<TrainOptions, "masks" | "freezeFrom" | "sampler">): Pick<Settings, "masks" | "freezeFrom"> {
+  if (masks === undefined) return {};
+  const [, shrunk] = sampler?.shrink ?? [0, 0];
+  if (freezeFrom > 0 || shrunk > 0) {
+    throw new InputError(
+      "masks that are given (masks, --masks) stay as they are: they can't be frozen later (freezeFrom, --freeze-from), and k can't shrink (sampler.shrink, --shrink). Leave these out.",
+    );
+  }
+  return { masks, freezeFrom };
 }
 
 function checkPhases({ quantizeFrom, freezeFrom, sampler }: Settings): void {
@@ -294,7 +318,8 @@ export class Trainer {
       const ofLogits = heldTensors(logitsName(weight), [groups, n], { values: logits, states });
       return weights === undefined ? ofLogits : [...ofLogits, ...heldTensors(weight, dims, weights)];
     });
-    const initial = initialValues(model, layers, this.#k, sampler.init, seed);
+    const units = settings.masks === undefined ? undefined : unitsOfMasks(layers, settings.masks);
+    const initial = initialValues(model, layers, this.#k, sampler.init, seed, units);
     for (const { name, dims } of parameters) {
       held.push(...heldTensors(name, dims, this.#arraysOf(name)));
     }

@@ -143,6 +143,11 @@ export interface TrainOptions {
    * without it the data set's own for a network that kofn has built, and for others what they do best with.
    */
   readonly normalize?: Normalization | "none";
+  /**
+   * Masks to train with, one for each pruned weight, which stay as they are. Exactly k of each group, as the rules say that
+   * prune the weights. Default: masks are learned.
+   */
+  readonly masks?: ReadonlyMap<string, Tensor<"uint8">>;
   /** Train on the first so many samples. */
   readonly limit?: number;
   /** Called often while training; cheap work only. */

@@ -200,7 +200,7 @@ describe("inspect", () => {
       "model    lenet-300-100 (6 nodes, operator set 21, from kofn 0.1.0)
       input    input: float32 [batch, 1, 28, 28]
       output   logits: float32 [batch, 10]
-      params   266,610, 1.1 MB dense, 81.5 kB packed (limit 74.5 kB)
+      params   266,610, 1.1 MB dense, 74.9 kB packed (limit 74.5 kB)
       trained  266,610 numbers in 6 tensors
       MACs     266,200 per sample, 16,000 with kept weights alone
 

@@ -98,6 +98,27 @@ test("masks alone come back as the run has them", async () => {
   }
 });
 
+test("masks alone can be trained with, and stay as they are", async () => {
+  const args =
+    "train lenet-300-100 --data mnist --data-dir digits --batch 20 --threads 1 --epochs 1 --seed 2".split(
+      " ",
+    );
+  const pruned = [...args, "--prune", "fc1=weights:40", "--masks", "float/masks.safetensors"];
+  const [same, other] = await Promise.all([
+    cli(...pruned, "--prune", "fc2=weights:30", "--out", "again"),
+    cli(...pruned, "--prune", "fc2=weights:31", "--out", "other"),
+  ]);
+  expect(same.code, same.stderr).toBe(0);
+  expect(Buffer.compare(await read("again/masks.safetensors"), await read("float/masks.safetensors"))).toBe(
+    0,
+  );
+  expect(Buffer.compare(await read("again/model.onnx"), await read("float/model.onnx"))).not.toBe(0);
+  expect(other.code).toBe(2);
+  expect(other.stderr).toContain(
+    "is to keep exactly 31 of 300 in each group, but the mask keeps 30 in group 0",
+  );
+});
+
 test("a model with zeros packs without its masks, and a .kofn file can be packed anew", async () => {
   const plain = await cli("pack", "float/model.onnx", "-o", "plain.kofn");
   expect(plain.code, plain.stderr).toBe(0);

@@ -52,7 +52,13 @@ describe("train", () => {
     const best = metrics.findLast((line) => line.best);
     expect(report.result.validation).toEqual(best?.validation);
     expect(report.training).toMatchObject({ epochs: 20, steps: 120 });
-    expect(report.data).toEqual({ name: "tiny", train: 96, validation: 48, test: 48 });
+    expect(report.data).toEqual({
+      name: "tiny",
+      train: 96,
+      validation: 48,
+      test: 48,
+      classes: ["0", "1", "2"],
+    });
     expect(metrics[0].tau).toBeLessThan(5);
     expect(metrics[19].tau).toBe(0.5);
     expect(metrics[19].learningRate).toBeCloseTo(0, 12);

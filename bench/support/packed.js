@@ -1,0 +1,91 @@
+/** Networks with random masks and codes, ready to be packed: what they take does not depend on training. */
+
+import { Builder } from "../../packages/kofn/dist/onnx/builder.js";
+import { emptyGraph, int } from "../../packages/kofn/dist/onnx/model.js";
+import { tensor } from "../../packages/kofn/dist/onnx/tensor.js";
+import { modelOf } from "../../packages/kofn/dist/lower/model.js";
+import { prunedContents } from "../../packages/kofn/dist/pack/contents.js";
+import { NO_CONFIG } from "../../packages/kofn/dist/pack/info-section.js";
+import { maskedModel, maskOfLogits, masksOfWeights } from "../../packages/kofn/dist/prune/apply.js";
+import { prunableLayers } from "../../packages/kofn/dist/prune/layers.js";
+import { planPrune } from "../../packages/kofn/dist/prune/plan.js";
+import {
+  channelView,
+  codesOf,
+  dequantized,
+  initialScales,
+} from "../../packages/kofn/dist/quantize/weights.js";
+import { Random } from "../../packages/kofn/dist/random.js";
+
+/** @typedef {import("../../packages/kofn/dist/onnx/model.js").Model} Model */
+/** @typedef {import("../../packages/kofn/dist/prune/types.js").PruneSpec} PruneSpec */
+/** @typedef {import("../../packages/kofn/dist/quantize/types.js").WeightFormat} WeightFormat */
+
+const LABELS = Array.from({ length: 10 }, (_, digit) => String(digit));
+
+/**
+ * One matrix product of rows outputs and columns inputs, with normally distributed weights.
+ *
+ * @param {number} rows
+ * @param {number} columns
+ * @returns {Model}
+ */
+export function matrixModel(rows, columns) {
+  const random = new Random(1, "bench");
+  const b = new Builder(emptyGraph("matrix"));
+  const type = /** @type {const} */ ({ dtype: "float32", shape: ["batch", columns] });
+  b.graph.inputs.push({ name: "input", type });
+  b.graph.valueTypes.set("input", type);
+  const values = Float32Array.from({ length: rows * columns }, () => random.normal() / 32);
+  const weight = b.initializer("fc.weight", tensor("float32", [rows, columns], values));
+  const bias = b.initializer("fc.bias", tensor("float32", [rows], new Float32Array(rows)));
+  b.output(b.op("Gemm", ["input", weight, bias], { transB: int(1) }, "fc"));
+  return modelOf(b.graph);
+}
+
+/**
+ * @param {Model} dense
+ * @param {PruneSpec} prune
+ * @param {WeightFormat | "float32"} format of all weights
+ * @returns {import("../../packages/kofn/dist/pack/types.js").KofnContents}
+ */
+export function packedNetwork(dense, prune, format) {
+  const random = new Random(2, "bench");
+  const layers = planPrune(dense.graph, prune);
+  const masks = layers.map((layer) =>
+    maskOfLogits(
+      layer,
+      Float32Array.from({ length: layer.groups * layer.n }, () => random.uniform()),
+    ),
+  );
+  const members = masks.flatMap(masksOfWeights);
+  const maskOf = new Map(members.map(({ layer, mask }) => [layer.weight, mask]));
+  /** @type {Map<string, Float32Array>} */
+  const values = new Map();
+  const weights =
+    format === "float32"
+      ? []
+      : prunableLayers(dense.graph).map((layer) => {
+          const stored = /** @type {import("../../packages/kofn/dist/onnx/tensor.js").Tensor<"float32">} */ (
+            dense.graph.initializers.get(layer.weight)
+          );
+          const view = channelView(layer);
+          const mask = maskOf.get(layer.weight);
+          const scale = initialScales(stored.array(), format, view, (i) => mask?.[i] !== 0);
+          const codes = codesOf(stored.array(), scale, format, view, mask);
+          values.set(layer.weight, dequantized(codes, scale, view));
+          const axis = layer.transposed ? 1 : 0;
+          return { layer: layer.name, weight: layer.weight, format, axis, scale, codes };
+        });
+  const model = maskedModel(dense, values, masks);
+  return prunedContents(
+    {
+      model,
+      masks: new Map(members.map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)])),
+      layers: members.map(({ layer }) => layer),
+      quantization: { weights, activations: [] },
+    },
+    { kofn: "0.1.0", data: "mnist", seed: 1, config: NO_CONFIG, accuracy: 0.98 },
+    LABELS,
+  );
+}
