@@ -82,7 +82,10 @@ export function addTrainCommand(program: Command): void {
     .option("--allocation <name>", "which part each layer gets: erk or uniform (default: erk)")
     .option("--round <n>", "the budget keeps multiples of n in each group, or all (default: 1)")
     .option("--quantize <spec>", "what to learn in few bits; can be given several times", collect)
-    .option("--quantize-from <share>", "share of training after which quantization begins (default: 0%)")
+    .option(
+      "--quantize-from <share>",
+      "share of training after which quantization begins (default: 30%; 0% for an .onnx file)",
+    )
     .option("--freeze-from <share>", "share of training after which masks stay as they are (default: never)")
     .option("--masks <file>", "train with these masks (masks.safetensors), which stay as they are")
     .option("--epochs <n>", "passes over the training data (default: 20; 15 for an .onnx file)")

@@ -8,6 +8,13 @@ interface Defaults {
   /** Learning rate of each optimizer. */
   readonly lr: Readonly<Record<OptimizerOptions["kind"], number>>;
   readonly momentum: number;
+  /** Share of training after which quantization begins. */
+  readonly quantizeFrom: number;
+  /**
+   * Learning rate of the logarithms of quantization scales, by Adam: a step changes a scale by about this share of itself, at the peak
+   * of the schedule.
+   */
+  readonly scaleRate: number;
   readonly sampler: Required<SamplerOptions>;
 }
 
@@ -16,6 +23,8 @@ const FRESH: Defaults = {
   kind: "adam",
   lr: { adam: 0.002, sgd: 0.05 },
   momentum: 0,
+  quantizeFrom: 0.3,
+  scaleRate: 0.03,
   sampler: {
     tau: [5, 0.5],
     beta: [0.1, 0.1],
@@ -35,6 +44,8 @@ const PRETRAINED: Defaults = {
   kind: "adam",
   lr: { adam: 0.001, sgd: 0.02 },
   momentum: 0.9,
+  quantizeFrom: 0,
+  scaleRate: 0.01,
   sampler: { ...FRESH.sampler, beta: [0.1, 0.01], init: "magnitude", shrink: [0, 0.5] },
 };
 

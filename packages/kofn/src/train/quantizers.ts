@@ -1,7 +1,7 @@
 /** The fake quantizers of a run on the host, with the optimizer of their scales. */
 
 import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
-import { optimizerOf } from "../optim/optimizer.js";
+import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, masksOfWeights } from "../prune/apply.js";
 import { activationScale } from "../quantize/activations.js";
 import { HostQuantizer, type QuantizerPlace } from "../quantize/host-quantizer.js";
@@ -9,9 +9,6 @@ import { type PlannedActivation, type QuantizationPlan, quantizedActivation } fr
 import type { Quantization, QuantizedWeight } from "../quantize/types.js";
 import { channelAxis, channelView, codesOf, dequantized } from "../quantize/weights.js";
 import type { HeldTensor } from "./state.js";
-
-/** Scales are learned by Adam, in their logarithms: a step changes one by about this share of itself, at the peak of the schedule. */
-const SCALE_RATE = 0.01;
 
 /** Writes which weights a step's masks keep: not 0 for those. Called for those alone that the step masks and whose scales are fitted. */
 export type WriteKept = (weight: string, kept: Float32Array) => void;
@@ -36,13 +33,22 @@ export class Quantizers {
   readonly activations: ReadonlyMap<string, ActivationScale>;
   readonly #weights: ReadonlyMap<string, HostQuantizer>;
   readonly #scales: HostOptimizer;
-  readonly #optimizer = optimizerOf({ kind: "adam", lr: SCALE_RATE });
+  readonly #optimizer: Optimizer;
+  readonly #rate: number;
 
   /**
    * @param parameters with the weights, and as many bytes to spare as {@link Quantizers.bytes} says
    * @param masks of the weights that are to be masked as well, by name
+   * @param rate at which the logarithms of scales are learned, by Adam
    */
-  constructor({ weights, activations }: QuantizationPlan, parameters: HostOptimizer, masks: Masks) {
+  constructor(
+    { weights, activations }: QuantizationPlan,
+    parameters: HostOptimizer,
+    masks: Masks,
+    rate: number,
+  ) {
+    this.#rate = rate;
+    this.#optimizer = optimizerOf({ kind: "adam", lr: rate });
     const learned = weights.filter(({ rule }) => rule.method === "lsq");
     const scales = [
       ...learned.map(({ layer }) => ({ name: layer.weight, dims: [channelView(layer).length] })),
@@ -127,7 +133,7 @@ export class Quantizers {
     for (const [name, { scale, gradient }] of this.activations) {
       this.#arraysOf(logarithms(name)).gradient[0] = scale[0] * gradient[0];
     }
-    this.#scales.update(this.#optimizer.scalars(t, SCALE_RATE * factor));
+    this.#scales.update(this.#optimizer.scalars(t, this.#rate * factor));
   }
 
   /** Before a step that is not to be quantized yet. */

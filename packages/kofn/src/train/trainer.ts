@@ -53,6 +53,8 @@ export interface Settings {
   readonly distill?: DistillOptions;
   /** Share of training after which what is to be quantized is. */
   readonly quantizeFrom: number;
+  /** Of the logarithms of quantization scales. */
+  readonly scaleRate: number;
   /** Share of training after which masks stay as they are. Default: they never do. */
   readonly freezeFrom?: number;
   /** Masks that are given, and frozen from the start. Default: masks are learned. */
@@ -82,7 +84,8 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
     batchNorm: options.batchNorm ?? "train",
     recalibrate: options.recalibrate ?? 100,
     ...(options.distill === undefined ? {} : { distill: options.distill }),
-    quantizeFrom: options.quantizeFrom ?? 0,
+    quantizeFrom: options.quantizeFrom ?? defaults.quantizeFrom,
+    scaleRate: defaults.scaleRate,
     ...(options.freezeFrom === undefined ? {} : { freezeFrom: options.freezeFrom }),
     ...givenMasks(options),
     seed: options.seed ?? 1,
@@ -328,7 +331,7 @@ export class Trainer {
         const { mask: values, gradient } = this.#samplers[i];
         return maskedByQuantizer.has(weight) ? [[weight, { values, gradient }] as const] : [];
       });
-      this.#quantizers = new Quantizers(plan, this.#parameters, new Map(masks));
+      this.#quantizers = new Quantizers(plan, this.#parameters, new Map(masks), settings.scaleRate);
       held.push(...this.#quantizers.held);
     }
     this.state = new State(engine, float.tensors, held, initial);

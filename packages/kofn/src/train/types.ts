@@ -104,7 +104,7 @@ export interface TrainOptions {
   readonly epochs?: number;
   /** What is learned in few bits. Default: nothing. */
   readonly quantize?: QuantizeSpec;
-  /** Share of training after which quantization begins. Default 0. */
+  /** Share of training after which quantization begins. Default 0.3; 0 for a pretrained model. */
   readonly quantizeFrom?: number;
   /** Share of training after which masks stay as they are, at least where k is at its target. Default: they never do. */
   readonly freezeFrom?: number;
