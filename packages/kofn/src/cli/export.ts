@@ -83,7 +83,7 @@ async function exportCommand(path: string, flags: ExportFlags, given: Config): P
     await exportMasks(path, output, json === true);
     return;
   }
-  if (await isKofnFile(path)) {
+  if (!(await isFolder(path)) && (await isKofnFile(path))) {
     if (format === "qdq") {
       throw new InputError(
         `${path}: --format qdq is for run directories and .onnx files. Export it as onnx.`,

@@ -27,7 +27,7 @@ import type { KofnContents, Packed, PackOptions, Unpacked } from "./types.js";
  *
  * @throws InputError if masks or codes do not belong to the model, or if it has what such a file can't hold.
  * @example
- * await writeFile("model.kofn", encodeKofn(await readContents("runs/a")).bytes);
+ * await writeFile("model.kofn", encodeKofn(await runContents(await readRun("runs/a"))).bytes);
  */
 export function encodeKofn(contents: KofnContents, options: PackOptions = {}): Packed {
   const { model, provenance, labels } = contents;

@@ -52,7 +52,7 @@ export interface PackedOnnx {
  *
  * @param contents of the model; it is not changed, and tensors that are not packed are shared with it.
  * @example
- * await saveModel(packOnnx(await runContents(run)).model, "packed.onnx");
+ * await saveModel(packOnnx(await runContents(await readRun("runs/a"))).model, "packed.onnx");
  */
 export function packOnnx(contents: KofnContents, options: PackOptions = {}): PackedOnnx {
   const whole = modelOfKofn(contents);
