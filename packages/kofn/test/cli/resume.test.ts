@@ -16,7 +16,7 @@ const ARGUMENTS = [
   ...["train", "lenet-300-100", "--data", "glyphs", "--prune", "fc1=weights:40", "--epochs", "4"],
   ...["--limit", "1280", "--threads", "1"],
 ];
-const model = (run: string): Buffer => readFileSync(join(folder, run, "model.onnx"));
+const bytes = (run: string, name: string): Buffer => readFileSync(join(folder, run, name));
 
 /** Starts a run and kills it without warning when it says that an epoch is done. */
 async function killAfterEpoch(run: string, epoch: number): Promise<void> {
@@ -46,7 +46,9 @@ describe("kofn train --resume", () => {
     const resumed = await kofn(["train", "--resume", "--out", join(folder, "killed")]);
     expect(resumed).toMatchObject({ code: 0 });
     expect(resumed.stderr).not.toContain("epoch 1/4");
-    expect(model("killed").equals(model("whole"))).toBe(true);
+    for (const name of ["model.onnx", "heatmaps.bin"]) {
+      expect(bytes("killed", name).equals(bytes("whole", name))).toBe(true);
+    }
     const lines = (run: string): unknown[] =>
       readFileSync(join(folder, run, "metrics.jsonl"), "utf8")
         .trim()
