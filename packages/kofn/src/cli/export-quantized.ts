@@ -12,8 +12,9 @@ import {
   type CalibrationMethod,
 } from "../quantize/calibrate.js";
 import { exportQuantized } from "../quantize/export.js";
-import { bareModel, exportTrained } from "../quantize/export-trained.js";
+import { bareModel } from "../quantize/export-trained.js";
 import { type FusedKernel, fusedKernels } from "../quantize/kernels.js";
+import { withoutQuantizedActivations } from "../quantize/simulate.js";
 import { resolveQuantize } from "../quantize/spec.js";
 import type { Quantization } from "../quantize/types.js";
 import { parseNormalization } from "../data/normalization.js";
@@ -33,9 +34,8 @@ export interface Quantized {
 }
 
 /**
- * @param loaded the model of the run at the shapes of its masks, or that of a file.
- * @param given the options of the command.
- * @param method of calibration, if one was given.
+ * The model with integers, as stock onnxruntime runs it: {@link quantizedModel} exported.
+ *
  * @throws InputError if nothing says what to quantize, or two things do.
  */
 export async function quantizedExport(
@@ -45,6 +45,36 @@ export async function quantizedExport(
   given: Config,
   method: string | undefined,
 ): Promise<Quantized> {
+  const { model, quantization, exempt } = await quantizedModel(path, run, loaded, given, method);
+  const exported = exportQuantized(model, quantization);
+  return { model: exported.model, kernels: await fusedKernels(exported), exempt };
+}
+
+/** A model and its quantization. */
+export interface ModelToQuantize {
+  /** In operator set 21, its activations not quantized. */
+  readonly model: Model;
+  readonly quantization: Quantization;
+  readonly exempt: readonly string[];
+}
+
+/**
+ * A model and its quantization, as it was trained or chosen now.
+ *
+ * @param loaded the model of the run at the shapes of its masks, or that of a file.
+ * @param given the options of the command.
+ * @param method of calibration, if one was given.
+ * @param cuts whether channels without effect are cut out.
+ * @throws InputError if nothing says what to quantize, or two things do.
+ */
+export async function quantizedModel(
+  path: string,
+  run: StoredRun | undefined,
+  loaded: Model,
+  given: Config,
+  method: string | undefined,
+  cuts = true,
+): Promise<ModelToQuantize> {
   const chosen = CALIBRATION_METHODS.find((known) => known === method);
   if (method !== undefined && chosen === undefined) {
     throw new InputError(`--calibrate: expected ${CALIBRATION_METHODS.join(", ")}, got "${method}".`);
@@ -52,14 +82,14 @@ export async function quantizedExport(
   const source = run === undefined ? given : { ...run.config, ...given };
   const trained = run?.quantization ?? { weights: [], activations: [] };
   if (trained.weights.length === 0 && trained.activations.length === 0) {
-    return quantizedNow(path, loaded, given, source, chosen);
+    return quantizedNow(path, loaded, given, source, chosen, cuts);
   }
   if (given.quantize !== undefined) {
     throw new InputError(
       `--quantize: "${path}" was trained quantized, and is exported as it was trained. Leave --quantize out.`,
     );
   }
-  return asTrained(loaded, trained, source, chosen);
+  return asTrained(loaded, trained, source, chosen, cuts);
 }
 
 async function asTrained(
@@ -67,12 +97,15 @@ async function asTrained(
   trained: Quantization,
   source: Config,
   method: CalibrationMethod | undefined,
-): Promise<Quantized> {
-  if (method === undefined) return finished(exportTrained(loaded, trained));
-  const { model, quantization } = bareModel(loaded, trained);
+  cuts: boolean,
+): Promise<ModelToQuantize> {
+  const { model, quantization } = cuts
+    ? bareModel(loaded, trained)
+    : { model: importModel(withoutQuantizedActivations(loaded, trained.activations)), quantization: trained };
+  if (method === undefined) return { model, quantization, exempt: [] };
   const data = await dataOf(source, model);
   const complete = await calibrateResults(model, data, quantization, observation(source, method));
-  return finished(exportQuantized(model, complete));
+  return { model, quantization: complete, exempt: [] };
 }
 
 async function quantizedNow(
@@ -81,29 +114,24 @@ async function quantizedNow(
   given: Config,
   source: Config,
   method: CalibrationMethod | undefined,
-): Promise<Quantized> {
+  cuts: boolean,
+): Promise<ModelToQuantize> {
   const { quantize } = optionsOf({ quantize: given.quantize ?? [] });
   if (quantize === undefined) {
     throw new InputError(
-      `kofn export ${path} --format qdq: the model was not trained quantized. Say what to quantize with --quantize, as in --quantize '*=int8' --quantize activations=uint8.`,
+      `kofn export ${path}: the model was not trained quantized. Say what to quantize with --quantize, as in --quantize '*=int8' --quantize activations=uint8.`,
     );
   }
-  const model = removeDeadChannels(importModel(loaded));
+  const imported = importModel(loaded);
+  const model = cuts ? removeDeadChannels(imported) : imported;
   const { layers, exempt } = resolveQuantize(prunableLayers(model.graph), quantize);
   const reads = layers.some(({ activations }) => activations !== undefined);
   const data = reads ? await dataOf(source, model) : undefined;
   const options = observation(source, method);
   const quantization = await calibrate(model, data, { ...options, quantize });
-  if (data === undefined) return finished(exportQuantized(model, quantization), exempt);
+  if (data === undefined) return { model, quantization, exempt };
   const { normalization } = await chooseNormalization(model, data, options);
-  return finished(exportQuantized(withNormalization(model, normalization), quantization), exempt);
-}
-
-async function finished(
-  exported: ReturnType<typeof exportQuantized>,
-  exempt: readonly string[] = [],
-): Promise<Quantized> {
-  return { model: exported.model, kernels: await fusedKernels(exported), exempt };
+  return { model: withNormalization(model, normalization), quantization, exempt };
 }
 
 async function dataOf(source: Config, model: Model): Promise<Dataset> {

@@ -13,6 +13,7 @@ import { shapesOf } from "../train/report.js";
 import { isFolder, readRun } from "../train/run-directory.js";
 import type { Config } from "../train/config.js";
 import { isKofnFile } from "../pack/load.js";
+import { exportHardware } from "./export-hardware.js";
 import { exportKofn, exportMasks } from "./export-kofn.js";
 import { type Quantized, quantizedExport } from "./export-quantized.js";
 import { collect, configOfOptions } from "./options.js";
@@ -26,7 +27,15 @@ Examples:
   kofn export model.kofn --format onnx -o model.onnx
   kofn export runs/a --format masks -o masks.safetensors
   kofn export runs/a --format qdq -o small.onnx
-  kofn export runs/a --format qdq --quantize '*=int8' --quantize activations=uint8 --calibrate mse -o small.onnx`;
+  kofn export runs/a --format qdq --quantize '*=int8' --quantize activations=uint8 --calibrate mse -o small.onnx
+  kofn export runs/a --format c -o net.c
+  kofn export runs/a --format mem -o images`;
+
+const FORMATS = ["onnx", "qdq", "masks", "c", "mem"] as const;
+
+function isFormat(name: string): name is (typeof FORMATS)[number] {
+  return (FORMATS as readonly string[]).includes(name);
+}
 
 export function addExportCommand(program: Command): void {
   program
@@ -36,21 +45,21 @@ export function addExportCommand(program: Command): void {
       `Writes the model of a run directory, without the channels that its masks leave without effect, or that of an ONNX file of any operator set from 9 to ${OPSET}, with operator set ${OPSET}. What it computes stays the same.`,
     )
     .argument("<path>", "run directory, .kofn file or .onnx file")
-    .requiredOption("-o, --output <file>", "file to write")
+    .requiredOption("-o, --output <file>", "file to write; of c and mem also a folder")
     .option(
       "--format <name>",
-      "onnx, qdq for quantized models, or masks alone as safetensors (default: onnx)",
+      "onnx, qdq for quantized models, masks alone as safetensors, c for C code, or mem for memory images (default: onnx)",
     )
     .option(
       "--quantize <spec>",
-      "qdq of a float model: what to quantize; can be given several times",
+      "qdq, c and mem of a float model: what to quantize; can be given several times",
       collect,
     )
     .option(
       "--calibrate <method>",
       "qdq: minmax, percentile or mse (default: mse); for a run that was trained quantized: adds ranges that integer kernels lack",
     )
-    .option("--data <name>", "qdq: data set to observe activations on (default: the run's own)")
+    .option("--data <name>", "data set to observe activations on (default: the run's own)")
     .option("--data-dir <dir>", "folder with the data set's files (default: the run's own)")
     .option("--normalize <how>", "none, or MEAN/STD per channel (default: as the model's metadata says)")
     .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
@@ -70,11 +79,25 @@ interface ExportFlags {
 
 async function exportCommand(path: string, flags: ExportFlags, given: Config): Promise<void> {
   const { output, format = "onnx", json } = flags;
-  if (format !== "onnx" && format !== "qdq" && format !== "masks") {
-    throw new InputError(`--format: expected onnx, qdq or masks, got "${format}".`);
+  if (!isFormat(format)) {
+    throw new InputError(`--format: expected ${FORMATS.join(", ")}, got "${format}".`);
   }
-  if (format !== "qdq" && (given.quantize !== undefined || flags.calibrate !== undefined)) {
-    throw new InputError("--quantize and --calibrate go with --format qdq.");
+  const quantizes = format === "qdq" || format === "c" || format === "mem";
+  if (!quantizes && (given.quantize !== undefined || flags.calibrate !== undefined)) {
+    throw new InputError("--quantize and --calibrate go with --format qdq, c and mem.");
+  }
+  const isPacked = !(await isFolder(path)) && (await isKofnFile(path));
+  if (isPacked && quantizes) {
+    throw new InputError(
+      `${path}: --format ${format} is for run directories and .onnx files. Export it as onnx first.`,
+    );
+  }
+  if (format === "c" || format === "mem") {
+    const run = (await isFolder(path)) ? await readRun(path) : undefined;
+    const loaded = await loadModel(run?.maskedPath ?? path);
+    const { calibrate } = flags;
+    await exportHardware({ path, output, format, run, loaded, given, calibrate, json: json === true });
+    return;
   }
   if (await isFolder(output)) {
     throw new InputError(`--output: expected a file, but "${output}" is a folder. Name a file in it.`);
@@ -83,12 +106,7 @@ async function exportCommand(path: string, flags: ExportFlags, given: Config): P
     await exportMasks(path, output, json === true);
     return;
   }
-  if (!(await isFolder(path)) && (await isKofnFile(path))) {
-    if (format === "qdq") {
-      throw new InputError(
-        `${path}: --format qdq is for run directories and .onnx files. Export it as onnx.`,
-      );
-    }
+  if (isPacked) {
     await exportKofn(path, output, json === true);
     return;
   }

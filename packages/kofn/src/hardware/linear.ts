@@ -92,6 +92,7 @@ export function integerLinear(
     return {
       ...weights,
       scale: affine.scale,
+      weightScale: affine.scale,
       ...(affine.bias === undefined ? {} : { bias: Float32Array.from(affine.bias) }),
     };
   }
@@ -101,6 +102,7 @@ export function integerLinear(
   const factors = Float64Array.from(scale, (value) => value * input.scale);
   return {
     ...weights,
+    weightScale: scale,
     ...(bias === undefined ? {} : { bias }),
     ...(output === undefined
       ? { scale: Float32Array.from(factors) }

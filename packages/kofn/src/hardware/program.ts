@@ -67,6 +67,8 @@ export interface Linear {
   readonly scale?: Float32Array;
   /** Where input, weights and output are codes. */
   readonly rescaling?: Rescaling;
+  /** Of each row, where weights are codes: a weight is this times its code. */
+  readonly weightScale?: Float32Array;
   readonly activation: Activation;
 }
 

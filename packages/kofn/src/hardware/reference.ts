@@ -38,12 +38,18 @@ export function runProgram(
   };
   for (const step of program.steps) {
     const read = inputsOf(step).map(elements);
-    const made = empty(step.output);
-    compute(step, read, made);
+    const made = runStep(step, read);
     values.set(step.output, made);
     visit?.(step, read, made);
   }
   return elements(program.output) as Float32Array;
+}
+
+/** What a step makes of what it reads. */
+export function runStep(step: Step, read: readonly Elements[]): Elements {
+  const made = empty(step.output);
+  compute(step, read, made);
+  return made;
 }
 
 function empty({ size, codes }: Value): Elements {

@@ -24,7 +24,13 @@ export type Places =
   /** All are kept. */
   | { readonly kind: "all" }
   /** Exactly k units of each group. Indices are within the group, ascending; `share` rows have them once. */
-  | ({ readonly kind: "balanced"; readonly k: number; readonly indices: Uint32Array } & Layout)
+  | ({
+      readonly kind: "balanced";
+      readonly k: number;
+      readonly indices: Uint32Array;
+      /** Shorter rows were filled up with weights that are 0. */
+      readonly filledUp?: true;
+    } & Layout)
   /** Row r has the weights from starts[r] to before starts[r + 1]. Indices are within the row. */
   | { readonly kind: "ragged"; readonly starts: Uint32Array; readonly indices: Uint32Array };
 
@@ -115,9 +121,9 @@ export function filledUp(matrix: Matrix): Rows {
       missing--;
     }
   });
-  const rowsOf = balancedOf({ ...matrix, mask }, { n: fanIn, span: 1, share: 1 });
-  if (rowsOf === undefined) throw new KofnError("rows of equal length are not balanced");
-  return rowsOf;
+  const filled = balancedOf({ ...matrix, mask }, { n: fanIn, span: 1, share: 1 });
+  if (filled?.places.kind !== "balanced") throw new KofnError("rows of equal length are not balanced");
+  return { ...filled, places: { ...filled.places, filledUp: true } };
 }
 
 /** Bits of the narrowest of uint8, uint16 and uint32 that holds indices below n. */

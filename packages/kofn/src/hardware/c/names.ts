@@ -1,16 +1,8 @@
 /** Names in C: identifiers made from the names of models and layers. */
 
-/** The words that C99 keeps for itself. */
-const KEYWORDS: ReadonlySet<string> = new Set(
-  (
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register " +
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while"
-  ).split(" "),
-);
-
 /**
- * A name as an identifier: all but ASCII letters, digits and underscores become underscores, and a name that then begins with none
- * of the letters gets "n" before it.
+ * A name as the beginning of identifiers: all but ASCII letters, digits and underscores become underscores, and a name that then begins with none
+ * of the letters gets "n" before it. (More follows, so it may be a word that C keeps for itself.)
  *
  * @example
  * identifier("lenet-300-100"); // "lenet_300_100"
@@ -18,8 +10,7 @@ const KEYWORDS: ReadonlySet<string> = new Set(
  */
 export function identifier(name: string): string {
   const plain = name.replace(/[^A-Za-z0-9_]/g, "_");
-  const begun = /^[A-Za-z]/.test(plain) ? plain : `n${plain}`;
-  return KEYWORDS.has(begun) ? `${begun}_` : begun;
+  return /^[A-Za-z]/.test(plain) ? plain : `n${plain}`;
 }
 
 /** Gives identifiers away, each once: a name that is taken gets "_2", "_3", ... */

@@ -22,7 +22,7 @@ import {
   supportOf,
   type Type,
 } from "./kernels.js";
-import { identifier, Identifiers } from "./names.js";
+import { Identifiers } from "./names.js";
 import { floatLiteral, table } from "./tables.js";
 
 /** What of a layer lies in tables, in bytes. */
@@ -50,8 +50,10 @@ export interface CSource {
 }
 
 export interface COptions {
-  /** What functions and files are called. */
+  /** What functions are called: an identifier. */
   readonly name: string;
+  /** What the files are called, without ".c" and ".h". */
+  readonly file: string;
   /** What the network is called. */
   readonly title: string;
   /** Names of the classes, if they are known. */
@@ -62,7 +64,7 @@ export interface COptions {
  * Writes a program in C.
  *
  * @example
- * const { source, header } = writeC(program, { name: "lenet", title: "lenet-300-100" });
+ * const { source, header } = writeC(program, { name: "lenet", file: "lenet", title: "lenet-300-100" });
  */
 export function writeC(program: Program, options: COptions): CSource {
   return new Writer(program, options).written();
@@ -112,7 +114,7 @@ class Writer {
       tableBytes: this.#bytes,
       memoryBytes,
     });
-    const { name } = this.#options;
+    const { name, file } = this.#options;
     const body = this.#functions(name, first, calls);
     const support = supportOf([
       ...this.#needs,
@@ -120,9 +122,9 @@ class Writer {
     ]);
     const usesMemcpy = steps.some(({ op }) => op === "concat");
     const parts = [
-      `/* ${comment(this.#options.title)}, written by kofn ${VERSION}. ${name}.h says how it is used. */`,
+      `/* ${comment(this.#options.title)}, written by kofn ${VERSION}. ${file}.h says how it is used. */`,
       [
-        `#include "${name}.h"`,
+        `#include "${file}.h"`,
         ...(input.size > 0 && usesMemcpy ? ["#include <string.h>"] : []),
         "#include <stddef.h>",
         "#include <stdint.h>",
@@ -424,5 +426,3 @@ function keptText({ weights: { places, values, rows } }: Linear): string {
 function comment(text: string): string {
   return text.replace(/[^ -~]/g, "?").replaceAll("*/", "* /").replaceAll("/*", "/ *").replaceAll("??", "? ?");
 }
-
-export { identifier };
