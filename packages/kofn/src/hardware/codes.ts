@@ -14,8 +14,11 @@ export interface Codes {
   readonly threshold?: number;
 }
 
+/** The higher code of binary activations: not 1, so that biases, which are in units of codes, keep their precision. */
+const BINARY_HIGH = 127;
+
 /**
- * The codes of a quantized activation. Binary ones are 0 and 1, or where they may be negative -1 and 1.
+ * The codes of a quantized activation. Binary ones are 0 and 127, or where they may be negative -127 and 127.
  *
  * @example
  * codesOf({ tensor: "relu1", layer: "fc2", format: "uint8", scale: 0.5, zeroPoint: 0 });
@@ -27,8 +30,15 @@ export function codesOf({ format, scale, zeroPoint }: QuantizedActivation): Code
   if (format === "int8") return { type: "int8", scale: single, zero: zeroPoint, low: -128, high: 127 };
   const threshold = Math.fround(scale * (0.5 - zeroPoint));
   return zeroPoint === 0
-    ? { type: "uint8", scale: single, zero: 0, low: 0, high: 1, threshold }
-    : { type: "int8", scale: Math.fround(scale / 2), zero: 0, low: -1, high: 1, threshold };
+    ? { type: "uint8", scale: Math.fround(scale / BINARY_HIGH), zero: 0, low: 0, high: BINARY_HIGH, threshold }
+    : {
+        type: "int8",
+        scale: Math.fround(scale / 2 / BINARY_HIGH),
+        zero: 0,
+        low: -BINARY_HIGH,
+        high: BINARY_HIGH,
+        threshold,
+      };
 }
 
 export function isSameCodes(a: Codes | undefined, b: Codes | undefined): boolean {
@@ -40,6 +50,11 @@ export function isSameCodes(a: Codes | undefined, b: Codes | undefined): boolean
     a.high === b.high &&
     a.threshold === b.threshold
   );
+}
+
+/** What sums are rescaled to: steps of codes; of binary ones that from 0 to the higher code. */
+export function stepOf({ scale, high, threshold }: Codes): number {
+  return threshold === undefined ? scale : scale * high;
 }
 
 /** Whether codes stand for a negative and a positive value alone. */
@@ -111,10 +126,11 @@ export function rescaled(sum: number, { multiplier, shift }: FixedPoint): number
   return Number(product >> BigInt(shift));
 }
 
-/** The code of a sum times a factor. */
+/** The code of a sum times a factor, which brings it to steps of the codes ({@link stepOf}). */
 export function codeOf(sum: number, factor: FixedPoint, codes: Codes): number {
-  const { low, high, zero } = codes;
+  const { low, high, zero, threshold } = codes;
   if (isSign(codes)) return sum < 0 ? low : high;
+  if (threshold !== undefined) return rescaled(sum, factor) > 0 ? high : low;
   return clamped(rescaled(sum, factor) + zero, low, high);
 }
 

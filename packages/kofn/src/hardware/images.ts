@@ -7,7 +7,7 @@ import { VERSION } from "../version.js";
 import { codeRange } from "./activation.js";
 import { Identifiers } from "./c/names.js";
 import { clamped, codeOf, type Codes } from "./codes.js";
-import { balancedPlaces } from "./packing.js";
+import { balancedPlaces, indexWidth } from "./packing.js";
 import type { Linear, Program } from "./program.js";
 import { forEachKept } from "./rows.js";
 import { benchText, LAYER_FILE, LAYER_VERILOG } from "./verilog.js";
@@ -182,11 +182,6 @@ function layerImages(
 function valueBits(values: Int8Array, format: WeightFormat | undefined): number {
   const bits = format === undefined ? 8 : bitsOf(format);
   return bits === 1 && values.includes(0) ? 2 : bits;
-}
-
-/** Bits of an index below n. */
-function indexWidth(n: number): number {
-  return Math.max(1, Math.ceil(Math.log2(n)));
 }
 
 function floatBits(values: Float32Array): Uint32Array {

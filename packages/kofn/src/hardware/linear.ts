@@ -7,14 +7,14 @@ import { sizeOf, type Tensor } from "../onnx/tensor.js";
 import { affineOf, type Affine, integerAffine } from "../quantize/integer-affine.js";
 import type { QuantizedWeight } from "../quantize/types.js";
 import type { WeightNode } from "../quantize/weight-nodes.js";
-import { type Codes, fixedPoint } from "./codes.js";
+import { type Codes, fixedPoint, stepOf } from "./codes.js";
 import type { Linear, Rescaling } from "./program.js";
 import { allOf, forEachKept, type Matrix, type Rows } from "./rows.js";
 import { imageWindow, pointWindow } from "./window.js";
 
 /** Stores the weights of a layer. `kernel` is the number of weights of a 2-D kernel, 1 for matrices. */
 export interface Packing {
-  /** The mask of a weight, in its layout in the model; without it all that is not 0 is kept. */
+  /** The mask of a weight, in its layout in the model; without it all is kept that is not 0 in the model. */
   readonly mask: (weight: string) => Uint8Array | undefined;
   readonly pack: (matrix: Matrix, weight: string, kernel: number) => Rows;
 }
@@ -106,7 +106,7 @@ export function integerLinear(
     ...(bias === undefined ? {} : { bias }),
     ...(output === undefined
       ? { scale: Float32Array.from(factors) }
-      : { rescaling: rescalingOf(factors.map((factor) => factor / output.scale)) }),
+      : { rescaling: rescalingOf(factors.map((factor) => factor / stepOf(output))) }),
   };
 }
 
@@ -151,16 +151,16 @@ function canonical<T extends Float32Array | Int8Array | Uint8Array>(values: T, {
 
 /** The window, and the packed weights. */
 function packed(
-  { one, dims }: LayerContext,
+  { graph, one, dims }: LayerContext,
   shape: Shape,
   values: Float32Array | Int8Array,
   packing: Packing,
 ): Pick<LinearPart, "op" | "layer" | "weight" | "window" | "rowsPerGroup" | "weights"> {
   const { layer, node } = one;
   const { rows, fanIn, kernel } = shape;
-  const given = packing.mask(layer.weight);
-  const mask =
-    given === undefined ? Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)) : canonical(given, shape);
+  const stored = graph.initializers.get(layer.weight) as Tensor<"float32">;
+  const given = packing.mask(layer.weight) ?? Uint8Array.from(stored.array(), (value) => (value === 0 ? 0 : 1));
+  const mask = canonical(given, shape);
   const weights = packing.pack({ rows, fanIn, values, mask }, layer.weight, kernel);
   const rest = { op: "linear", layer: layer.name, weight: layer.weight, weights } as const;
   if (node.op !== "Conv") {

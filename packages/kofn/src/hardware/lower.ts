@@ -136,7 +136,7 @@ class Lowering {
     else if (node.op === "Concat") this.#concat(node);
     else {
       const pool = poolWindow(this.#graph, node, this.#dims(node.inputs[0], describeNode(node)));
-      if (pool === undefined) fail(node, `it has no form in C and memory images, which have ${SUPPORTED}`);
+      if (pool === undefined) fail(node, `it has no form in C and memory images, which have ${SUPPORTED}.`);
       this.#pool(node, pool.kind, pool.window, pool.countsPadding);
     }
   }

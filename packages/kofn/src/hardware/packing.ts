@@ -50,19 +50,36 @@ export function smallestPacking(pruned: Pruned = UNPRUNED): Packing {
   };
 }
 
-/** For memory images: k of each group, in the groups of the mask; rows of different lengths are filled up to the longest. */
+/**
+ * For memory images: k of each group, in the groups of the mask; rows of different lengths are filled up to the longest. Without a
+ * mask all weights are stored, unless the zeros of a model that has no masks at all make it smaller.
+ */
 export function imagePacking(pruned: Pruned = UNPRUNED): Packing {
   return {
     mask: maskIn(pruned),
     pack: (matrix, weight, kernel): Rows => {
-      if (!matrix.mask.includes(0)) return allOf(matrix);
+      const all = allOf(matrix);
+      const isMasked = pruned.masks.has(weight);
+      if (!matrix.mask.includes(0) || (!isMasked && pruned.masks.size > 0)) return all;
       for (const layout of layoutsOf(matrix, weight, kernel, pruned)) {
         const rows = balancedOf(matrix, layout);
-        if (rows !== undefined) return rows;
+        if (rows !== undefined && (isMasked || bitsOf(rows) < bitsOf(all))) return rows;
       }
-      return filledUp(matrix);
+      const filled = filledUp(matrix);
+      return isMasked || bitsOf(filled) < bitsOf(all) ? filled : all;
     },
   };
+}
+
+/** Bits of values, as bytes, and indices. */
+function bitsOf({ values, places }: Rows): number {
+  const index = places.kind === "balanced" ? places.indices.length * indexWidth(places.n) : 0;
+  return 8 * values.byteLength + index;
+}
+
+/** Bits of an index below n. */
+export function indexWidth(n: number): number {
+  return Math.max(1, Math.ceil(Math.log2(n)));
 }
 
 /** @throws KofnError if rows are of different lengths: memory images have none such. */

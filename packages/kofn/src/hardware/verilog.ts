@@ -13,7 +13,7 @@ export const LAYER_VERILOG = `// A layer of integers: reads its memory images, a
 // convolution is computed place by place: its input is what lies under its window, [channels, height, width].
 //
 // sum = bias + the sum of weight * (x - INPUT_ZERO)
-// code = floor((sum * multiplier + 2^(shift - 1)) / 2^shift) + OUTPUT_ZERO, from LOW to HIGH
+// code = floor((sum * multiplier + 2^(shift - 1)) / 2^shift) + OUTPUT_ZERO, from LOW to HIGH (BINARY if it is above 0)
 module kofn_layer #(
   parameter ROWS = 1, GROUPS = 1, N = 1, K = 1, SPAN = 1, SHARE = 1, ROWS_PER_SLICE = 1,
   parameter DENSE = 0,         // all weights are kept: there are no indices
@@ -22,7 +22,8 @@ module kofn_layer #(
   parameter INPUT_SIGNED = 0, INPUT_ZERO = 0,
   parameter HAS_BIAS = 0,
   parameter RESCALES = 0,      // sums become codes
-  parameter IS_SIGN = 0,       // codes are LOW for sums below 0, else HIGH
+  parameter BINARY = 0,        // codes are BINARY for large sums, and 0 for others
+  parameter SIGNS = 0,         // codes are BINARY for sums from 0 on, and -BINARY for others
   parameter OUTPUT_ZERO = 0, LOW = 0, HIGH = 255,
   parameter VALUES = "", INDICES = "", BIAS = "", MULTIPLIERS = "", SHIFTS = ""
 ) (
@@ -100,8 +101,8 @@ module kofn_layer #(
   wire signed [31:0] multiplier = {1'b0, multipliers[row]};
   wire signed [63:0] product = sum * multiplier;
   wire signed [63:0] rescaled = ((product + (64'sd1 <<< (shifts[row] - 6'd1))) >>> shifts[row]) + OUTPUT_ZERO;
-  wire signed [63:0] signs = sum < 0 ? -64'sd1 : 64'sd1;
-  wire signed [63:0] wide = IS_SIGN ? signs : rescaled;
+  wire signed [63:0] binary = (SIGNS ? sum >= 0 : rescaled > 0) ? BINARY : SIGNS ? -BINARY : 0;
+  wire signed [63:0] wide = BINARY != 0 ? binary : rescaled;
   assign code = wide < LOW ? LOW : wide > HIGH ? HIGH : wide[31:0];
 endmodule
 `;
@@ -131,7 +132,8 @@ export function benchText(layer: Omit<LayerImages, "test">, test: Bench): string
     ["INPUT_ZERO", input?.zero ?? 0],
     ["HAS_BIAS", hasBias ? 1 : 0],
     ["RESCALES", isCodes ? 1 : 0],
-    ["IS_SIGN", output !== null && isSign(output) ? 1 : 0],
+    ["BINARY", output?.threshold === undefined ? 0 : output.high],
+    ["SIGNS", output !== null && isSign(output) ? 1 : 0],
     ["OUTPUT_ZERO", output?.zero ?? 0],
     ["LOW", low],
     ["HIGH", high],

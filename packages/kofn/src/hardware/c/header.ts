@@ -49,7 +49,7 @@ export function headerText(program: Program, options: COptions, costs: Costs): s
     `#define ${upper}_OUTPUT_SIZE ${output.size}`,
     `/* Bytes of constant tables, and of static memory besides. */`,
     `#define ${upper}_TABLE_BYTES ${tableBytes}`,
-    `#define ${upper}_MEMORY_BYTES ${memoryBytes + (codes === undefined ? 0 : input.size)}`,
+    `#define ${upper}_MEMORY_BYTES ${memoryBytes}`,
     ``,
     `/*`,
     ` * input: ${shape(inputDims)}, one sample, row by row: ${normalised}.`,

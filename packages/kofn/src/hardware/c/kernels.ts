@@ -86,6 +86,7 @@ static int32_t rescaled(int32_t sum, int32_t multiplier, uint8_t shift, const st
   if (to->binary && to->low < 0) return sum < 0 ? to->low : to->high;
   value = (int64_t)sum * multiplier + ((int64_t)1 << (shift - 1));
   value = (value < 0 ? ~(~value >> shift) : value >> shift) + to->zero;
+  if (to->binary) return value > 0 ? to->high : to->low;
   return value < to->low ? to->low : value > to->high ? to->high : (int32_t)value;
 }`,
   tap: `/* A weight of a row: where it lies under the window. */

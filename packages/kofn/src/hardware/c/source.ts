@@ -108,7 +108,7 @@ class Writer {
     const codes = first?.output.codes;
     const calls = this.#calls;
     const tapsBytes = this.#taps * TAP_BYTES;
-    const memoryBytes = this.#arena.bytes + tapsBytes;
+    const memoryBytes = this.#arena.bytes + tapsBytes + (first?.output.size ?? 0);
     const header = headerText(this.#program, this.#options, {
       codes,
       tableBytes: this.#bytes,
@@ -344,7 +344,7 @@ class Writer {
     const starts = places.kind === "ragged" ? places.starts : undefined;
     const startTable = this.#table("uint32_t", `${name}_starts`, starts, 4);
     const indexBytes = this.#bytes - before - valueBytes;
-    if (indices !== undefined && types.form === "image") this.#taps = Math.max(this.#taps, longestRow(weights));
+    if (indices !== undefined && types.form === "image") this.#taps = Math.max(this.#taps, 1, longestRow(weights));
     const groups =
       places.kind === "balanced"
         ? `${fanIn / (places.n * places.span)}, ${places.n}, ${places.k}, ${places.span}, ${places.share}`
