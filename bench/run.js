@@ -55,6 +55,11 @@ const BENCHES = {
     options: ["runs"],
     load: async () => (await import("./pack.js")).benchPack,
   },
+  hardware: {
+    summary: "networks in C: accuracy, bytes and time: --runs DIR or --model FILE.onnx, --data-dir DIR",
+    options: ["runs", "model", "data-dir"],
+    load: async () => (await import("./hardware.js")).benchHardware,
+  },
   ops: {
     summary: "where a step's time goes, by operator: --model NAME [--dense]",
     options: ["model", "dense"],

@@ -134,6 +134,13 @@ export { runContents } from "./pack/run-contents.js";
 export type { KofnContents, Packed, PackOptions, StoredTensor, Unpacked } from "./pack/types.js";
 export type { UnitLayout, UnitMask } from "./pack/units.js";
 
+// Networks for hardware: C code and memory images
+export { lowerProgram } from "./hardware/lower.js";
+export { imagePacking, type Pruned, smallestPacking } from "./hardware/packing.js";
+export { runProgram } from "./hardware/reference.js";
+export { type COptions, type CSource, writeC } from "./hardware/c/source.js";
+export { type Images, type LayerImages, writeImages } from "./hardware/images.js";
+
 // Networks
 export type { ZooOptions } from "./models/network.js";
 export { zoo } from "./models/zoo.js";

@@ -55,17 +55,23 @@ interface Network {
 /**
  * @param cuts whether channels without effect are cut out. Where maps were pruned they are.
  */
-async function networkOf({ path, run, loaded, given, calibrate }: HardwareExport, cuts: boolean): Promise<Network> {
+async function networkOf(
+  { path, run, loaded, given, calibrate }: HardwareExport,
+  cuts: boolean,
+): Promise<Network> {
   const trained = run?.quantization ?? { weights: [], activations: [] };
   const bare = importModel(withoutQuantizedActivations(loaded, trained.activations));
-  const isQuantized = trained.weights.length > 0 || trained.activations.length > 0 || given.quantize !== undefined;
+  const isQuantized =
+    trained.weights.length > 0 || trained.activations.length > 0 || given.quantize !== undefined;
   if (!isQuantized && calibrate !== undefined) {
     throw new InputError(
       `--calibrate: "${path}" was not trained quantized, and nothing says what to quantize. Say so with --quantize, as in --quantize '*=int8'.`,
     );
   }
   const isCut = cuts || (run?.report.layers.some(({ granularity }) => granularity === "maps") ?? false);
-  const remains = isCut ? removeMaps(bare, run?.masks ?? new Map()) : { model: bare, masks: run?.masks ?? new Map() };
+  const remains = isCut
+    ? removeMaps(bare, run?.masks ?? new Map())
+    : { model: bare, masks: run?.masks ?? new Map() };
   const { model, quantization } = isQuantized
     ? await quantizedModel(path, run, loaded, given, calibrate, isCut)
     : { model: remains.model, quantization: trained };
@@ -129,7 +135,8 @@ function layerTable(layers: readonly LayerTables[]): string[] {
     layer.kept,
     ...parts.map((part) => bytes(layer[part])),
   ]);
-  const sum = (part: (typeof parts)[number]): string => bytes(layers.reduce((total, layer) => total + layer[part], 0));
+  const sum = (part: (typeof parts)[number]): string =>
+    bytes(layers.reduce((total, layer) => total + layer[part], 0));
   const columns = [
     { title: "layer" },
     { title: "arithmetic" },
@@ -190,9 +197,12 @@ async function makeFolder(folder: string): Promise<void> {
     await mkdir(folder, { recursive: true });
     if ((await stat(folder)).isDirectory()) return;
   } catch (cause) {
-    throw new InputError(`--output: can't make the folder "${folder}": ${messageOf(cause)}. Choose another place.`, {
-      cause,
-    });
+    throw new InputError(
+      `--output: can't make the folder "${folder}": ${messageOf(cause)}. Choose another place.`,
+      {
+        cause,
+      },
+    );
   }
 }
 

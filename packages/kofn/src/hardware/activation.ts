@@ -39,7 +39,8 @@ export function activated(value: number, activation: Activation): number {
 export function codeRange(activation: Activation, codes: Codes): readonly [low: number, high: number] {
   const { low, high } = codes;
   if (activation.kind === "relu") return [quantized(0, codes), high];
-  if (activation.kind === "clip") return [quantized(activation.low, codes), quantized(activation.high, codes)];
+  if (activation.kind === "clip")
+    return [quantized(activation.low, codes), quantized(activation.high, codes)];
   return [low, high];
 }
 

@@ -30,7 +30,14 @@ export function codesOf({ format, scale, zeroPoint }: QuantizedActivation): Code
   if (format === "int8") return { type: "int8", scale: single, zero: zeroPoint, low: -128, high: 127 };
   const threshold = Math.fround(scale * (0.5 - zeroPoint));
   return zeroPoint === 0
-    ? { type: "uint8", scale: Math.fround(scale / BINARY_HIGH), zero: 0, low: 0, high: BINARY_HIGH, threshold }
+    ? {
+        type: "uint8",
+        scale: Math.fround(scale / BINARY_HIGH),
+        zero: 0,
+        low: 0,
+        high: BINARY_HIGH,
+        threshold,
+      }
     : {
         type: "int8",
         scale: Math.fround(scale / 2 / BINARY_HIGH),

@@ -57,7 +57,8 @@ export function plainLinear(context: LayerContext, packing: Packing): LinearPart
   const shape = shapeOf(context);
   const { rows, fanIn } = shape;
   const stored = graph.initializers.get(layer.weight);
-  if (stored?.dtype !== "float32") fail(one.node, `its weight is ${stored?.dtype ?? "absent"}, where float32 is expected`);
+  if (stored?.dtype !== "float32")
+    fail(one.node, `its weight is ${stored?.dtype ?? "absent"}, where float32 is expected`);
   const { scale, bias } = gainsOf(graph, norm, rows, biasOf(graph, one, rows));
   const alpha = alphaOf(one.node);
   const values = canonical((stored as Tensor<"float32">).array(), shape).map(
@@ -85,7 +86,8 @@ export function integerLinear(
   const shape = shapeOf(context);
   const folded = affineOf(graph, weight, layer.dims, biasOf(graph, one, shape.rows), norm);
   const alpha = alphaOf(node);
-  if (alpha <= 0) fail(node, `its product is scaled by ${alpha}, where quantized layers take factors above 0`);
+  if (alpha <= 0)
+    fail(node, `its product is scaled by ${alpha}, where quantized layers take factors above 0`);
   const affine: Affine = { ...folded, scale: folded.scale.map((value) => value * alpha) };
   if (input === undefined) {
     const weights = packed(context, shape, canonical(affine.codes, shape), packing);
@@ -144,7 +146,10 @@ function shapeOf({ one: { layer } }: LayerContext): Shape {
     : { rows: first, fanIn: second * size, kernel: size, transposed };
 }
 
-function canonical<T extends Float32Array | Int8Array | Uint8Array>(values: T, { rows, fanIn, transposed }: Shape): T {
+function canonical<T extends Float32Array | Int8Array | Uint8Array>(
+  values: T,
+  { rows, fanIn, transposed }: Shape,
+): T {
   if (!transposed) return values;
   return values.map((_, i) => values[(i % fanIn) * rows + Math.floor(i / fanIn)]) as T;
 }
@@ -159,13 +164,17 @@ function packed(
   const { layer, node } = one;
   const { rows, fanIn, kernel } = shape;
   const stored = graph.initializers.get(layer.weight) as Tensor<"float32">;
-  const given = packing.mask(layer.weight) ?? Uint8Array.from(stored.array(), (value) => (value === 0 ? 0 : 1));
+  const given =
+    packing.mask(layer.weight) ?? Uint8Array.from(stored.array(), (value) => (value === 0 ? 0 : 1));
   const mask = canonical(given, shape);
   const weights = packing.pack({ rows, fanIn, values, mask }, layer.weight, kernel);
   const rest = { op: "linear", layer: layer.name, weight: layer.weight, weights } as const;
   if (node.op !== "Conv") {
     if (dims.length !== 1) {
-      fail(node, `its input has the shape [${dims.join(", ")}], where matrix products take one row of numbers`);
+      fail(
+        node,
+        `its input has the shape [${dims.join(", ")}], where matrix products take one row of numbers`,
+      );
     }
     return { ...rest, window: pointWindow(fanIn), rowsPerGroup: rows };
   }
@@ -182,7 +191,8 @@ function biasOf(graph: Graph, { node, layer, add }: WeightNode, rows: number): s
   if (bias?.dtype !== "float32" || bias.size !== rows) {
     fail(node, `its bias "${given}" is no stored vector of ${rows} float32 numbers`);
   }
-  if (getFloat(node, "beta", 1) !== 1) fail(node, `its bias is scaled by ${getFloat(node, "beta", 1)}, where 1 is expected`);
+  if (getFloat(node, "beta", 1) !== 1)
+    fail(node, `its bias is scaled by ${getFloat(node, "beta", 1)}, where 1 is expected`);
   return given;
 }
 
@@ -205,7 +215,14 @@ function gainsOf(
   if (norm === undefined) return stored === undefined ? {} : { bias: stored };
   const ones = new Float32Array(rows).fill(1);
   // The scale of a code is what the factor goes into; its sign goes into the code.
-  const unit = { layer: "", weight: "", format: "int8", axis: 0, scale: ones, codes: new Int8Array(rows).fill(1) } as const;
+  const unit = {
+    layer: "",
+    weight: "",
+    format: "int8",
+    axis: 0,
+    scale: ones,
+    codes: new Int8Array(rows).fill(1),
+  } as const;
   const { bias: folded } = affineOf(graph, unit, [rows], bias, norm);
   const [gamma, , , variance] = norm.inputs.slice(1).map(values);
   const epsilon = getFloat(norm, "epsilon", 1e-5);

@@ -12,7 +12,15 @@ import { Readers, type WeightNode, weightNodes } from "../quantize/weight-nodes.
 import { recordedNormalization } from "../train/normalize.js";
 import { activationOf, clampsNothing } from "./activation.js";
 import { type Codes, codesOf, isSameCodes, isSign, sharedFixedPoint } from "./codes.js";
-import { integerLinear, isStoredNorm, type LinearPart, normLinear, type Packing, plainLinear, rescalingOf } from "./linear.js";
+import {
+  integerLinear,
+  isStoredNorm,
+  type LinearPart,
+  normLinear,
+  type Packing,
+  plainLinear,
+  rescalingOf,
+} from "./linear.js";
 import type { Activation, Linear, Pool, Program, Step, Value, Window } from "./program.js";
 import { poolWindow } from "./window.js";
 
@@ -126,7 +134,8 @@ class Lowering {
   }
 
   #lower(node: Node): void {
-    if (node.domain !== "") fail(node, `operators of domain "${node.domain}" have no form in C and memory images`);
+    if (node.domain !== "")
+      fail(node, `operators of domain "${node.domain}" have no form in C and memory images`);
     const layer = this.#layers.get(node);
     if (layer !== undefined) this.#linear(layer);
     else if (RESHAPES.has(node.op)) this.#reshape(node);
@@ -167,7 +176,8 @@ class Lowering {
     if (this.#readers.isOutput(name)) return undefined;
     const read = this.#read.get(name);
     // Two values are enough for the layers that were trained so, but not for others.
-    const isForAll = read?.format !== "binary" || this.#readers.of(name).every((node) => this.#isLayer(node, name));
+    const isForAll =
+      read?.format !== "binary" || this.#readers.of(name).every((node) => this.#isLayer(node, name));
     if (read !== undefined && isForAll) return codesOf(read);
     const reader = this.#readers.only(name);
     if (reader !== undefined && MONOTONE.has(reader.op) && reader.inputs[0] === name) {
@@ -269,23 +279,22 @@ class Lowering {
     const [name] = node.inputs;
     const weight = this.#weights.get(layer.weight);
     let input = this.#forLayer(name);
-    if (weight === undefined && input.codes !== undefined) input = this.#float(name);
+    if (weight === undefined && input.codes !== undefined) {
+      input = this.#map(input, { name, size: input.size });
+    }
     let value = node.outputs[0];
     if (add !== undefined) {
       this.#takenIn.add(add);
       value = add.outputs[0];
     }
     const next = this.#readers.only(value);
-    const norm = next !== undefined && next.inputs[0] === value && isStoredNorm(this.#graph, next) ? next : undefined;
+    const norm = next?.inputs[0] === value && isStoredNorm(this.#graph, next) ? next : undefined;
     if (norm !== undefined) {
       this.#takenIn.add(norm);
       value = norm.outputs[0];
     }
     const isInteger = input.codes !== undefined;
-    const [activation, result] = this.#takeActivation(
-      value,
-      ({ kind }) => !(isInteger && kind === "leaky"),
-    );
+    const [activation, result] = this.#takeActivation(value, ({ kind }) => !(isInteger && kind === "leaky"));
     // A slope goes on floats, which are quantized behind it.
     const isLeaky = isInteger && this.#readers.only(result)?.op === "LeakyRelu";
     const output = this.#made(result, node, isLeaky);
@@ -299,7 +308,8 @@ class Lowering {
 
   /** Batch normalisation that can't go into a layer: a convolution of each channel with one weight. */
   #norm(node: Node): void {
-    if (!isStoredNorm(this.#graph, node)) fail(node, "its statistics are not stored, or it normalises by those of the batch");
+    if (!isStoredNorm(this.#graph, node))
+      fail(node, "its statistics are not stored, or it normalises by those of the batch");
     const input = this.#float(node.inputs[0]);
     const [activation, result] = this.#takeActivation(node.outputs[0], () => true);
     const output = this.#made(result, node);
@@ -338,21 +348,36 @@ class Lowering {
     const [left, right] = node.inputs;
     const stored = node.inputs.find((input) => this.#graph.initializers.has(input));
     if (stored !== undefined) {
-      fail(node, `it adds the stored "${stored}", where C and memory images add two values, or the bias of a MatMul`);
+      fail(
+        node,
+        `it adds the stored "${stored}", where C and memory images add two values, or the bias of a MatMul`,
+      );
     }
     const [a, b] = [left, right].map((name) => this.#dims(name, describeNode(node)));
     if (a.join() !== b.join()) {
-      fail(node, `it adds ${formatShape(a)} and ${formatShape(b)}, where C and memory images add equal shapes`);
+      fail(
+        node,
+        `it adds ${formatShape(a)} and ${formatShape(b)}, where C and memory images add equal shapes`,
+      );
     }
     const isInteger = node.inputs.every((name) => this.#place(name).codes !== undefined);
-    const [activation, result] = this.#takeActivation(node.outputs[0], ({ kind }) => !(isInteger && kind === "leaky"));
+    const [activation, result] = this.#takeActivation(
+      node.outputs[0],
+      ({ kind }) => !(isInteger && kind === "leaky"),
+    );
     const isLeaky = isInteger && this.#readers.only(result)?.op === "LeakyRelu";
     const codes = isLeaky ? undefined : this.#codesOf(result);
     const isExact = isInteger && codes !== undefined && codes.threshold === undefined;
     const inputs = node.inputs.map((name) => (isExact ? this.#any(name) : this.#float(name)));
     const output = this.#made(result, node, isLeaky);
     const factors = codes === undefined ? [] : inputs.map((input) => (input.codes?.scale ?? 1) / codes.scale);
-    this.#steps.push({ op: "sum", inputs, output, ...(isExact ? sharedFixedPoint(factors) : {}), activation });
+    this.#steps.push({
+      op: "sum",
+      inputs,
+      output,
+      ...(isExact ? sharedFixedPoint(factors) : {}),
+      activation,
+    });
   }
 
   #concat(node: Node): void {
@@ -373,7 +398,11 @@ class Lowering {
     const before = this.#any(name);
     if (kind === "max") {
       const { codes } = before;
-      const output = { name: result, size: this.#size(result, node), ...(codes === undefined ? {} : { codes }) };
+      const output = {
+        name: result,
+        size: this.#size(result, node),
+        ...(codes === undefined ? {} : { codes }),
+      };
       this.#steps.push({ op: "pool", kind, input: before, output, window, countsPadding });
       this.#settle(result, output);
       return;
@@ -397,8 +426,18 @@ class Lowering {
 
 /** Whether no window reaches beyond the image. */
 function isInside(window: Window): boolean {
-  const { height, width, outHeight, outWidth, kernelHeight, kernelWidth, strideY, strideX, dilationY, dilationX } =
-    window;
+  const {
+    height,
+    width,
+    outHeight,
+    outWidth,
+    kernelHeight,
+    kernelWidth,
+    strideY,
+    strideX,
+    dilationY,
+    dilationX,
+  } = window;
   return (
     window.padY === 0 &&
     window.padX === 0 &&

@@ -6,7 +6,15 @@
 import { InputError, KofnError } from "../errors.js";
 import { activated, codeRange } from "./activation.js";
 import { clamped, codeOf, type Codes, dequantized, quantized } from "./codes.js";
-import { inputsOf, type Linear, type Pool, type Program, type Step, type Value, type Window } from "./program.js";
+import {
+  inputsOf,
+  type Linear,
+  type Pool,
+  type Program,
+  type Step,
+  type Value,
+  type Window,
+} from "./program.js";
 import { forEachKept, longestRow } from "./rows.js";
 
 const { fround } = Math;
@@ -76,7 +84,9 @@ function compute(step: Step, read: readonly Elements[], made: Elements): void {
           continue;
         }
         let sum = 0;
-        step.inputs.forEach((input, at) => (sum += (read[at][i] - (input.codes?.zero ?? 0)) * multipliers[at]));
+        step.inputs.forEach(
+          (input, at) => (sum += (read[at][i] - (input.codes?.zero ?? 0)) * multipliers[at]),
+        );
         made[i] = clamped(
           ((sum + 2 ** (shift - 1)) >> shift) + codes.zero,
           ...codeRange(step.activation, codes),

@@ -17,7 +17,10 @@ export function pointWindow(channels: number): Window {
  */
 export function imageWindow(node: Node, dims: readonly number[], kernel: readonly number[]): Window {
   if (dims.length !== 3) {
-    fail(node, `its input has the shape [${dims.join(", ")}], where C and memory images take [channels, height, width]`);
+    fail(
+      node,
+      `its input has the shape [${dims.join(", ")}], where C and memory images take [channels, height, width]`,
+    );
   }
   const [channels, height, width] = dims;
   const { outputs, strides, padsBegin, dilations } = windowOf(node, [height, width], kernel);
@@ -53,7 +56,8 @@ export function poolWindow(
   });
   switch (node.op) {
     case "MaxPool": {
-      if (node.outputs.length > 1) fail(node, "its indices are asked for, which C and memory images do not have");
+      if (node.outputs.length > 1)
+        fail(node, "its indices are asked for, which C and memory images do not have");
       return { kind: "max", window: imageWindow(node, dims, kernelShape(node)), countsPadding: false };
     }
     case "AveragePool": {
@@ -65,14 +69,17 @@ export function poolWindow(
     }
     case "GlobalMaxPool":
     case "GlobalAveragePool":
-      if (dims.length !== 3) fail(node, `its input has the shape [${dims.join(", ")}], where an image is expected`);
+      if (dims.length !== 3)
+        fail(node, `its input has the shape [${dims.join(", ")}], where an image is expected`);
       return {
         kind: node.op === "GlobalMaxPool" ? "max" : "average",
         window: whole(),
         countsPadding: false,
       };
     case "ReduceMean":
-      return isOverImage(graph, node, dims) ? { kind: "average", window: whole(), countsPadding: false } : undefined;
+      return isOverImage(graph, node, dims)
+        ? { kind: "average", window: whole(), countsPadding: false }
+        : undefined;
     default:
       return undefined;
   }

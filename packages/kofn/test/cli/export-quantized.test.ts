@@ -129,7 +129,7 @@ test.each([
   ],
   [["quantized", "--format", "qdq", "--quantize", "*=int8"], /was trained quantized.*Leave --quantize out/],
   [["float", "--quantize", "*=int8"], /go with --format qdq/],
-  [["float", "--format", "tflite"], /--format: expected onnx, qdq or masks, got "tflite"/],
+  [["float", "--format", "tflite"], /--format: expected onnx, qdq, masks, c, mem, got "tflite"/],
 ])("%j is refused", async (args, message) => {
   const { code, stderr } = await cli("export", ...args, "-o", "no.onnx");
   expect(code).toBe(2);

@@ -85,7 +85,7 @@ const inputs = samples(16, 128);
 
 describe.runIf(hasGcc)("a residual network in C", () => {
   const model = residualModel();
-  const ranges = rangesOf(model.graph, RESIDUAL, inputs);
+  const rangesOfAll = rangesOf(model, RESIDUAL, inputs);
 
   it("of floats computes what onnxruntime does", async () => {
     const made = bitsOf(lowerProgram(model, NONE, smallestPacking()), inputs);
@@ -98,52 +98,64 @@ describe.runIf(hasGcc)("a residual network in C", () => {
     expectClose(made, await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL));
   });
 
-  it.each(["uint8", "int8"] as const)("of integers with %s activations is near the simulated one", async (format) => {
-    const quantization = {
-      weights: quantizedWeights(model.graph, "int8"),
-      activations: quantizedActivations(model, ranges, format),
-    };
-    const program = lowerProgram(model, quantization, smallestPacking());
-    const layers = program.steps.filter((step) => step.op === "linear");
-    expect(layers.map(({ input }) => input.codes?.type)).toEqual(layers.map(() => format));
-    const made = bitsOf(program, inputs);
-    expect(deviation(made, await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL))).toBeLessThan(0.03);
-    expect(deviation(made, await ofOnnxruntime(model, inputs, RESIDUAL))).toBeLessThan(0.1);
-  });
+  it.each(["uint8", "int8"] as const)(
+    "of integers with %s activations is near the simulated one",
+    async (format) => {
+      const quantization = {
+        weights: quantizedWeights(model.graph, "int8"),
+        activations: quantizedActivations(model, await rangesOfAll, format),
+      };
+      const program = lowerProgram(model, quantization, smallestPacking());
+      const layers = program.steps.filter((step) => step.op === "linear");
+      expect(layers.map(({ input }) => input.codes?.type)).toEqual(layers.map(() => format));
+      const made = bitsOf(program, inputs);
+      expect(
+        deviation(made, await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL)),
+      ).toBeLessThan(0.03);
+      expect(deviation(made, await ofOnnxruntime(model, inputs, RESIDUAL))).toBeLessThan(0.1);
+    },
+  );
 
   it("of integers in some layers computes the others in floats", async () => {
     const quantization = {
       weights: quantizedWeights(model.graph, "int4").filter(({ layer }) => layer !== "conv3"),
-      activations: quantizedActivations(model, ranges, "uint8", ["conv2", "conv3", "fc1"]),
+      activations: quantizedActivations(model, await rangesOfAll, "uint8", ["conv2", "conv3", "fc1"]),
     };
     const program = lowerProgram(model, quantization, smallestPacking());
     const layers = program.steps.filter((step) => step.op === "linear");
     expect(layers.map(({ input }) => input.codes !== undefined)).toEqual([false, true, false, true, false]);
     const made = bitsOf(program, inputs);
-    expect(deviation(made, await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL))).toBeLessThan(0.03);
+    expect(
+      deviation(made, await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL)),
+    ).toBeLessThan(0.03);
   });
 
-  it.each([0, 0.5])("of binary activations (zero point %f) computes what the simulated one does", async (zeroPoint) => {
-    const binary = (tensorName: string, layer: string): QuantizedActivation => ({
-      tensor: tensorName,
-      layer,
-      format: "binary",
-      scale: 0.75,
-      zeroPoint,
-    });
-    const quantization = {
-      weights: quantizedWeights(model.graph, "binary"),
-      activations: [
-        ...(zeroPoint === 0 ? [binary("relu1", "conv2"), binary("relu3", "fc2")] : [binary("input", "conv1")]),
-        binary("pool", "conv3"),
-      ],
-    };
-    const made = bitsOf(lowerProgram(model, quantization, smallestPacking()), inputs);
-    // A value next to its threshold may fall to either side: most samples are equal.
-    const expected = await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL);
-    const equal = made.filter((output, i) => deviation([output], [expected[i]]) < 0.01);
-    expect(equal.length).toBeGreaterThan(12);
-  });
+  it.each([0, 0.5])(
+    "of binary activations (zero point %f) computes what the simulated one does",
+    async (zeroPoint) => {
+      const binary = (tensorName: string, layer: string): QuantizedActivation => ({
+        tensor: tensorName,
+        layer,
+        format: "binary",
+        scale: 0.75,
+        zeroPoint,
+      });
+      const quantization = {
+        weights: quantizedWeights(model.graph, "binary"),
+        activations: [
+          ...(zeroPoint === 0
+            ? [binary("relu1", "conv2"), binary("relu3", "fc2")]
+            : [binary("input", "conv1")]),
+          binary("pool", "conv3"),
+        ],
+      };
+      const made = bitsOf(lowerProgram(model, quantization, smallestPacking()), inputs);
+      // A value next to its threshold may fall to either side: most samples are equal.
+      const expected = await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL);
+      const equal = made.filter((output, i) => deviation([output], [expected[i]]) < 0.01);
+      expect(equal.length).toBeGreaterThan(12);
+    },
+  );
 });
 
 describe.runIf(hasGcc)("all operators in C", () => {
@@ -159,7 +171,7 @@ describe.runIf(hasGcc)("all operators in C", () => {
   });
 
   it.each(["uint8", "int8"] as const)("compute with %s codes what is near", async (format) => {
-    const ranges = rangesOf(model.graph, dims, images);
+    const ranges = await rangesOf(model, dims, images);
     const quantization = {
       weights: quantizedWeights(model.graph, "int8"),
       activations: quantizedActivations(model, ranges, format),
@@ -172,27 +184,47 @@ describe.runIf(hasGcc)("all operators in C", () => {
 describe.runIf(hasGcc)("a pruned network in C", () => {
   const images = samples(8, 256);
   it.each([
-    ["weights", { conv1: weights({ k: 5 }), conv2: weights({ k: 6 }), fc1: weights({ k: 9 }), fc2: weights({ k: 20 }) }],
-    ["weights per kernel", { conv1: weights({ k: 2, per: "kernel" }), conv2: weights({ k: 1, per: "kernel" }) }],
-    ["tiles", { conv1: weights({ tile: [1, 4] }), conv2: weights({ tile: [2, 12] }), fc1: weights({ tile: [1, 4] }) }],
+    [
+      "weights",
+      { conv1: weights({ k: 5 }), conv2: weights({ k: 6 }), fc1: weights({ k: 9 }), fc2: weights({ k: 20 }) },
+    ],
+    [
+      "weights per kernel",
+      { conv1: weights({ k: 2, per: "kernel" }), conv2: weights({ k: 1, per: "kernel" }) },
+    ],
+    [
+      "tiles",
+      { conv1: weights({ tile: [1, 4] }), conv2: weights({ tile: [2, 12] }), fc1: weights({ tile: [1, 4] }) },
+    ],
     ["kernels", { conv1: kernels({ k: 1 }), conv2: kernels({ k: 1, share: 4 }) }],
-    ["shared", { conv1: weights({ k: 7, share: 4 }), fc1: weights({ k: 12, share: 10 }), fc2: weights({ k: 30, share: 3 }) }],
+    [
+      "shared",
+      {
+        conv1: weights({ k: 7, share: 4 }),
+        fc1: weights({ k: 12, share: 10 }),
+        fc2: weights({ k: 30, share: 3 }),
+      },
+    ],
   ])("by %s", async (_, rules) => {
     const { model, pruned } = prunedBy(smallNetwork(), rules);
     const packing = smallestPacking(pruned);
     const program = lowerProgram(model, NONE, packing);
-    const kinds = new Map(program.steps.flatMap((step) => (step.op === "linear" ? [[step.layer, step.weights.places]] : [])));
+    const kinds = new Map(
+      program.steps.flatMap((step) => (step.op === "linear" ? [[step.layer, step.weights.places]] : [])),
+    );
     for (const [layer, { share = 1 }] of Object.entries(rules)) {
       expect(kinds.get(layer)).toMatchObject({ kind: "balanced", share });
     }
     expectClose(bitsOf(program, images), await ofOnnxruntime(model, images, [4, 8, 8]));
-    const ranges = rangesOf(model.graph, [4, 8, 8], images);
+    const ranges = await rangesOf(model, [4, 8, 8], images);
     const quantization = {
       weights: quantizedWeights(model.graph, "int8"),
       activations: quantizedActivations(model, ranges),
     };
     const integer = lowerProgram(model, quantization, packing);
-    expect(deviation(bitsOf(integer, images), await ofOnnxruntime(model, images, [4, 8, 8]))).toBeLessThan(0.1);
+    expect(deviation(bitsOf(integer, images), await ofOnnxruntime(model, images, [4, 8, 8]))).toBeLessThan(
+      0.1,
+    );
   });
 
   it("with rows of different lengths, and one without any weight", async () => {
@@ -200,7 +232,9 @@ describe.runIf(hasGcc)("a pruned network in C", () => {
     const initializers = new Map(small.graph.initializers);
     for (const [name, value] of initializers) {
       if (!name.endsWith("weight")) continue;
-      const values = (value as Tensor<"float32">).array().map((one, i) => ((i * 7919) % 11 < 1 && i > 300 ? one : 0));
+      const values = (value as Tensor<"float32">)
+        .array()
+        .map((one, i) => ((i * 7919) % 11 < 1 && i > 300 ? one : 0));
       initializers.set(name, tensor("float32", value.dims, values));
     }
     const model = { ...small, graph: { ...small.graph, initializers } };
@@ -216,7 +250,9 @@ describe.runIf(hasGcc)("networks of the zoo in C", () => {
     ["resnet-20", resnet20(), weights({ keep: 0.05 })],
     ["vgg-16-bn", vgg16bn(), weights({ k: 4 })],
   ])("%s", async (_, dense, rule) => {
-    const layers = [...dense.graph.initializers].filter(([, { dims }]) => dims.length > 1).map(([name]) => name.replace(/\.weight$/, ""));
+    const layers = [...dense.graph.initializers]
+      .filter(([, { dims }]) => dims.length > 1)
+      .map(([name]) => name.replace(/\.weight$/, ""));
     const { model, pruned } = prunedBy(dense, Object.fromEntries(layers.map((name) => [name, rule])));
     const images = samples(1, 3072);
     const made = bitsOf(lowerProgram(model, NONE, smallestPacking(pruned)), images);
@@ -233,13 +269,14 @@ describe.runIf(hasGcc && fixtures !== undefined)("imported networks in C", () =>
   ])("%s computes its logits, and in integers nearly", async (name, dims) => {
     const folder = fixtures ?? "";
     const model = importModel(await loadModel(join(folder, `${name}.onnx`)));
-    const read = (file: string): Float32Array<ArrayBuffer> => new Float32Array(new Uint8Array(readFileSync(join(folder, file))).buffer);
+    const read = (file: string): Float32Array<ArrayBuffer> =>
+      new Float32Array(new Uint8Array(readFileSync(join(folder, file))).buffer);
     const [images, logits] = [read(`${name}.input.bin`), read(`${name}.logits.bin`)];
     const size = images.length / 4;
     const four = [0, 1, 2, 3].map((i) => images.slice(i * size, (i + 1) * size));
     const expected = [0, 1, 2, 3].map((i) => logits.slice(i * 10, (i + 1) * 10));
     expectClose(bitsOf(lowerProgram(model, NONE, smallestPacking()), four), expected);
-    const ranges = rangesOf(model.graph, dims, four.slice(0, 2));
+    const ranges = await rangesOf(model, dims, four.slice(0, 2));
     const quantization = {
       weights: quantizedWeights(model.graph, "int8"),
       activations: quantizedActivations(model, ranges),

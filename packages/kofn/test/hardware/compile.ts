@@ -20,7 +20,8 @@ export function isInstalled(program: string, argument = "--version"): boolean {
   return false;
 }
 
-const FLAGS = "-std=c99 -Wall -Wextra -Werror -pedantic -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all";
+const FLAGS =
+  "-std=c99 -Wall -Wextra -Werror -pedantic -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all";
 
 /** Reads samples from stdin until it ends, and writes their outputs. */
 const mainOf = (name: string): string => `#include <stdio.h>
@@ -38,17 +39,27 @@ int main(void) {
 `;
 
 /** The outputs of a program in C for samples, one behind the other. */
-export function runC(name: string, { source, header }: CSource, { output }: Program, inputs: readonly Float32Array[]): Float32Array[] {
+export function runC(
+  name: string,
+  { source, header }: CSource,
+  { output }: Program,
+  inputs: readonly Float32Array[],
+): Float32Array[] {
   const folder = mkdtempSync(join(tmpdir(), "kofn-c-"));
   try {
     writeFileSync(join(folder, `${name}.c`), source);
     writeFileSync(join(folder, `${name}.h`), header);
     writeFileSync(join(folder, "main.c"), mainOf(name));
-    const built = spawnSync("gcc", [...FLAGS.split(" "), `${name}.c`, "main.c", "-o", "program"], { cwd: folder });
+    const built = spawnSync("gcc", [...FLAGS.split(" "), `${name}.c`, "main.c", "-o", "program"], {
+      cwd: folder,
+    });
     if (built.status !== 0) throw new Error(`gcc: ${built.stderr.toString()}`);
-    const bytes = Buffer.concat(inputs.map((one) => new Uint8Array(one.buffer, one.byteOffset, one.byteLength)));
+    const bytes = Buffer.concat(
+      inputs.map((one) => new Uint8Array(one.buffer, one.byteOffset, one.byteLength)),
+    );
     const ran = spawnSync(join(folder, "program"), { input: bytes, maxBuffer: 2 ** 28 });
-    if (ran.status !== 0) throw new Error(`the program ended with ${ran.status ?? "a signal"}: ${ran.stderr.toString()}`);
+    if (ran.status !== 0)
+      throw new Error(`the program ended with ${ran.status ?? "a signal"}: ${ran.stderr.toString()}`);
     const all = new Float32Array(new Uint8Array(ran.stdout).buffer);
     return inputs.map((_, i) => all.slice(i * output.size, (i + 1) * output.size));
   } finally {

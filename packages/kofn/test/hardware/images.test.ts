@@ -26,13 +26,21 @@ afterAll(() => {
 });
 
 /** The lines that a test bench prints, in a folder with the images. */
-function simulate(images: Images, { name, test }: LayerImages, more: Readonly<Record<string, string>> = {}, positions?: number): string {
+function simulate(
+  images: Images,
+  { name, test }: LayerImages,
+  more: Readonly<Record<string, string>> = {},
+  positions?: number,
+): string {
   const folder = mkdtempSync(join(tmpdir(), "kofn-mem-"));
   folders.push(folder);
-  for (const [file, text] of [...images.files, ...Object.entries(more)]) writeFileSync(join(folder, file), text);
+  for (const [file, text] of [...images.files, ...Object.entries(more)])
+    writeFileSync(join(folder, file), text);
   if (test === null) throw new Error(`the layer ${name} has no test bench`);
   const overrides = positions === undefined ? [] : [`-Ptb.POSITIONS=${positions}`];
-  const built = spawnSync("iverilog", ["-Wall", ...overrides, "-o", "bench", test.bench, "kofn_layer.v"], { cwd: folder });
+  const built = spawnSync("iverilog", ["-Wall", ...overrides, "-o", "bench", test.bench, "kofn_layer.v"], {
+    cwd: folder,
+  });
   expect(built.stderr.toString()).toBe("");
   const plusargs = Object.keys(more).map((file) => `+${file.split(".")[0]}=${file}`);
   const ran = spawnSync("vvp", ["-n", "bench", ...plusargs], { cwd: folder });
@@ -40,62 +48,115 @@ function simulate(images: Images, { name, test }: LayerImages, more: Readonly<Re
   return ran.stdout.toString().trim();
 }
 
-function quantizationOf(model: Model, dims: readonly number[], format: WeightFormat, activations: "uint8" | "int8" = "uint8"): Quantization {
-  const ranges = rangesOf(model.graph, dims, samples(4, dims.reduce((a, b) => a * b)));
-  return { weights: quantizedWeights(model.graph, format), activations: quantizedActivations(model, ranges, activations) };
+async function quantizationOf(
+  model: Model,
+  dims: readonly number[],
+  format: WeightFormat,
+  activations: "uint8" | "int8" = "uint8",
+): Promise<Quantization> {
+  const ranges = await rangesOf(
+    model,
+    dims,
+    samples(
+      4,
+      dims.reduce((a, b) => a * b),
+    ),
+  );
+  return {
+    weights: quantizedWeights(model.graph, format),
+    activations: quantizedActivations(model, ranges, activations),
+  };
 }
 
 /** The words of a memory, as numbers. */
 function wordsOf(images: Images, file: string): number[] {
-  return (images.files.get(file) ?? "").trimEnd().split("\n").map((word) => parseInt(word, 16));
+  return (images.files.get(file) ?? "")
+    .trimEnd()
+    .split("\n")
+    .map((word) => parseInt(word, 16));
 }
 
 const DIMS = [4, 8, 8];
 const RULES: readonly (readonly [string, Readonly<Record<string, PruneRule>>])[] = [
   ["dense", {}],
-  ["weights", { conv1: weights({ k: 5 }), conv2: weights({ k: 30 }), fc1: weights({ k: 9 }), fc2: weights({ k: 20 }) }],
-  ["weights per kernel", { conv1: weights({ k: 2, per: "kernel" }), conv2: weights({ k: 8, per: "kernel" }) }],
-  ["tiles", { conv1: weights({ tile: [1, 4] }), conv2: weights({ tile: [11, 12] }), fc1: weights({ tile: [2, 4] }) }],
+  [
+    "weights",
+    { conv1: weights({ k: 5 }), conv2: weights({ k: 30 }), fc1: weights({ k: 9 }), fc2: weights({ k: 20 }) },
+  ],
+  [
+    "weights per kernel",
+    { conv1: weights({ k: 2, per: "kernel" }), conv2: weights({ k: 8, per: "kernel" }) },
+  ],
+  [
+    "tiles",
+    { conv1: weights({ tile: [1, 4] }), conv2: weights({ tile: [11, 12] }), fc1: weights({ tile: [2, 4] }) },
+  ],
   ["kernels", { conv1: kernels({ k: 3 }), conv2: kernels({ k: 1, share: 4 }) }],
-  ["shared masks", { conv1: weights({ k: 7, share: 4 }), fc1: weights({ k: 12, share: 10 }), fc2: weights({ k: 30, share: 3 }) }],
+  [
+    "shared masks",
+    {
+      conv1: weights({ k: 7, share: 4 }),
+      fc1: weights({ k: 12, share: 10 }),
+      fc2: weights({ k: 30, share: 3 }),
+    },
+  ],
 ];
 
 describe("memory images", () => {
-  it.each(RULES)("of a network pruned by %s: k entries for each group, whatever the density", (_, rules) => {
-    const { model, pruned } = prunedBy(smallNetwork(), rules);
-    const quantization = quantizationOf(model, DIMS, "int8");
-    const images = writeImages(lowerProgram(model, quantization, imagePacking(pruned)), quantization, "small");
-    for (const layer of images.layers) {
-      const rule = pruned.layers.find(({ weight }) => weight === layer.weight);
-      const { rows, groups, n, k, span, share, fanIn, values, indices } = layer;
-      expect(groups * n * span).toBe(fanIn);
-      expect(values.depth).toBe(rows * groups * k * span);
-      expect(wordsOf(images, values.file)).toHaveLength(values.depth);
-      if (rule === undefined) {
-        expect(indices).toBeNull();
-        expect(k).toBe(n);
-        continue;
+  it.each(RULES)(
+    "of a network pruned by %s: k entries for each group, whatever the density",
+    async (_, rules) => {
+      const { model, pruned } = prunedBy(smallNetwork(), rules);
+      const quantization = await quantizationOf(model, DIMS, "int8");
+      const images = writeImages(
+        lowerProgram(model, quantization, imagePacking(pruned)),
+        quantization,
+        "small",
+      );
+      for (const layer of images.layers) {
+        const rule = pruned.layers.find(({ weight }) => weight === layer.weight);
+        const { rows, groups, n, k, span, share, fanIn, values, indices } = layer;
+        expect(groups * n * span).toBe(fanIn);
+        expect(values.depth).toBe(rows * groups * k * span);
+        expect(wordsOf(images, values.file)).toHaveLength(values.depth);
+        if (rule === undefined) {
+          expect(indices).toBeNull();
+          expect(k).toBe(n);
+          continue;
+        }
+        expect({ n, k, share }).toEqual({
+          n: rule.n,
+          k: keptOf(rules[layer.name]),
+          share: rule.share,
+        });
+        expect(indices?.depth).toBe((rows / share) * groups * k);
+        expect(indices?.width).toBe(Math.max(1, Math.ceil(Math.log2(n))));
+        expect(indices?.of).toBe(rule.granularity);
+        expect(Math.max(...wordsOf(images, indices?.file ?? ""))).toBeLessThan(n);
+        expect(unpacked(images, layer)).toEqual(codesOf(quantization, layer));
       }
-      expect({ n, k, share }).toEqual({ n: rule.n, k: rules[layer.name]?.amount === undefined ? k : keptOf(rules[layer.name]), share: rule.share });
-      expect(indices?.depth).toBe((rows / share) * groups * k);
-      expect(indices?.width).toBe(Math.max(1, Math.ceil(Math.log2(n))));
-      expect(indices?.of).toBe(rule.granularity);
-      expect(Math.max(...wordsOf(images, indices?.file ?? ""))).toBeLessThan(n);
-      expect(unpacked(images, layer)).toEqual(codesOf(model, quantization, layer));
-    }
-  });
+    },
+  );
 
   it("of floats hold IEEE numbers, and no test bench", () => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const nothing = { weights: [], activations: [] };
     const images = writeImages(lowerProgram(model, nothing, imagePacking(pruned)), nothing, "small");
     const fc1 = images.layers.find(({ name }) => name === "fc1");
-    expect(fc1).toMatchObject({ values: { width: 32, format: "float32", depth: 2700 }, bias: { format: "float32" }, scale: null, test: null });
+    expect(fc1).toMatchObject({
+      values: { width: 32, format: "float32", depth: 2700 },
+      bias: { format: "float32" },
+      scale: null,
+      test: null,
+    });
     const [first] = wordsOf(images, "fc1.values.mem");
     const stored = (model.graph.initializers.get("fc1.weight") as Tensor<"float32">).array();
     expect(new Float32Array(Uint32Array.of(first).buffer)[0]).toBe(stored.find((value) => value !== 0));
     expect([...images.files.keys()].filter((file) => file.endsWith(".v"))).toEqual([]);
-    expect(JSON.parse(images.files.get("layers.json") ?? "")).toMatchObject({ model: "small", layers: [{ name: "conv1" }, {}, {}, {}] });
+    expect(JSON.parse(images.files.get("layers.json") ?? "")).toMatchObject({
+      model: "small",
+      layers: [{ name: "conv1" }, {}, {}, {}],
+    });
   });
 
   it.each([
@@ -103,21 +164,25 @@ describe("memory images", () => {
     ["ternary", 2, "int"],
     ["int4", 4, "int"],
     ["int7", 7, "int"],
-  ] as const)("of %s weights have words of %i bits", (format, width, words) => {
+  ] as const)("of %s weights have words of %i bits", async (format, width, words) => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
-    const quantization = quantizationOf(model, DIMS, format);
-    const { layers } = writeImages(lowerProgram(model, quantization, imagePacking(pruned)), quantization, "small");
+    const quantization = await quantizationOf(model, DIMS, format);
+    const { layers } = writeImages(
+      lowerProgram(model, quantization, imagePacking(pruned)),
+      quantization,
+      "small",
+    );
     for (const { values } of layers) expect(values).toMatchObject({ width, format: words });
   });
 
-  it("fill rows of different lengths up, and say so", () => {
+  it("fill rows of different lengths up, and say so", async () => {
     const { model } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const stored = model.graph.initializers.get("fc1.weight") as Tensor<"float32">;
     stored.array().fill(0, 128, 130 + 126);
-    const quantization = quantizationOf(model, DIMS, "int8");
+    const quantization = await quantizationOf(model, DIMS, "int8");
     const images = writeImages(lowerProgram(model, quantization, imagePacking()), quantization, "small");
     expect(images.layers[2]).toMatchObject({ filledUp: true, k: 9, values: { depth: 2700 } });
-    expect(unpacked(images, images.layers[2])).toEqual(codesOf(model, quantization, images.layers[2]));
+    expect(unpacked(images, images.layers[2])).toEqual(codesOf(quantization, images.layers[2]));
   });
 });
 
@@ -138,7 +203,8 @@ function unpacked(images: Images, layer: LayerImages): number[] {
         const index = indices === null ? j : places[(Math.floor(row / share) * groups + group) * k + j];
         for (let i = 0; i < span; i++, at++) {
           const word = words[at];
-          weight[row * fanIn + (group * n + index) * span + i] = word >= 2 ** (values.width - 1) ? word - 2 ** values.width : word;
+          weight[row * fanIn + (group * n + index) * span + i] =
+            word >= 2 ** (values.width - 1) ? word - 2 ** values.width : word;
         }
       }
     }
@@ -146,17 +212,21 @@ function unpacked(images: Images, layer: LayerImages): number[] {
   return weight.map((value) => value + 0);
 }
 
-function codesOf(model: Model, quantization: Quantization, { weight, rows, fanIn }: LayerImages): number[] {
+function codesOf(quantization: Quantization, { weight, rows, fanIn }: LayerImages): number[] {
   const found = quantization.weights.find((one) => one.weight === weight);
   const codes = [...(found?.codes ?? [])];
   return found?.axis === 0 ? codes : codes.map((_, i) => codes[(i % fanIn) * rows + Math.floor(i / fanIn)]);
 }
 
 describe.runIf(hasIcarus)("Verilog", () => {
-  it.each(RULES)("computes the layers of a network pruned by %s", (_, rules) => {
+  it.each(RULES)("computes the layers of a network pruned by %s", async (_, rules) => {
     const { model, pruned } = prunedBy(smallNetwork(), rules);
-    const quantization = quantizationOf(model, DIMS, "int8");
-    const images = writeImages(lowerProgram(model, quantization, imagePacking(pruned)), quantization, "small");
+    const quantization = await quantizationOf(model, DIMS, "int8");
+    const images = writeImages(
+      lowerProgram(model, quantization, imagePacking(pruned)),
+      quantization,
+      "small",
+    );
     expect(images.layers.map((layer) => simulate(images, layer))).toEqual([
       "32 codes, 0 different",
       "32 codes, 0 different",
@@ -165,55 +235,82 @@ describe.runIf(hasIcarus)("Verilog", () => {
     ]);
   });
 
-  it.each(["binary", "ternary", "int5"] as const)("computes layers of %s weights, and int8 activations", (format) => {
-    const { model, pruned } = prunedBy(smallNetwork(), { conv1: weights({ k: 4 }), fc2: weights({ k: 20 }) });
-    const quantization = quantizationOf(model, DIMS, format, "int8");
-    const images = writeImages(lowerProgram(model, quantization, imagePacking(pruned)), quantization, "small");
-    for (const layer of images.layers) expect(simulate(images, layer)).toMatch(/, 0 different$/);
-  });
+  it.each(["binary", "ternary", "int5"] as const)(
+    "computes layers of %s weights, and int8 activations",
+    (format) => {
+      const { model, pruned } = prunedBy(smallNetwork(), {
+        conv1: weights({ k: 4 }),
+        fc2: weights({ k: 20 }),
+      });
+      const quantization = await quantizationOf(model, DIMS, format, "int8");
+      const images = writeImages(
+        lowerProgram(model, quantization, imagePacking(pruned)),
+        quantization,
+        "small",
+      );
+      for (const layer of images.layers) expect(simulate(images, layer)).toMatch(/, 0 different$/);
+    },
+  );
 
   it("computes sums of layers whose weights alone are quantized", () => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const quantization = { weights: quantizedWeights(model.graph, "int4"), activations: [] };
-    const images = writeImages(lowerProgram(model, quantization, imagePacking(pruned)), quantization, "small");
+    const images = writeImages(
+      lowerProgram(model, quantization, imagePacking(pruned)),
+      quantization,
+      "small",
+    );
     expect(images.layers.map((layer) => simulate(images, layer))).toContain("300 sums, 0 different");
   });
 
-  it("sees a wrong weight", () => {
+  it("sees a wrong weight", async () => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
-    const quantization = quantizationOf(model, DIMS, "int8");
-    const images = writeImages(lowerProgram(model, quantization, imagePacking(pruned)), quantization, "small");
+    const quantization = await quantizationOf(model, DIMS, "int8");
+    const images = writeImages(
+      lowerProgram(model, quantization, imagePacking(pruned)),
+      quantization,
+      "small",
+    );
     const { files, layers } = images;
     const text = files.get("fc2.values.mem") ?? "";
-    const wrong = new Map(files).set("fc2.values.mem", text.replace(/^../, text.startsWith("00") ? "7f" : "00"));
-    expect(simulate({ files: wrong, layers }, layers[3])).toMatch(/place 0, row 0: .*\n6 sums, 1 different$/s);
+    const wrong = new Map(files).set(
+      "fc2.values.mem",
+      text.replace(/^../, text.startsWith("00") ? "7f" : "00"),
+    );
+    expect(simulate({ files: wrong, layers }, layers[3])).toMatch(
+      /place 0, row 0: .*\n6 sums, 1 different$/s,
+    );
   });
 
   it.each([
     ["uint8", smallNetwork(), DIMS],
     ["int8", manyOperators(), [4, 9, 7]],
     ["binary", smallNetwork(), DIMS],
-  ] as const)("computes whole layers as the reference does in the network, with %s activations", (format, model, dims) => {
-    const quantization = format === "binary" ? binaryActivations(model) : quantizationOf(model, dims, "int8", format);
-    const program = lowerProgram(model, quantization, imagePacking());
-    const images = writeImages(program, quantization, "whole");
-    const [input] = samples(1, program.input.size);
-    let compared = 0;
-    for (const [step, read, made] of stepsOf(program, input)) {
-      const layer = images.layers.find(({ name }) => name === step.layer);
-      if (layer?.test?.compares !== "codes") continue;
-      const { outHeight, outWidth } = step.window;
-      const positions = outHeight * outWidth;
-      const columns = columnsOf(step, read);
-      const expected = Array.from({ length: positions * layer.rows }, (_, i) => {
-        return made[(i % layer.rows) * positions + Math.floor(i / layer.rows)];
-      });
-      const more = { "input.mem": hex(columns), "expected.mem": hex(expected) };
-      expect(simulate(images, layer, more, positions)).toBe(`${expected.length} codes, 0 different`);
-      compared++;
-    }
-    expect(compared).toBeGreaterThanOrEqual(2);
-  });
+  ] as const)(
+    "computes whole layers as the reference does in the network, with %s activations",
+    async (format, model, dims) => {
+      const quantization =
+        format === "binary" ? binaryActivations(model) : await quantizationOf(model, dims, "int8", format);
+      const program = lowerProgram(model, quantization, imagePacking());
+      const images = writeImages(program, quantization, "whole");
+      const [input] = samples(1, program.input.size);
+      let compared = 0;
+      for (const [step, read, made] of stepsOf(program, input)) {
+        const layer = images.layers.find(({ name }) => name === step.layer);
+        if (layer?.test?.compares !== "codes") continue;
+        const { outHeight, outWidth } = step.window;
+        const positions = outHeight * outWidth;
+        const columns = columnsOf(step, read);
+        const expected = Array.from({ length: positions * layer.rows }, (_, i) => {
+          return made[(i % layer.rows) * positions + Math.floor(i / layer.rows)];
+        });
+        const more = { "input.mem": hex(columns), "expected.mem": hex(expected) };
+        expect(simulate(images, layer, more, positions)).toBe(`${expected.length} codes, 0 different`);
+        compared++;
+      }
+      expect(compared).toBeGreaterThanOrEqual(2);
+    },
+  );
 });
 
 /** Binary activations of both kinds. */
@@ -225,7 +322,12 @@ function binaryActivations(model: Model): Quantization {
     scale: 0.5,
     zeroPoint,
   });
-  const activations = [of("input", "conv1", 0.5), of("relu1", "conv2", 0), of("flat", "fc1", 0), of("relu3", "fc2", 0)];
+  const activations = [
+    of("input", "conv1", 0.5),
+    of("relu1", "conv2", 0),
+    of("flat", "fc1", 0),
+    of("relu3", "fc2", 0),
+  ];
   return { weights: quantizedWeights(model.graph, "int4"), activations };
 }
 
@@ -262,4 +364,3 @@ function columnsOf({ window, weights: { rows }, rowsPerGroup, input }: Linear, r
   }
   return columns;
 }
-

@@ -1,8 +1,7 @@
 /** Networks with all forms of steps that C code and memory images have, sparse in all granularities. */
 
 import { Builder } from "../../src/onnx/builder.js";
-import { evaluateGraph } from "../../src/onnx/evaluate.js";
-import { emptyGraph, float, type Graph, int, ints, type Model, string } from "../../src/onnx/model.js";
+import { emptyGraph, float, int, ints, type Model, string } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { canonicalDims, resolveLayer } from "../../src/prune/spec.js";
 import { prunableLayers } from "../../src/prune/layers.js";
@@ -11,6 +10,7 @@ import { topKMask } from "../../src/prune/topk.js";
 import type { PruneRule } from "../../src/prune/types.js";
 import type { Pruned } from "../../src/hardware/packing.js";
 import { Random } from "../../src/random.js";
+import { runModel } from "../import/support.js";
 import { modelOf } from "../support/execute.js";
 
 /** Appends layers with random weights. */
@@ -32,13 +32,20 @@ class Maker {
   }
 
   norm(x: string, name: string, channels: number): string {
-    const [gamma, beta, mean] = ["gamma", "beta", "mean"].map((one) => this.parameter(`${name}.${one}`, [channels]));
+    const [gamma, beta, mean] = ["gamma", "beta", "mean"].map((one) =>
+      this.parameter(`${name}.${one}`, [channels]),
+    );
     const variance = this.parameter(`${name}.var`, [channels], 0.5, 2);
     return this.b.op("BatchNormalization", [x, gamma, beta, mean, variance], {}, name);
   }
 
   clip(x: string, low: number | undefined, high: number, name: string): string {
-    return this.b.op("Clip", [x, low === undefined ? "" : this.b.scalar(low, x), this.b.scalar(high, x)], {}, name);
+    return this.b.op(
+      "Clip",
+      [x, low === undefined ? "" : this.b.scalar(low, x), this.b.scalar(high, x)],
+      {},
+      name,
+    );
   }
 }
 
@@ -47,7 +54,12 @@ export function manyOperators(): Model {
   const make = new Maker("many operators", [4, 9, 7]);
   const { b } = make;
   const uneven = { kernel_shape: ints([3, 2]), pads: ints([1, 0, 2, 1]), strides: ints([1, 1]) };
-  let x = b.op("Conv", ["input", make.parameter("a.weight", [8, 4, 3, 2]), make.parameter("a.bias", [8])], uneven, "a");
+  let x = b.op(
+    "Conv",
+    ["input", make.parameter("a.weight", [8, 4, 3, 2]), make.parameter("a.bias", [8])],
+    uneven,
+    "a",
+  );
   x = b.op("LeakyRelu", [make.norm(x, "a/norm", 8)], { alpha: float(0.1) }, "a/leaky");
   const pooled = b.op(
     "MaxPool",
@@ -77,8 +89,18 @@ export function manyOperators(): Model {
       { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]), count_include_pad: int(count) },
       name,
     );
-  const joined = b.op("Concat", [average("mean/inner", 0), sum, average("mean/all", 1)], { axis: int(1) }, "concat");
-  const narrow = b.op("Conv", [joined, make.parameter("d.weight", [12, 24, 1, 1])], { kernel_shape: ints([1, 1]) }, "d");
+  const joined = b.op(
+    "Concat",
+    [average("mean/inner", 0), sum, average("mean/all", 1)],
+    { axis: int(1) },
+    "concat",
+  );
+  const narrow = b.op(
+    "Conv",
+    [joined, make.parameter("d.weight", [12, 24, 1, 1])],
+    { kernel_shape: ints([1, 1]) },
+    "d",
+  );
   const highest = b.op("GlobalMaxPool", [narrow], {}, "highest");
   const mean = b.op("ReduceMean", [narrow, b.vector([2, 3])], { keepdims: int(1) }, "mean");
   const both = b.op("Concat", [highest, mean], { axis: int(1) }, "both");
@@ -97,7 +119,12 @@ export function smallNetwork(): Model {
   const { b } = make;
   const padded = { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) };
   const bias = (name: string, size: number): string => make.parameter(`${name}.bias`, [size], -0.2, 0.2);
-  let x = b.op("Conv", ["input", make.parameter("conv1.weight", [8, 4, 3, 3]), bias("conv1", 8)], padded, "conv1");
+  let x = b.op(
+    "Conv",
+    ["input", make.parameter("conv1.weight", [8, 4, 3, 3]), bias("conv1", 8)],
+    padded,
+    "conv1",
+  );
   x = b.op("MaxPool", [x], { kernel_shape: ints([2, 2]), strides: ints([2, 2]) }, "pool1");
   x = b.op("Relu", [x], {}, "relu1");
   x = b.op(
@@ -139,7 +166,14 @@ export function prunedBy(
     masks.set(layer.weight, tensor("uint8", layer.dims, mask as Uint8Array<ArrayBuffer>));
     layers.push(resolved);
     const values = (initializers.get(layer.weight) as Tensor<"float32">).array();
-    initializers.set(layer.weight, tensor("float32", layer.dims, values.map((value, i) => value * mask[i])));
+    initializers.set(
+      layer.weight,
+      tensor(
+        "float32",
+        layer.dims,
+        values.map((value, i) => value * mask[i]),
+      ),
+    );
   }
   return { model: { ...model, graph: { ...model.graph, initializers } }, pruned: { masks, layers, fanIns } };
 }
@@ -147,23 +181,30 @@ export function prunedBy(
 /** Inputs from -1 to 1. */
 export function samples(count: number, size: number): Float32Array<ArrayBuffer>[] {
   const random = new Random(1, "hardware");
-  return Array.from({ length: count }, () => Float32Array.from({ length: size }, () => 2 * random.uniform() - 1));
+  return Array.from({ length: count }, () =>
+    Float32Array.from({ length: size }, () => 2 * random.uniform() - 1),
+  );
 }
 
-/** The smallest and the largest value of each tensor of a graph for some inputs. */
-export function rangesOf(
-  graph: Graph,
+/** The smallest and the largest value of each tensor of a model for some inputs, as onnxruntime computes them. */
+export async function rangesOf(
+  model: Model,
   dims: readonly number[],
   inputs: readonly Float32Array<ArrayBuffer>[],
-): Map<string, [number, number]> {
-  const names = graph.nodes.flatMap(({ outputs }) => outputs);
+): Promise<Map<string, [number, number]>> {
+  const names = model.graph.nodes.flatMap(({ outputs }) => outputs);
+  const type = { dtype: "float32", shape: undefined } as const;
+  const graph = { ...model.graph, outputs: names.map((name) => ({ name, type })) };
   const ranges = new Map<string, [number, number]>();
   for (const input of inputs) {
-    const feeds = new Map([["input", tensor("float32", [1, ...dims], input)]]);
-    for (const [name, value] of [...evaluateGraph(graph, feeds, names), ...feeds]) {
+    const images = tensor("float32", [1, ...dims], input);
+    const values = await runModel({ ...model, graph }, images);
+    for (const [name, value] of values.set(model.graph.inputs[0].name, images)) {
       const [low, high] = ranges.get(name) ?? [0, 0];
       const numbers = value.numbers();
-      ranges.set(name, [Math.min(low, ...numbers), Math.max(high, ...numbers)]);
+      const extreme = (by: (a: number, b: number) => number, first: number): number =>
+        numbers.reduce((a, b) => by(a, b), first);
+      ranges.set(name, [extreme(Math.min, low), extreme(Math.max, high)]);
     }
   }
   return ranges;

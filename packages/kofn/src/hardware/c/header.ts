@@ -78,7 +78,11 @@ export function headerText(program: Program, options: COptions, costs: Costs): s
     );
   }
   if (labels !== undefined) {
-    lines.push(``, `/* Names of the classes. */`, `extern const char *const ${name}_labels[${labels.length}];`);
+    lines.push(
+      ``,
+      `/* Names of the classes. */`,
+      `extern const char *const ${name}_labels[${labels.length}];`,
+    );
   }
   return [...lines, ``, `#ifdef __cplusplus`, `}`, `#endif`, ``, `#endif`, ``].join("\n");
 }

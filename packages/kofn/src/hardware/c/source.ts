@@ -116,10 +116,7 @@ class Writer {
     });
     const { name, file } = this.#options;
     const body = this.#functions(name, first, calls);
-    const support = supportOf([
-      ...this.#needs,
-      ...[...this.#kernels.values()].flatMap(({ needs }) => needs),
-    ]);
+    const support = supportOf([...this.#needs, ...[...this.#kernels.values()].flatMap(({ needs }) => needs)]);
     const usesMemcpy = steps.some(({ op }) => op === "concat");
     const parts = [
       `/* ${comment(this.#options.title)}, written by kofn ${VERSION}. ${file}.h says how it is used. */`,
@@ -157,17 +154,18 @@ class Writer {
       functions.push(
         `void ${name}_quantise(const float *input, ${type} *codes) {\n${lines([quantize])}\n}`,
         `void ${name}_run_codes(const ${type} *codes, float *output) {\n${lines(rest)}\n}`,
-        `void ${name}_run(const float *input, float *output) {\n  static ${type} codes[${first.output.size}];\n${lines([
-          `${name}_quantise(input, codes);`,
-          `${name}_run_codes(codes, output);`,
-        ])}\n}`,
+        `void ${name}_run(const float *input, float *output) {\n  static ${type} codes[${first.output.size}];\n${lines(
+          [`${name}_quantise(input, codes);`, `${name}_run_codes(codes, output);`],
+        )}\n}`,
       );
     }
     if (normalization !== undefined) {
       const [channels = 1] = inputDims;
       const plane = this.#program.input.size / channels;
       const list = (values: readonly number[]): string =>
-        Array.from({ length: channels }, (_, c) => floatLiteral(Math.fround(values[c % values.length]))).join(", ");
+        Array.from({ length: channels }, (_, c) => floatLiteral(Math.fround(values[c % values.length]))).join(
+          ", ",
+        );
       functions.push(`void ${name}_normalise(const uint8_t *pixels, float *input) {
   static const float mean[${channels}] = {${list(normalization.mean)}};
   static const float deviation[${channels}] = {${list(normalization.std)}};
@@ -221,7 +219,9 @@ class Writer {
     const key = `${type} ${fields}`;
     let name = this.#known.get(key);
     if (name === undefined) {
-      name = this.#names.take(`${type}_${[...this.#known.keys()].filter((known) => known.startsWith(`${type} `)).length + 1}`);
+      name = this.#names.take(
+        `${type}_${[...this.#known.keys()].filter((known) => known.startsWith(`${type} `)).length + 1}`,
+      );
       this.#known.set(key, name);
       this.#tables.push(`static const struct ${type} ${name} = {${fields}};`);
     }
@@ -287,7 +287,13 @@ class Writer {
           return;
         }
         const to = codes === undefined ? [] : [this.#codes(codes)];
-        this.#call(floatSumKernel(typeOf(step.output)), [count, ...inputs, output, this.#activation(activation), ...to]);
+        this.#call(floatSumKernel(typeOf(step.output)), [
+          count,
+          ...inputs,
+          output,
+          this.#activation(activation),
+          ...to,
+        ]);
         return;
       }
       case "map": {
@@ -295,7 +301,8 @@ class Writer {
         const { codes: to } = step.output;
         const [input, output] = [typeOf(step.input), typeOf(step.output)];
         const rest: string[] = [];
-        if (from !== undefined && to !== undefined) rest.push(...codeRange(step.activation, from).map(String));
+        if (from !== undefined && to !== undefined)
+          rest.push(...codeRange(step.activation, from).map(String));
         else {
           if (from !== undefined) rest.push(this.#codes(from));
           rest.push(this.#activation(step.activation));
@@ -314,7 +321,9 @@ class Writer {
         const bytes = step.output.codes === undefined ? 4 : 1;
         let at = 0;
         for (const input of step.inputs) {
-          this.#calls.push(`memcpy(${output}${at === 0 ? "" : ` + ${at}`}, ${this.#pointer(input)}, ${input.size * bytes});`);
+          this.#calls.push(
+            `memcpy(${output}${at === 0 ? "" : ` + ${at}`}, ${this.#pointer(input)}, ${input.size * bytes});`,
+          );
           at += input.size;
         }
       }
@@ -344,12 +353,15 @@ class Writer {
     const starts = places.kind === "ragged" ? places.starts : undefined;
     const startTable = this.#table("uint32_t", `${name}_starts`, starts, 4);
     const indexBytes = this.#bytes - before - valueBytes;
-    if (indices !== undefined && types.form === "image") this.#taps = Math.max(this.#taps, 1, longestRow(weights));
+    if (indices !== undefined && types.form === "image")
+      this.#taps = Math.max(this.#taps, 1, longestRow(weights));
     const groups =
       places.kind === "balanced"
         ? `${fanIn / (places.n * places.span)}, ${places.n}, ${places.k}, ${places.span}, ${places.share}`
         : `1, ${fanIn}, 0, 1, 1`;
-    this.#tables.push(`static const struct rows ${name}_rows = {${rows}, ${fanIn}, ${groups}, ${startTable}};`);
+    this.#tables.push(
+      `static const struct rows ${name}_rows = {${rows}, ${fanIn}, ${groups}, ${startTable}};`,
+    );
     const { codes } = step.output;
     const range = codes === undefined ? [0, 0] : codeRange(activation, codes);
     const given: Readonly<Record<string, () => string>> = {
@@ -412,7 +424,9 @@ export function quantizesInput({ steps, input }: Program): boolean {
   const [first, ...rest] = steps;
   const isQuantized =
     first.op === "map" && first.input === input && first.output.codes !== undefined && first.output !== input;
-  return isQuantized && rest.every((step) => !("inputs" in step ? step.inputs : [step.input]).includes(input));
+  return (
+    isQuantized && rest.every((step) => !("inputs" in step ? step.inputs : [step.input]).includes(input))
+  );
 }
 
 function keptText({ weights: { places, values, rows } }: Linear): string {
@@ -424,5 +438,9 @@ function keptText({ weights: { places, values, rows } }: Linear): string {
 
 /** Text that can stand in a comment or a string on one line. */
 function comment(text: string): string {
-  return text.replace(/[^ -~]/g, "?").replaceAll("*/", "* /").replaceAll("/*", "/ *").replaceAll("??", "? ?");
+  return text
+    .replace(/[^ -~]/g, "?")
+    .replaceAll("*/", "* /")
+    .replaceAll("/*", "/ *")
+    .replaceAll("??", "? ?");
 }
