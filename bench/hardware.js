@@ -13,7 +13,14 @@ import { table } from "./support/table.js";
 
 const KOFN = fileURLToPath(new URL("../packages/kofn/bin/kofn.js", import.meta.url));
 const FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"];
-const QUANTIZE = ["--quantize", "*=int8", "--quantize", "activations=uint8", "--quantize", "activations.*=uint8"];
+const QUANTIZE = [
+  "--quantize",
+  "*=int8",
+  "--quantize",
+  "activations=uint8",
+  "--quantize",
+  "activations.*=uint8",
+];
 
 /** Reads images and labels from stdin, as many as there are, and counts the right answers. */
 const MAIN = `#include <stdio.h>
@@ -68,7 +75,8 @@ export async function benchHardware({ runs, model, "data-dir": dir }) {
     const images = await imagesOf("mnist", dir);
     for (const run of readdirSync(runs).sort()) {
       const path = join(runs, run);
-      if (existsSync(join(path, "report.json"))) rows.push(measure(run, path, [], images, ["--data-dir", dir]));
+      if (existsSync(join(path, "report.json")))
+        rows.push(measure(run, path, [], images, ["--data-dir", dir]));
     }
   } else if (model !== undefined) {
     const { graph } = await loadModel(model);

@@ -1,5 +1,6 @@
 /** Turns a model into a {@link Program}: layers in the order of the graph, with all that can go into them, in integers where it is quantized. */
 
+import { normalizationFor } from "../data/normalization.js";
 import { InputError, KofnError } from "../errors.js";
 import { inferGraph } from "../onnx/infer.js";
 import { describeNode, fail, formatShape, normalizeAxis } from "../onnx/infer/support.js";
@@ -87,6 +88,8 @@ class Lowering {
   readonly #codes = new Map<string, Codes | undefined>();
   readonly #takenIn = new Set<Node>();
   readonly #steps: Step[] = [];
+  /** Values that must stay what they are: the input, and those that several names of the graph stand for. */
+  readonly #shared = new Set<Value>();
   readonly #input: Value;
 
   constructor(model: Model, { weights, activations }: Quantization, packing: Packing) {
@@ -102,6 +105,7 @@ class Lowering {
     this.#results = results;
     const [{ name }] = this.#graph.inputs.filter((input) => !this.#graph.initializers.has(input.name));
     this.#input = { name, size: sizeOf(this.#dims(name, "the model's input")) };
+    this.#shared.add(this.#input);
   }
 
   program(): Program {
@@ -115,11 +119,14 @@ class Lowering {
     const last = omitted?.inputs[0] ?? output.name;
     let result = this.#float(last);
     if (result === value) result = this.#map(value, { name: last, size: value.size });
-    const normalization = recordedNormalization(this.#model);
+    const inputDims = this.#dims(value.name, "the model's input");
+    const recorded = recordedNormalization(this.#model);
+    const channels = inputDims.length === 3 ? inputDims[0] : 1;
+    const normalization = recorded && normalizationFor(recorded, channels);
     return {
       input: value,
       output: result,
-      inputDims: this.#dims(value.name, "the model's input"),
+      inputDims,
       outputDims: this.#dims(last, "the model's output"),
       steps: this.#steps,
       ...(omitted === undefined ? {} : { omitted: omitted.op as "Softmax" | "LogSoftmax" }),
@@ -320,7 +327,13 @@ class Lowering {
   #reshape(node: Node): void {
     // The batch must stay what it is.
     this.#dims(node.outputs[0], describeNode(node));
-    this.#settle(node.outputs[0], this.#any(node.inputs[0]));
+    this.#rename(node, this.#any(node.inputs[0]));
+  }
+
+  /** Lets a node's result be what it reads. */
+  #rename(node: Node, value: Value): void {
+    if (this.#readers.only(node.inputs[0]) !== node) this.#shared.add(value);
+    this.#settle(node.outputs[0], value);
   }
 
   #activation(node: Node): void {
@@ -332,11 +345,11 @@ class Lowering {
     const isClamp = before.codes !== undefined && activation.kind !== "leaky" && !isSign(before.codes);
     const input = isClamp ? before : this.#float(name);
     if (input.codes !== undefined && clampsNothing(activation, input.codes)) {
-      this.#settle(result, input);
+      this.#rename(node, input);
       return;
     }
     const codes = input.codes ?? this.#codesOf(result);
-    const isOwn = this.#readers.only(name) === node && input !== this.#input;
+    const isOwn = this.#readers.only(name) === node && !this.#shared.has(input);
     const output =
       isOwn && isSameCodes(input.codes, codes)
         ? input

@@ -127,7 +127,7 @@ export interface Program {
   readonly steps: readonly Step[];
   /** The operator at the model's end that was left out: the output is what it reads. */
   readonly omitted?: "Softmax" | "LogSoftmax";
-  /** What the input is made of, if the model says so. */
+  /** What the input is made of, if the model says so: a mean and a deviation for each channel of an image, or one of each. */
   readonly normalization?: Normalization;
 }
 

@@ -41,8 +41,42 @@ export function imageWindow(node: Node, dims: readonly number[], kernel: readonl
   };
 }
 
-/** What a pooling node does; undefined if it is none. */
+/**
+ * What a pooling node does; undefined if it is none.
+ *
+ * @throws InputError if it has a form that C and memory images do not have.
+ */
 export function poolWindow(
+  graph: Graph,
+  node: Node,
+  dims: readonly number[],
+): Pick<Pool, "kind" | "window" | "countsPadding"> | undefined {
+  const pool = poolOf(graph, node, dims);
+  if (pool !== undefined && !seesImage(pool.window)) fail(node, "a window lies in the padding alone");
+  return pool;
+}
+
+/** Whether every window covers a part of the image. */
+function seesImage(window: Window): boolean {
+  const covers = (
+    steps: number,
+    stride: number,
+    pad: number,
+    cells: number,
+    dilation: number,
+    size: number,
+  ): boolean =>
+    Array.from({ length: steps }, (_, step) => step * stride - pad).every((start) =>
+      Array.from({ length: cells }, (_, cell) => start + cell * dilation).some((at) => at >= 0 && at < size),
+    );
+  const { height, width, outHeight, outWidth, kernelHeight, kernelWidth } = window;
+  return (
+    covers(outHeight, window.strideY, window.padY, kernelHeight, window.dilationY, height) &&
+    covers(outWidth, window.strideX, window.padX, kernelWidth, window.dilationX, width)
+  );
+}
+
+function poolOf(
   graph: Graph,
   node: Node,
   dims: readonly number[],

@@ -23,7 +23,7 @@ import { quantizedActivations, quantizedWeights, residualModel } from "../quanti
 import { runModel } from "../import/support.js";
 import { sharedFolder } from "../support/fixtures.js";
 import { isInstalled, runC } from "./compile.js";
-import { manyOperators, prunedBy, rangesOf, samples, smallNetwork } from "./networks.js";
+import { manyOperators, prunedBy, rangesOf, renamedValue, samples, smallNetwork } from "./networks.js";
 
 const hasGcc = isInstalled("gcc");
 const NONE: Quantization = { weights: [], activations: [] };
@@ -168,6 +168,13 @@ describe.runIf(hasGcc)("all operators in C", () => {
     const program = lowerProgram(model, NONE, smallestPacking());
     expect(program.omitted).toBe("Softmax");
     expectClose(bitsOf(program, images), await ofOnnxruntime(logits, images, dims));
+  });
+
+  it("leave values alone that are read under another name", async () => {
+    const renamed = renamedValue();
+    const small = samples(4, 32);
+    const made = bitsOf(lowerProgram(renamed, NONE, smallestPacking()), small);
+    expectClose(made, await ofOnnxruntime(renamed, small, [2, 4, 4]));
   });
 
   it.each(["uint8", "int8"] as const)("compute with %s codes what is near", async (format) => {

@@ -113,6 +113,22 @@ export function manyOperators(): Model {
   return modelOf(b.graph);
 }
 
+/** A value under two names, of which one goes through an activation function that could work in its place. */
+export function renamedValue(): Model {
+  const make = new Maker("renamed", [2, 4, 4]);
+  const { b } = make;
+  const x = b.op(
+    "Conv",
+    ["input", make.parameter("a.weight", [3, 2, 1, 1])],
+    { kernel_shape: ints([1, 1]) },
+    "a",
+  );
+  const flat = b.op("Relu", [b.op("Flatten", [x], {}, "flat")], {}, "relu");
+  const sum = b.op("Add", [b.op("Reshape", [flat, b.vector([-1, 3, 4, 4])], {}, "image"), x], {}, "sum");
+  b.output(b.op("Flatten", [sum], {}, "logits"));
+  return modelOf(b.graph);
+}
+
 /** Convolution (with a pool before the Relu), convolution in two groups, two matrix products: for all granularities. */
 export function smallNetwork(): Model {
   const make = new Maker("small", [4, 8, 8]);

@@ -143,7 +143,7 @@ class Writer {
   }
 
   #functions(name: string, first: Step | undefined, calls: readonly string[]): string[] {
-    const { normalization, inputDims } = this.#program;
+    const { normalization } = this.#program;
     const lines = (statements: readonly string[]): string => statements.map((line) => `  ${line}`).join("\n");
     const functions: string[] = [];
     if (first === undefined) {
@@ -160,12 +160,10 @@ class Writer {
       );
     }
     if (normalization !== undefined) {
-      const [channels = 1] = inputDims;
+      const channels = normalization.mean.length;
       const plane = this.#program.input.size / channels;
       const list = (values: readonly number[]): string =>
-        Array.from({ length: channels }, (_, c) => floatLiteral(Math.fround(values[c % values.length]))).join(
-          ", ",
-        );
+        values.map((value) => floatLiteral(Math.fround(value))).join(", ");
       functions.push(`void ${name}_normalise(const uint8_t *pixels, float *input) {
   static const float mean[${channels}] = {${list(normalization.mean)}};
   static const float deviation[${channels}] = {${list(normalization.std)}};
