@@ -3,7 +3,7 @@ import tseslint from "typescript-eslint";
 export default tseslint.config(
   { ignores: ["**/dist/", "**/node_modules/", "runs/", "coverage/", "packages/kofn/assembly/"] },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.ts", "**/*.tsx"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
       parserOptions: {
@@ -27,7 +27,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["vitest.config.ts"],
+    files: ["vitest.config.ts", "packages/studio/vite.config.ts"],
     rules: { "no-restricted-syntax": "off" },
   },
 );

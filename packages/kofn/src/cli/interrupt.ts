@@ -1,4 +1,4 @@
-/** Ctrl-C: the first stops the work in an orderly way, a later one ends the process at once. */
+/** Ctrl-C, or the studio, stops the work in an orderly way; a later Ctrl-C ends the process at once. */
 
 import { note } from "./terminal.js";
 
@@ -8,22 +8,40 @@ export const INTERRUPTED = 130;
 /** A launcher such as npm passes on the signal that the terminal has sent to all: two within this time are one. */
 const ECHO_MS = 500;
 
-/** The work was stopped by Ctrl-C. The message says what is left of it. */
-export class Interrupted extends Error {}
+/** Who stopped the work. */
+export type Stopper = "terminal" | "studio";
+
+const STOPPED: Readonly<Record<Stopper, string>> = {
+  terminal: "interrupted",
+  studio: "stopped from the studio",
+};
+
+/** The work was stopped. The message says by whom, and what is left of it. */
+export class Interrupted extends Error {
+  readonly by: Stopper;
+
+  constructor(by: Stopper, remains: string, options: { cause?: unknown } = {}) {
+    super(`${STOPPED[by]}: ${remains}`, options);
+    this.by = by;
+  }
+}
 
 /**
  * Runs work that stops when its signal is aborted.
  *
  * @param remains says, when the work was stopped, what is left of it.
+ * @param watchForStop calls what it is given if the studio asks to stop, and returns what ends the watch.
  * @throws Interrupted in place of what the stopped work throws.
  */
 export async function interruptible<T>(
   work: (signal: AbortSignal) => Promise<T>,
   remains: () => string,
+  watchForStop?: (stop: () => void) => () => void,
 ): Promise<T> {
   const controller = new AbortController();
   const { signal } = controller;
   let first = -Infinity;
+  let by: Stopper = "terminal";
   const onInterrupt = (): void => {
     const now = performance.now();
     if (!signal.aborted) {
@@ -35,12 +53,20 @@ export async function interruptible<T>(
     }
   };
   process.on("SIGINT", onInterrupt);
+  const unwatch = watchForStop?.(() => {
+    if (signal.aborted) return;
+    by = "studio";
+    note("\nstopping, as the studio asks; Ctrl-C to stop at once");
+    controller.abort();
+  });
   try {
     const result = await work(signal);
     process.off("SIGINT", onInterrupt);
     return result;
   } catch (error) {
-    if (signal.aborted) throw new Interrupted(`interrupted: ${remains()}`, { cause: error });
+    if (signal.aborted) throw new Interrupted(by, remains(), { cause: error });
     throw error;
+  } finally {
+    unwatch?.();
   }
 }

@@ -9,6 +9,7 @@ import { addExportCommand } from "./export.js";
 import { addInspectCommand } from "./inspect.js";
 import { Interrupted, INTERRUPTED } from "./interrupt.js";
 import { addPackCommand } from "./pack.js";
+import { addStudioCommand } from "./studio.js";
 import { note, styled } from "./terminal.js";
 import { addTrainCommand } from "./train.js";
 
@@ -18,6 +19,7 @@ Examples:
   kofn eval runs/a
   kofn inspect runs/a
   kofn pack runs/a -o model.kofn
+  kofn studio runs
   kofn data get mnist
 
 Each command has a --help of its own.`;
@@ -42,6 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
   addInspectCommand(program);
   addExportCommand(program);
   addPackCommand(program);
+  addStudioCommand(program);
   addDataCommand(program);
   try {
     await program.parseAsync(args, { from: "user" });

@@ -2,7 +2,7 @@
 
 import { access } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Dataset } from "../data/types.js";
 import { InputError } from "../errors.js";
@@ -27,9 +27,11 @@ import { train } from "../train/train.js";
 import { readConfigFile } from "./config-file.js";
 import { commandData, storedDataName } from "./dataset.js";
 import { interruptible } from "./interrupt.js";
+import { announceRun } from "./live.js";
 import { modelSource } from "./model-source.js";
 import { checkProvider, collect, configOfOptions } from "./options.js";
 import { progressDisplay } from "./progress.js";
+import { withStudio } from "./studio.js";
 import { summary } from "./summary.js";
 import { note, print, printJson } from "./terminal.js";
 
@@ -133,6 +135,7 @@ export function addTrainCommand(program: Command): void {
     .option("--out <dir>", "run directory (default: a new one in runs/)")
     .option("--overwrite", "replace the run that the directory holds")
     .option("--resume", "go on with the stopped run in --out, with the settings that it was begun with")
+    .option("--studio", "show the run on a local web page while it trains (see kofn studio)")
     .option("--json", "print the report as JSON")
     .addHelpText("after", EXAMPLES)
     .action(async (model: string | undefined, flags: TrainFlags, command: Command) => {
@@ -144,6 +147,7 @@ interface TrainFlags {
   readonly config?: string;
   readonly overwrite?: true;
   readonly resume?: true;
+  readonly studio?: true;
   readonly json?: true;
 }
 
@@ -217,37 +221,47 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   }
   const { budget } = planPruning(network.graph, options);
   if (budget !== undefined) note(`budget: ${budgetLine(budget)}`);
-  const display = progressDisplay(epochs);
-  const run = await interruptible(
-    (signal) =>
-      train({
-        ...prepared,
-        model: network,
-        data,
-        signal,
-        ...(stopped?.checkpoint === undefined ? {} : { resume: stopped.checkpoint }),
-        onCheckpoint: (checkpoint) => directory.checkpoint(checkpoint),
-        onProgress: (progress) => {
-          display.onProgress(progress);
-        },
-        onEpoch: (metrics, heatmaps) => {
-          display.onEpoch(metrics);
-          directory.recordEpoch(metrics, stored, heatmaps);
-        },
-      }),
-    () => remains(directory, out),
-  ).finally(() => {
-    display.stop();
-  });
-  const { report, model: finished, masked, masks, metrics, quantization, heatmaps } = run;
-  const contents = { model: finished, masked, report, masks, metrics, quantization, heatmaps };
-  await directory.finish({ ...contents, config: stored });
-  if (flags.json === true) printJson(report);
-  else for (const line of summary(report, masked)) print(line);
-  const write = flags.json === true ? note : print;
-  write(`\nThe result is in ${out}. To go on:`);
-  write(`  kofn eval ${out}      measures ${join(out, "model.onnx")} on the test split`);
-  write(`  kofn inspect ${out}   shows its layers and masks`);
+  const trainAndSave = async (): Promise<void> => {
+    const display = progressDisplay(epochs);
+    const live = announceRun(directory.path, stored);
+    try {
+      const run = await interruptible(
+        (signal) =>
+          train({
+            ...prepared,
+            model: network,
+            data,
+            signal,
+            ...(stopped?.checkpoint === undefined ? {} : { resume: stopped.checkpoint }),
+            onCheckpoint: (checkpoint) => directory.checkpoint(checkpoint),
+            onProgress: (progress) => {
+              display.onProgress(progress);
+              live.onProgress(progress);
+            },
+            onEpoch: (metrics, heatmaps) => {
+              display.onEpoch(metrics);
+              directory.recordEpoch(metrics, stored, heatmaps);
+            },
+          }),
+        () => remains(directory, out),
+        (stop) => live.watchForStop(stop),
+      ).finally(() => {
+        display.stop();
+      });
+      const { report, model: finished, masked, masks, metrics, quantization, heatmaps } = run;
+      const contents = { model: finished, masked, report, masks, metrics, quantization, heatmaps };
+      await directory.finish({ ...contents, config: stored });
+      if (flags.json === true) printJson(report);
+      else for (const line of summary(report, masked)) print(line);
+    } finally {
+      live.end();
+    }
+    const write = flags.json === true ? note : print;
+    write(`\nThe result is in ${out}. To go on:`);
+    write(`  kofn eval ${out}      measures ${join(out, "model.onnx")} on the test split`);
+    write(`  kofn inspect ${out}   shows its layers and masks`);
+  };
+  await (flags.studio === true ? withStudio(dirname(directory.path), trainAndSave) : trainAndSave());
 }
 
 /** Says so where a model tells more classes apart than the data have. */

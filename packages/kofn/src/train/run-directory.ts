@@ -50,6 +50,16 @@ const CHECKPOINT = join("checkpoint", "state.safetensors");
 /** The tensor of a checkpoint's file that is no tensor, but JSON: what is in a Checkpoint besides tensors. */
 const CHECKPOINT_JSON = "json";
 
+/** Files that lie in a run directory only while a process trains there, or after one was killed. */
+export const LIVE_FILES = {
+  /** Which process trains, and how far it is. */
+  running: "running.json",
+  /** Made by the studio: asks that process to stop. */
+  stop: "stop.request",
+} as const;
+
+const LIVE_ENTRIES: ReadonlySet<string> = new Set(Object.values(LIVE_FILES));
+
 /** All that may lie in a run directory and is replaced with it. */
 const RUN_ENTRIES: ReadonlySet<string> = new Set([
   ...Object.values(RUN_FILES),
@@ -174,10 +184,10 @@ function readCheckpoint(bytes: Uint8Array, source: string): Checkpoint {
   return { tensors, ...state };
 }
 
-/** Names in a folder; none if it does not exist yet. */
+/** Names in a folder, but for those that a process leaves that was killed before its first epoch; none if it does not exist yet. */
 async function entriesOf(folder: string, path: string): Promise<string[]> {
   try {
-    return await readdir(folder);
+    return (await readdir(folder)).filter((name) => !isLive(name));
   } catch (error) {
     if (codeOf(error) === "ENOENT") return [];
     throw unusable(path, error);
@@ -192,8 +202,18 @@ function isRun(entries: readonly string[]): boolean {
 
 /** Whether a name is one of a run's, or of the temporary files from which they are renamed. */
 function belongsToRun(name: string): boolean {
-  const final = name.replace(/(\.\d+\.\d+)?\.tmp$/, "");
+  const final = finalName(name);
   return RUN_ENTRIES.has(final) || /^\.kofn-[0-9a-f]{12}$/.test(final);
+}
+
+/** Whether a name is one of the files of a process that trains. */
+function isLive(name: string): boolean {
+  return LIVE_ENTRIES.has(finalName(name));
+}
+
+/** The name that a temporary file is to get. */
+function finalName(name: string): string {
+  return name.replace(/(\.\d+\.\d+)?\.tmp$/, "");
 }
 
 /**
