@@ -70,6 +70,8 @@ export interface EpochColumns {
   readonly learningRate: readonly (number | null)[];
   readonly tau: readonly (number | null)[];
   readonly beta: readonly (number | null)[];
+  /** Mean confidence of the layers' masks. */
+  readonly confidence: readonly (number | null)[];
   /** Indexes of the epochs that were the best so far. */
   readonly best: readonly number[];
 }

@@ -18,6 +18,7 @@ export class CellLoader {
   readonly #kept = new Map<number, Uint8Array>();
   #keptBytes = 0;
   #wanted = -1;
+  #epochs = 0;
   #busy = false;
 
   constructor(load: (epoch: number) => Promise<Uint8Array>) {
@@ -34,7 +35,13 @@ export class CellLoader {
     return this.#failed;
   }
 
-  want(epoch: number): void {
+  /**
+   * @param epoch from 0.
+   * @param epochs how many there are: if there are fewer than before, the run was begun anew.
+   */
+  want(epoch: number, epochs: number): void {
+    if (epochs < this.#epochs) this.#forget();
+    this.#epochs = epochs;
     this.#wanted = epoch;
     const kept = this.#kept.get(epoch);
     if (kept !== undefined) this.#shown.value = { epoch, bytes: kept };
@@ -53,7 +60,12 @@ export class CellLoader {
       this.#failed.value = true;
     }
     this.#busy = false;
-    if (this.#wanted !== epoch) this.want(this.#wanted);
+    if (this.#wanted !== epoch) this.want(this.#wanted, this.#epochs);
+  }
+
+  #forget(): void {
+    this.#kept.clear();
+    this.#keptBytes = 0;
   }
 
   #keep(epoch: number, bytes: Uint8Array): void {

@@ -3,7 +3,7 @@
 import { useEffect } from "preact/hooks";
 import type { RunDetails } from "../api.js";
 import { type Loaded, useDetails } from "./details.js";
-import { bytes, digits, duration, percent, times } from "./format.js";
+import { bytes, digits, duration, percent, percentAxis, times } from "./format.js";
 import { type Line, LineChart, Swatch } from "./line-chart.js";
 import { go, hrefOf } from "./route.js";
 import { chosen, MOST_COMPARED, runs } from "./store.js";
@@ -121,6 +121,7 @@ function Charts({ runs: compared }: { readonly runs: readonly Compared[] }) {
         x={x}
         lines={lines(({ epochs }) => epochs.validationAccuracy)}
         format={percent}
+        formatAxis={percentAxis}
         height={260}
       />
       <LineChart
@@ -139,23 +140,11 @@ function Charts({ runs: compared }: { readonly runs: readonly Compared[] }) {
       <LineChart
         title="Mean confidence of the masks"
         x={x}
-        lines={compared.map(({ details, style }) => confidenceLine(details, style, x))}
+        lines={lines(({ epochs }) => epochs.confidence)}
         format={digits}
       />
     </section>
   );
-}
-
-/** From the sparklines, whose points are spread over the epochs. */
-function confidenceLine({ summary, epochs, layers }: RunDetails, style: number, x: readonly number[]): Line {
-  const points = layers[0]?.spark.confidence.length ?? 0;
-  const at = new Map<number, number>();
-  for (let i = 0; i < points; i++) {
-    const values = layers.map(({ spark }) => spark.confidence[i]).filter((value) => value !== null);
-    const epoch = epochs.epoch[points === 1 ? 0 : Math.round((i * (epochs.epoch.length - 1)) / (points - 1))];
-    if (values.length > 0) at.set(epoch, values.reduce((sum, value) => sum + value, 0) / values.length);
-  }
-  return { label: summary.path, style, values: x.map((epoch) => at.get(epoch) ?? null) };
 }
 
 function Differences({ runs: compared }: { readonly runs: readonly Compared[] }) {

@@ -5,6 +5,11 @@ export function percent(fraction: number | null | undefined, digits = 2): string
   return typeof fraction === "number" ? `${(100 * fraction).toFixed(digits)} %` : "–";
 }
 
+/** 0.982 as "98.2 %", 0.98 as "98 %": as short as it can be. */
+export function percentAxis(fraction: number): string {
+  return `${Number((100 * fraction).toFixed(2))} %`;
+}
+
 /** 12345 as "12,345". */
 export function whole(value: number | null | undefined): string {
   return typeof value === "number" ? Math.round(value).toLocaleString("en-US") : "–";

@@ -10,13 +10,14 @@ import { fetchLayerCells } from "./requests.js";
 
 interface HeatmapZoomProps {
   readonly id: string;
-  readonly revision: string;
   readonly layer: HeatmapLayer;
   /** Of the layer, in the file. */
   readonly index: number;
   /** Of the epoch, from 0. */
   readonly at: number;
-  /** Its number. */
+  /** How many there are. */
+  readonly epochs: number;
+  /** The epoch's number. */
   readonly epoch: number;
 }
 
@@ -36,15 +37,12 @@ const STEPS: Readonly<Record<string, readonly [down: number, right: number]>> = 
   End: [0, 64],
 };
 
-export function HeatmapZoom({ id, revision, layer, index, at, epoch }: HeatmapZoomProps) {
+export function HeatmapZoom({ id, layer, index, at, epochs, epoch }: HeatmapZoomProps) {
   const { name, rows, n, height, width } = layer;
-  const loader = useMemo(
-    () => new CellLoader((wanted) => fetchLayerCells(id, wanted, index)),
-    [id, index, revision],
-  );
+  const loader = useMemo(() => new CellLoader((wanted) => fetchLayerCells(id, wanted, index)), [id, index]);
   useMemo(() => {
-    loader.want(at);
-  }, [loader, at]);
+    loader.want(at, epochs);
+  }, [loader, at, epochs]);
   const cell = useSignal<Cell | null>(null);
   const cells = loader.shown.value?.bytes;
 

@@ -43,10 +43,10 @@ export function LayerPanel({ details, name, epoch }: LayerPanelProps) {
         {heatmaps !== null && map !== -1 && (
           <HeatmapZoom
             id={summary.id}
-            revision={summary.revision}
             layer={heatmaps.layers[map]}
             index={map}
             at={at}
+            epochs={heatmaps.epochs}
             epoch={details.epochs.epoch[at] ?? at + 1}
           />
         )}

@@ -30,7 +30,7 @@ export function LayerTable({ layers, epochs, selected, onSelect }: LayerTablePro
               <tr>
                 <th>Layer</th>
                 <th class="number">k of n</th>
-                <th class="number rank-1">groups</th>
+                <th class="number rank-1">Groups</th>
                 <th title="0: a uniform mask, 1: a certain one">Confidence</th>
                 <th title="0: all groups choose alike; at most the confidence">Diversity</th>
                 <th title="Share of the kept units that changed since the epoch before">Churn</th>

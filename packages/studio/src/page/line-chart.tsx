@@ -19,6 +19,8 @@ interface LineChartProps {
   readonly x: readonly number[];
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
+  /** Of the axis on the left. Default: `format`. */
+  readonly formatAxis?: (value: number) => string;
   /** Of the axis on the right, where lines have it. */
   readonly formatRight?: (value: number) => string;
   readonly height?: number;
@@ -27,6 +29,8 @@ interface LineChartProps {
 }
 
 const HEIGHT = 200;
+/** uPlot's name for it is a constant enum, of which only the type can be imported. */
+const RIGHT_SIDE: unknown = 1;
 const FONT = "11px system-ui, sans-serif";
 
 export function LineChart(props: LineChartProps) {
@@ -45,13 +49,13 @@ export function LineChart(props: LineChartProps) {
     chart.current?.setCursor({ left: chart.current.valToPos(x[to], "x"), top: 0 });
   };
 
-  const at = cursor.value !== null && cursor.value < x.length ? cursor.value : x.length - 1;
+  const at = cursor.value !== null && cursor.value < x.length ? cursor.value : null;
   const told = lines.map(({ label, values, right }) => {
-    const value = values[at];
+    const value = at === null ? values.findLast((each) => each !== null) : values[at];
     const shown = right === true ? formatRight : format;
     return { label, value: typeof value === "number" ? shown(value) : "–" };
   });
-  const where = x.length === 0 ? "no epochs yet" : `epoch ${x[at]}`;
+  const where = at === null ? "newest values" : `epoch ${x[at]}`;
   return (
     <figure class="chart">
       <figcaption>
@@ -138,7 +142,7 @@ function usePlot(
 }
 
 function optionsOf(
-  { lines, format, formatRight = format, height = HEIGHT, range }: LineChartProps,
+  { lines, format, formatAxis = format, formatRight = format, height = HEIGHT, range }: LineChartProps,
   element: HTMLElement,
   cursor: Signal<number | null>,
 ): uPlot.Options {
@@ -147,12 +151,10 @@ function optionsOf(
   const grid = { stroke: style.getPropertyValue("--rule"), width: 1 };
   const axis = { stroke: ink, font: FONT, grid, ticks: { show: false } };
   const hasRight = lines.some(({ right }) => right === true);
-  const y = (side: 1 | 3, scale: string, show: (value: number) => string): uPlot.Axis => ({
+  const y = (scale: string, show: (value: number) => string): uPlot.Axis => ({
     ...axis,
     scale,
-    side,
     size: 58,
-    ...(side === 1 ? { grid: { show: false } } : {}),
     values: (_, splits) => splits.map((value) => show(value)),
   });
   return {
@@ -166,8 +168,10 @@ function optionsOf(
     },
     axes: [
       { ...axis, size: 26, incrs: [1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 5000, 10_000] },
-      y(3, "y", format),
-      ...(hasRight ? [y(1, "right", formatRight)] : []),
+      y("y", formatAxis),
+      ...(hasRight
+        ? [{ ...y("right", formatRight), side: RIGHT_SIDE as uPlot.Axis.Side, grid: { show: false } }]
+        : []),
     ],
     series: [
       {},

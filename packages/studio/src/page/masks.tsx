@@ -2,7 +2,7 @@
 
 import type { Signal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import type { HeatmapLayer, RunDetails } from "../api.js";
+import type { HeatmapLayer, Heatmaps, RunDetails } from "../api.js";
 import { CellLoader } from "./cells.js";
 import { HeatLegend, Heatmap } from "./heatmap.js";
 import { memo } from "./memo.js";
@@ -55,31 +55,24 @@ export function Masks({ details: { summary, heatmaps, epochs }, layer, onSelect,
         </label>
         <HeatLegend />
       </div>
-      <Thumbnails
-        key={`${summary.revision}`}
-        id={summary.id}
-        layers={heatmaps.layers}
-        at={at}
-        selected={layer}
-        onSelect={onSelect}
-      />
+      <Thumbnails id={summary.id} heatmaps={heatmaps} at={at} selected={layer} onSelect={onSelect} />
     </section>
   );
 }
 
 interface ThumbnailsProps {
   readonly id: string;
-  readonly layers: readonly HeatmapLayer[];
+  readonly heatmaps: Heatmaps;
   readonly at: number;
   readonly selected: string | null;
   readonly onSelect: (name: string) => void;
 }
 
-function Thumbnails({ id, layers, at, selected, onSelect }: ThumbnailsProps) {
+function Thumbnails({ id, heatmaps: { layers, epochs }, at, selected, onSelect }: ThumbnailsProps) {
   const loader = useMemo(() => new CellLoader((epoch) => fetchCells(id, epoch)), [id]);
   useMemo(() => {
-    loader.want(at);
-  }, [loader, at]);
+    loader.want(at, epochs);
+  }, [loader, at, epochs]);
   const bytes = loader.shown.value?.bytes;
   let offset = 0;
   const cells = layers.map(({ height, width }) => {

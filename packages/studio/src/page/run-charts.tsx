@@ -2,7 +2,7 @@
 
 import { useMemo } from "preact/hooks";
 import type { EpochColumns } from "../api.js";
-import { digits, percent } from "./format.js";
+import { digits, percent, percentAxis } from "./format.js";
 import { LineChart } from "./line-chart.js";
 
 export function RunCharts({ epochs }: { readonly epochs: EpochColumns }) {
@@ -28,7 +28,13 @@ export function RunCharts({ epochs }: { readonly epochs: EpochColumns }) {
   }
   return (
     <section class="charts" aria-label="Charts">
-      <LineChart title="Accuracy" x={epochs.epoch} lines={lines.accuracy} format={accuracy} />
+      <LineChart
+        title="Accuracy"
+        x={epochs.epoch}
+        lines={lines.accuracy}
+        format={accuracy}
+        formatAxis={percentAxis}
+      />
       <LineChart title="Loss" x={epochs.epoch} lines={lines.loss} format={plain} />
       <LineChart
         title="Schedules"

@@ -12,7 +12,7 @@ import { hrefOf } from "./route.js";
 import { RunCharts } from "./run-charts.js";
 import { StateBadge } from "./state-badge.js";
 import { StopButton } from "./stop-button.js";
-import { chosen, MOST_COMPARED, runs, toggleChosen } from "./store.js";
+import { chosen, folder, MOST_COMPARED, runs, toggleChosen } from "./store.js";
 
 export function RunPage({ id }: { readonly id: string }) {
   const [state] = useDetails([id]);
@@ -102,11 +102,11 @@ function Problems({ problems }: { readonly problems: readonly string[] }) {
 }
 
 function Stopped({ path }: { readonly path: string }) {
+  const run = path === "." ? folder.value : `${folder.value}/${path}`;
   return (
     <p class="banner quiet">
-      No process trains this run, and it was not finished. It goes on with{" "}
-      <code>kofn train --resume --out {path === "." ? "FOLDER" : `FOLDER/${path}`}</code>, FOLDER being what
-      the studio shows.
+      No process trains this run, and it was not finished. It goes on after its last finished epoch with{" "}
+      <code>kofn train --resume --out {run}</code>
     </p>
   );
 }

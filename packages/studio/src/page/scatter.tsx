@@ -1,7 +1,7 @@
 /** Points by a logarithmic x, with their Pareto front; each is a run that a click or Enter opens. */
 
 import { useSignal } from "@preact/signals";
-import { percent } from "./format.js";
+import { percent, percentAxis } from "./format.js";
 import type { Point } from "./pareto.js";
 import { go } from "./route.js";
 
@@ -61,7 +61,7 @@ export function Scatter({ title, xTitle, marks, front, format }: ScatterProps) {
           <g key={y} class="tick">
             <line x1={BOX.left} x2={BOX.right} y1={top(y)} y2={top(y)} />
             <text x={BOX.left - 8} y={top(y) + 4} text-anchor="end">
-              {percent(y, ys[1] - ys[0] < 0.03 ? 1 : 0)}
+              {percentAxis(y)}
             </text>
           </g>
         ))}
@@ -120,7 +120,7 @@ function ticks([low, high]: readonly [number, number], logarithmic: boolean): nu
     }
     return found;
   }
-  const rough = (high - low) / 5;
+  const rough = (high - low) / 8;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
   const first = Math.ceil(low / step);

@@ -31,6 +31,7 @@ export class History {
   readonly #learningRate: Numbers = [];
   readonly #tau: Numbers = [];
   readonly #beta: Numbers = [];
+  readonly #confidence: Numbers = [];
   readonly #best: number[] = [];
   readonly #layers = new Map<string, LayerColumns>();
   #seconds: number | null = null;
@@ -69,6 +70,7 @@ export class History {
     this.#learningRate.push(line.learningRate);
     this.#tau.push(line.tau);
     this.#beta.push(line.beta);
+    this.#confidence.push(mean(line.layers ?? []));
     if (line.best) this.#best.push(index);
     this.#seconds = line.seconds;
     for (const layer of line.layers ?? []) this.#addLayer(layer, index);
@@ -98,6 +100,7 @@ export class History {
       learningRate: this.#learningRate,
       tau: this.#tau,
       beta: this.#beta,
+      confidence: this.#confidence,
       best: this.#best,
     };
   }
@@ -144,6 +147,12 @@ function seriesOf<T>(value: (key: LayerSeries | LayerValue) => T): Record<LayerS
     overlapMagnitude: value("overlapMagnitude"),
     neverChosen: value("neverChosen"),
   };
+}
+
+/** The mean confidence of the layers that have one. */
+function mean(layers: readonly LineLayer[]): number | null {
+  const values = layers.flatMap(({ confidence }) => confidence ?? []);
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Evenly spread values of a column of so many epochs, the first and the last among them, with four decimals. */

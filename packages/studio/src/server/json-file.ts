@@ -1,6 +1,6 @@
 /** Reads small JSON files of runs, of which nothing is taken for granted. */
 
-import { z } from "zod";
+import type { z } from "zod";
 import { messageOf } from "./errors.js";
 import { openInside } from "./inside.js";
 

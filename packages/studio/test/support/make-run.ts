@@ -138,7 +138,10 @@ export async function makeRun(folder: string, shape: RunShape = {}): Promise<voi
       kept: rows * k,
       confidence: 0.9,
       diversity: 0.4,
-      inclusion: Array.from({ length: 20 }, (_, bin) => Math.round(rows * n * 0.6 ** bin) + (bin > 17 ? 900 : 0)),
+      inclusion: Array.from(
+        { length: 20 },
+        (_, bin) => Math.round(rows * n * 0.6 ** bin) + (bin > 17 ? 900 : 0),
+      ),
     })),
     training: { epochs, steps: epochs * 10, seconds: epochs * 1.5, samplesPerSecond: 10000 },
   };
