@@ -34,10 +34,11 @@ export function addStudioCommand(program: Command): void {
 
 async function studioCommand(folder: string, port: string | undefined): Promise<void> {
   const studio = await open({ folder, ...(port === undefined ? {} : { port: portOf(port) }) });
+  const end = interrupted();
   print(`The studio shows the runs in ${folder}:`);
   print(`  ${studio.url}`);
   note("Ctrl-C ends it.");
-  await interrupted();
+  await end;
   await studio.close();
 }
 
@@ -64,8 +65,9 @@ export async function withStudio(folder: string, work: () => Promise<void>): Pro
 }
 
 async function staysOpen({ url }: Studio): Promise<void> {
+  const end = interrupted();
   note(`The studio stays open, until Ctrl-C: ${url}`);
-  await interrupted();
+  await end;
 }
 
 /** @throws InputError for a folder or port that can't be served, KofnError if the page has not been built. */

@@ -111,13 +111,15 @@ const Thumbnail = memo<ThumbnailProps>(
         type="button"
         class="thumbnail"
         aria-pressed={selected}
-        aria-label={`Mask of ${name}, ${rows} groups of ${n}`}
         onClick={() => {
           onSelect(name);
         }}
       >
         <Heatmap height={height} width={width} cells={cells} />
-        <span class="name">{name}</span>
+        <span class="name">
+          <span class="unseen">Mask of </span>
+          {name}
+        </span>
         <small>
           {rows} x {n}
         </small>

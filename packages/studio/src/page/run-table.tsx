@@ -8,7 +8,7 @@ import { hrefOf } from "./route.js";
 import { StateBadge } from "./state-badge.js";
 import { chosen, folder, folderProblem, loaded, MOST_COMPARED, runList, toggleChosen } from "./store.js";
 
-const PAGE = 100;
+const PAGE = 50;
 
 type Cell = string | number | null;
 
