@@ -237,7 +237,7 @@ describe.runIf(hasIcarus)("Verilog", () => {
 
   it.each(["binary", "ternary", "int5"] as const)(
     "computes layers of %s weights, and int8 activations",
-    (format) => {
+    async (format) => {
       const { model, pruned } = prunedBy(smallNetwork(), {
         conv1: weights({ k: 4 }),
         fc2: weights({ k: 20 }),
