@@ -6,6 +6,13 @@ import { defineConfig } from "vite";
 export default defineConfig({
   root: fileURLToPath(new URL("src/page", import.meta.url)),
   logLevel: "warn",
-  build: { outDir: "../../dist/page", emptyOutDir: true, target: "es2023", assetsInlineLimit: 0 },
+  // Where the machine is busy, how long plugins take says nothing.
+  build: {
+    rolldownOptions: { checks: { pluginTimings: false } },
+    outDir: "../../dist/page",
+    emptyOutDir: true,
+    target: "es2023",
+    assetsInlineLimit: 0,
+  },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
 });

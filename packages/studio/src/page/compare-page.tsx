@@ -89,12 +89,12 @@ function Figures({
                 <td>
                   <button
                     type="button"
-                    aria-label={`Leave ${run.path} out`}
                     onClick={() => {
                       go({ page: "compare", ids: ids.filter((id) => id !== run.id) });
                     }}
                   >
                     Leave out
+                    <span class="unseen">{run.path}</span>
                   </button>
                 </td>
               </tr>

@@ -53,7 +53,7 @@ export function Scatter({ title, xTitle, marks, front, format }: ScatterProps) {
         class="scatter"
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         role="img"
-        tabIndex={0}
+        tabindex={0}
         aria-label={`${title}: ${marks.length} runs, ${front.length} on the Pareto front. Left and right arrows move through them, Enter opens one.`}
         onKeyDown={onKeyDown}
       >

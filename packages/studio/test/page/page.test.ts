@@ -147,7 +147,7 @@ describe.skipIf(!hasChromium())("the page", { timeout: 180_000 }, () => {
     ]);
     const differing = page.getByRole("region", { name: "Settings that differ" });
     expect(await differing.locator("tbody th").allInnerTexts()).toEqual(["prune", "epochs", "seed"]);
-    await page.getByRole("button", { name: "Leave run-2 out" }).click();
+    await page.getByRole("button", { name: "Leave out run-2" }).click();
     await page.locator(".chart").first().getByText("run-2").waitFor({ state: "detached" });
 
     await page.getByRole("link", { name: "Trade-offs" }).click();

@@ -227,7 +227,7 @@ async function read(response: Response, text: string): Promise<string> {
   while (!said.includes(text)) {
     const { value, done } = (await reader?.read()) ?? { done: true };
     if (done) break;
-    said += new TextDecoder().decode(value as Uint8Array);
+    said += new TextDecoder().decode(value);
   }
   await reader?.cancel();
   return said;
