@@ -43,7 +43,7 @@ export function unitsOfMasks(layers: readonly PrunedLayer[], masks: GivenMasks):
 function maskOf(layer: PrunedLayer, masks: GivenMasks): Uint8Array {
   const { weight, dims, n, k } = layer;
   const mask = masks.get(weight);
-  if (mask === undefined || mask.dims.join() !== dims.join()) {
+  if (mask?.dims.join() !== dims.join()) {
     const found = mask === undefined ? "none" : `one of [${mask.dims.join(", ")}]`;
     throw new InputError(`masks: expected one of [${dims.join(", ")}] for "${weight}", found ${found}.`);
   }
