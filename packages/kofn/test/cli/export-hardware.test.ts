@@ -317,7 +317,7 @@ test.each([
     /--output: can't make the folder "float\/model.onnx\/x"/,
   ],
   [["float", "--format", "c", "-o", "folder.c"], 1, /can't write folder.c/],
-  [["float", "--format", "v", "-o", "no"], 2, /--format: expected onnx, qdq, c or mem, got "v"/],
+  [["float", "--format", "v", "-o", "no"], 2, /--format: expected onnx, qdq, masks, c, mem, got "v"/],
   [
     ["gelu.onnx", "--format", "c", "-o", "no.c"],
     2,
