@@ -1,7 +1,16 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/dist/", "**/node_modules/", "runs/", "coverage/", "packages/kofn/assembly/"] },
+  {
+    ignores: [
+      "**/dist/",
+      "**/node_modules/",
+      "runs/",
+      "coverage/",
+      "packages/*/assembly/",
+      "packages/runtime/src/wasm.generated.ts",
+    ],
+  },
   {
     files: ["**/*.ts", "**/*.tsx"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

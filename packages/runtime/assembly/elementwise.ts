@@ -1,0 +1,220 @@
+/** Functions of one or two values, vector by vector. A mask keeps the cells between rows at 0; without one (0) all cells count. */
+
+import { erf, exp, sigmoid, tanh, vector } from "./math";
+
+// @ts-ignore: decorator
+@inline
+function put(output: usize, value: v128, mask: usize): void {
+  v128.store(output, mask == 0 ? value : v128.and(value, v128.load(mask)));
+}
+
+// @ts-ignore: decorator
+@inline
+function clamp(x: v128, low: v128, high: v128): v128 {
+  return f32x4.min(f32x4.max(x, low), high);
+}
+
+/** The functions by their numbers in plan/kernels.ts. */
+function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
+  const one = vector(1);
+  const zero = vector(0);
+  switch (kind) {
+    case 0: // Clip, Relu
+      return clamp(x, a, b);
+    case 1: // LeakyRelu
+      return v128.bitselect(f32x4.mul(x, a), x, f32x4.lt(x, zero));
+    case 2:
+      return sigmoid(x);
+    case 3: // HardSigmoid
+      return clamp(f32x4.add(f32x4.mul(x, a), b), zero, one);
+    case 4: // HardSwish
+      return f32x4.mul(x, clamp(f32x4.add(f32x4.mul(x, vector(1.0 / 6)), vector(0.5)), zero, one));
+    case 5:
+      return tanh(x);
+    case 6:
+      return erf(x);
+    case 7: // Gelu
+      return f32x4.mul(f32x4.mul(x, vector(0.5)), f32x4.add(one, erf(f32x4.mul(x, vector(0.7071067811865476)))));
+    case 8: {
+      // Gelu with tanh
+      const cube = f32x4.mul(x, f32x4.mul(x, x));
+      const inner = f32x4.mul(vector(0.7978845608028654), f32x4.add(x, f32x4.mul(vector(0.044715), cube)));
+      return f32x4.mul(f32x4.mul(x, vector(0.5)), f32x4.add(one, tanh(inner)));
+    }
+    case 9: // Elu
+      return v128.bitselect(f32x4.mul(a, f32x4.sub(exp(x), one)), x, f32x4.lt(x, zero));
+    case 10:
+      return exp(x);
+    case 11:
+      return f32x4.abs(x);
+    case 12:
+      return f32x4.neg(x);
+    case 13:
+      return f32x4.sqrt(x);
+    case 14: // Reciprocal
+      return f32x4.div(one, x);
+    default: // Softsign
+      return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));
+  }
+}
+
+/** output = function of input, plane by plane; a and b are its parameters. */
+export function unary(
+  kind: i32,
+  input: usize,
+  inputPlane: usize,
+  output: usize,
+  outputPlane: usize,
+  planes: i32,
+  mask: usize,
+  vectors: i32,
+  a: f32,
+  b: f32,
+): void {
+  const va = vector(a);
+  const vb = vector(b);
+  for (let p = 0; p < planes; p++) {
+    for (let i: usize = 0, end = <usize>vectors << 4; i < end; i += 16) {
+      put(output + i, apply(kind, v128.load(input + i), va, vb), mask == 0 ? 0 : mask + i);
+    }
+    input += inputPlane;
+    output += outputPlane;
+  }
+}
+
+/**
+ * output = clamp(a OP b, least, most), plane by plane.
+ *
+ * @param aStep bytes from an operand's vector to the next: 16, or 0 where the plane has one value of it
+ */
+export function binary(
+  kind: i32,
+  a: usize,
+  aStep: usize,
+  aPlane: usize,
+  b: usize,
+  bStep: usize,
+  bPlane: usize,
+  output: usize,
+  outputPlane: usize,
+  planes: i32,
+  mask: usize,
+  vectors: i32,
+  least: f32,
+  most: f32,
+): void {
+  const low = vector(least);
+  const high = vector(most);
+  for (let p = 0; p < planes; p++) {
+    let x = v128.load32_splat(a);
+    let y = v128.load32_splat(b);
+    let atX = a;
+    let atY = b;
+    for (let i: usize = 0, end = <usize>vectors << 4; i < end; i += 16) {
+      if (aStep != 0) x = v128.load(atX);
+      if (bStep != 0) y = v128.load(atY);
+      let z: v128;
+      switch (kind) {
+        case 0:
+          z = f32x4.add(x, y);
+          break;
+        case 1:
+          z = f32x4.sub(x, y);
+          break;
+        case 2:
+          z = f32x4.mul(x, y);
+          break;
+        case 3:
+          z = f32x4.div(x, y);
+          break;
+        case 4:
+          z = f32x4.max(x, y);
+          break;
+        case 5:
+          z = f32x4.min(x, y);
+          break;
+        default: // PRelu
+          z = v128.bitselect(f32x4.mul(x, y), x, f32x4.lt(x, vector(0)));
+      }
+      put(output + i, clamp(z, low, high), mask == 0 ? 0 : mask + i);
+      atX += aStep;
+      atY += bStep;
+    }
+    a += aPlane;
+    b += bPlane;
+    output += outputPlane;
+  }
+}
+
+/**
+ * The nearest of the values scale * (code - zero) with codes from least to most; halves go to the even code. With `isBinary` the codes
+ * are 0 and 1, and a half goes up.
+ */
+export function quantize(
+  input: usize,
+  output: usize,
+  plane: usize,
+  planes: i32,
+  mask: usize,
+  vectors: i32,
+  scale: f32,
+  zero: f32,
+  least: f32,
+  most: f32,
+  isBinary: i32,
+): void {
+  const s = vector(scale);
+  const z = vector(zero);
+  const low = vector(least);
+  const high = vector(most);
+  const upper = vector(scale * (1 - zero));
+  const lower = vector(-scale * zero);
+  const threshold = vector(scale * (0.5 - zero));
+  for (let p = 0; p < planes; p++) {
+    for (let i: usize = 0, end = <usize>vectors << 4; i < end; i += 16) {
+      const x = v128.load(input + i);
+      const y = isBinary != 0
+        ? v128.bitselect(upper, lower, f32x4.ge(x, threshold))
+        : f32x4.mul(f32x4.sub(clamp(f32x4.add(f32x4.nearest(f32x4.div(x, s)), z), low, high), z), s);
+      put(output + i, y, mask == 0 ? 0 : mask + i);
+    }
+    input += plane;
+    output += plane;
+  }
+}
+
+/** The logarithm of a number of at least 1, by Halley's method for e^y = x; each step triples the digits. */
+function logarithm(x: f32): f32 {
+  let y: f32 = <f32>((reinterpret<i32>(x) >> 23) - 127) * 0.6931472;
+  for (let i = 0; i < 3; i++) {
+    const e = f32x4.extract_lane(exp(vector(y)), 0);
+    y += (2 * (x - e)) / (x + e);
+  }
+  return y;
+}
+
+/** Softmax (or its logarithm) of [outer, n, inner] over n. */
+export function softmax(input: usize, output: usize, outer: i32, n: i32, inner: i32, isLog: i32): void {
+  const step = <usize>inner << 2;
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      const first = (<usize>i) << 2;
+      const end = first + <usize>n * step;
+      let most: f32 = load<f32>(input + first);
+      for (let at = first; at < end; at += step) most = max(most, load<f32>(input + at));
+      let sum: f32 = 0;
+      for (let at = first; at < end; at += step) {
+        const e = f32x4.extract_lane(exp(vector(load<f32>(input + at) - most)), 0);
+        store<f32>(output + at, isLog != 0 ? load<f32>(input + at) - most : e);
+        sum += e;
+      }
+      const last: f32 = isLog != 0 ? logarithm(sum) : 1 / sum;
+      for (let at = first; at < end; at += step) {
+        const x = load<f32>(output + at);
+        store<f32>(output + at, isLog != 0 ? x - last : x * last);
+      }
+    }
+    input += <usize>n * step;
+    output += <usize>n * step;
+  }
+}

@@ -1,0 +1,187 @@
+/** Reads constants: those that lie in the graph, and weights of few bits and with masks. */
+
+import type { Constant } from "../graph/types.js";
+import { sizeOf } from "../graph/types.js";
+import { unpackBits } from "./bits.js";
+import { readMask } from "./masks.js";
+import { readSymbols } from "./range-decoder.js";
+import { Reader } from "./reader.js";
+
+const FORMATS = [
+  "float32",
+  "float16",
+  "binary",
+  "ternary",
+  "int2",
+  "int3",
+  "int4",
+  "int5",
+  "int6",
+  "int7",
+  "int8",
+];
+/** Bits of an element by the number of its type in ONNX. */
+const ELEMENT_BITS = [
+  0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2,
+];
+const FLOAT32 = 1;
+const INT32 = 6;
+const INT64 = 7;
+const TYPES = 32;
+/** A network has at most so many numbers, for a byte of its file and in all. */
+const NUMBERS_PER_BYTE = 2 ** 16;
+const MOST_NUMBERS = 2 ** 29;
+
+interface Readers {
+  readonly graph: Reader;
+  readonly masks: Reader;
+  readonly values: Reader;
+}
+
+/** @param name reads a name */
+export function readConstants(
+  readers: Readers,
+  name: () => string,
+  fileBytes: number,
+): Map<string, Constant> {
+  const { graph, masks, values } = readers;
+  let left = Math.min(MOST_NUMBERS, NUMBERS_PER_BYTE * fileBytes);
+  const constants = graph.list(() => {
+    const key = name();
+    const { type, dims } = readShape(graph);
+    left -= sizeOf(dims);
+    if (left < 0) graph.fail(`tensors of too many numbers for a file of ${fileBytes} bytes`);
+    const encoding = readEncoding(graph);
+    if (encoding !== undefined && type !== FLOAT32)
+      graph.fail(`elements of type ${type} where floats are expected`);
+    const constant =
+      encoding === undefined ? readRaw(graph, type, dims) : readWeight(readers, name, dims, encoding);
+    return [key, constant] as const;
+  });
+  masks.end();
+  values.end();
+  return new Map(constants);
+}
+
+function readShape(graph: Reader): { type: number; dims: number[] } {
+  const number = graph.uint();
+  const rank = Math.floor(number / TYPES);
+  const bits = ELEMENT_BITS.at(number % TYPES) ?? 0;
+  if (bits === 0 || rank > graph.left)
+    graph.fail(`a tensor of type ${number % TYPES} with ${rank} dimensions`);
+  const dims = Array.from({ length: rank }, () => graph.below(2 ** 31, "a dimension"));
+  if (!Number.isSafeInteger(sizeOf(dims))) graph.fail(`a tensor of [${dims.join(", ")}]`);
+  return { type: number % TYPES, dims };
+}
+
+function readRaw(graph: Reader, type: number, dims: readonly number[]): Constant {
+  const size = sizeOf(dims);
+  const { buffer } = graph.bytes(Math.ceil((size * (ELEMENT_BITS[type] ?? 0)) / 8)).slice();
+  switch (type) {
+    case FLOAT32:
+      return { dims, data: new Float32Array(buffer) };
+    case INT32:
+      return { dims, data: Array.from(new Int32Array(buffer)) };
+    case INT64:
+      return { dims, data: Array.from(new BigInt64Array(buffer), Number) };
+    default:
+      return { dims, data: undefined };
+  }
+}
+
+/** A tensor in an attribute. */
+export function readTensor(graph: Reader): Constant {
+  const { type, dims } = readShape(graph);
+  return readRaw(graph, type, dims);
+}
+
+/** How numbers are stored. */
+interface Encoding {
+  readonly format: number;
+  /** Their bytes, if they are range coded. */
+  readonly coded: number | undefined;
+}
+
+function readEncoding(graph: Reader): Encoding | undefined {
+  const number = graph.below(1 + 2 * FORMATS.length, "a format");
+  if (number === 0) return undefined;
+  return { format: (number - 1) >> 1, coded: number % 2 === 0 ? graph.uint() : undefined };
+}
+
+function readWeight(
+  { graph, masks, values }: Readers,
+  name: () => string,
+  dims: readonly number[],
+  encoding: Encoding,
+): Constant {
+  const isFloat = encoding.format < 2;
+  let [bits, axis] = [0, 0];
+  let scaleEncoding: Encoding | undefined;
+  if (!isFloat) {
+    name();
+    const number = graph.uint();
+    [bits, axis] = [number % 16, number >> 4];
+    scaleEncoding = readEncoding(graph);
+    if (bits < 1 || bits > 8 || axis >= dims.length || (scaleEncoding?.format ?? 2) > 1)
+      graph.fail("codes that do not fit");
+  }
+  const mask = readMask(graph, masks, dims);
+  const size = sizeOf(dims);
+  const count = mask?.indices.length ?? size;
+  const scales = scaleEncoding && readFloats(values, scaleEncoding, dims[axis]);
+  const kept =
+    scales === undefined ? readFloats(values, encoding, count) : readCodes(values, encoding, count, bits);
+  let data: Float32Array;
+  if (mask === undefined) data = Float32Array.from(kept);
+  else {
+    data = new Float32Array(size);
+    mask.indices.forEach((index, i) => (data[index] = kept[i]));
+  }
+  if (scales !== undefined) {
+    const inner = sizeOf(dims.slice(axis + 1));
+    for (let i = 0; i < size; i++) data[i] *= scales[Math.floor(i / inner) % dims[axis]];
+  }
+  return { dims, data, stored: { format: FORMATS[encoding.format], ...(mask && { mask: mask.stored }) } };
+}
+
+/** The bytes of an array, and a reader of them if they are range coded. */
+function readArray(
+  values: Reader,
+  { coded }: Encoding,
+  plain: number,
+): { bytes: Uint8Array; reader: Reader | undefined } {
+  const bytes = values.bytes(coded ?? plain);
+  values.align();
+  return { bytes, reader: coded === undefined ? undefined : new Reader(bytes, "range coded values") };
+}
+
+function readFloats(values: Reader, encoding: Encoding, count: number): Float32Array {
+  const width = encoding.format === 0 ? 4 : 2;
+  const { bytes, reader } = readArray(values, encoding, count * width);
+  const whole = reader === undefined ? bytes.slice() : new Uint8Array(count * width);
+  if (reader !== undefined) {
+    const low = reader.bytes(count * (width - 1));
+    const high = readSymbols(reader, count);
+    for (let i = 0; i < count; i++) {
+      for (let j = 0; j < width - 1; j++) whole[i * width + j] = low[i * (width - 1) + j];
+      whole[i * width + width - 1] = high[i];
+    }
+  }
+  return width === 4
+    ? new Float32Array(whole.buffer)
+    : Float32Array.from(new Uint16Array(whole.buffer), fromHalf);
+}
+
+function fromHalf(half: number): number {
+  const [sign, exponent, fraction] = [half >> 15 ? -1 : 1, (half >> 10) & 31, half & 1023];
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}
+
+function readCodes(values: Reader, encoding: Encoding, count: number, bits: number): Float32Array {
+  const { bytes, reader } = readArray(values, encoding, Math.ceil((count * bits) / 8));
+  const fields = reader === undefined ? new Uint8Array(count) : readSymbols(reader, count);
+  if (reader === undefined && !unpackBits(bytes, bits, fields))
+    values.fail("bits behind codes that are not 0");
+  return Float32Array.from(fields, (field) => (bits === 1 ? 2 * field - 1 : field - 2 ** (bits - 1)));
+}

@@ -1,0 +1,129 @@
+/** A network that is ready to run. */
+
+import { NetworkError } from "./errors.js";
+import type { NetworkInfo } from "./info.js";
+import { sizeOf } from "./graph/types.js";
+import { normalize, type PixelImage } from "./pixels.js";
+import type { Program } from "./plan/planner.js";
+
+/** Batches of at least so many samples run side by side, if the network allows it. */
+const LEAST_WIDE = 8;
+
+/** A class and how likely it is. */
+export interface Classification {
+  /** Its place among the logits. */
+  readonly index: number;
+  /** Its name; its place as a text if the file has no names. */
+  readonly label: string;
+  readonly probability: number;
+}
+
+/** What a network is made of. */
+export interface Parts {
+  readonly info: NetworkInfo;
+  readonly single: Program;
+  /** For several samples side by side, and how many; undefined if the network has no layer that gains by it. */
+  readonly wide: { readonly program: Program; readonly lanes: number } | undefined;
+  /** Whether results are probabilities already. */
+  readonly hasSoftmax: boolean;
+}
+
+/**
+ * A network from a .kofn file. It belongs to one caller at a time, as its memory is used again by every call.
+ *
+ * @example
+ * const net = await load("model.kofn");
+ * const logits = net.run(input);
+ */
+export class Network {
+  /** What the network is, layer by layer. */
+  readonly info: NetworkInfo;
+  readonly #parts: Parts;
+  readonly #inputSize: number;
+  readonly #outputSize: number;
+
+  /** Use `load`. */
+  constructor(parts: Parts) {
+    this.info = parts.info;
+    this.#parts = parts;
+    this.#inputSize = sizeOf(parts.info.input);
+    this.#outputSize = sizeOf(parts.info.output);
+  }
+
+  /**
+   * Computes the results of one sample or of several.
+   *
+   * @param input samples one after the other, each in the order of `info.input`, normalised as the network expects it
+   * @param output takes the results; a new array by default
+   * @returns the results, one after the other, each in the order of `info.output`
+   * @throws NetworkError if an array has the wrong length.
+   */
+  run(input: Float32Array, output?: Float32Array): Float32Array {
+    const batch = input.length / this.#inputSize;
+    if (!Number.isInteger(batch) || batch === 0) {
+      throw new NetworkError(
+        `the input has ${input.length} numbers, expected a multiple of ${this.#inputSize}, the size of a sample [${this.info.input.join(", ")}]`,
+      );
+    }
+    const results = output ?? new Float32Array(batch * this.#outputSize);
+    if (results.length !== batch * this.#outputSize) {
+      throw new NetworkError(
+        `the output has ${results.length} numbers, expected ${batch * this.#outputSize}: ${this.#outputSize} for each of ${batch} samples`,
+      );
+    }
+    const { single, wide } = this.#parts;
+    let done = 0;
+    while (done < batch) {
+      const isWide = wide !== undefined && batch - done >= LEAST_WIDE;
+      const count = isWide ? Math.min(wide.lanes, batch - done) : 1;
+      this.#runPart(isWide ? wide.program : single, input, results, done, count);
+      done += count;
+    }
+    return results;
+  }
+
+  #runPart(program: Program, input: Float32Array, results: Float32Array, first: number, count: number): void {
+    const { kernels, each, together } = program;
+    const floats = new Float32Array(kernels.memory.buffer);
+    if (program.isWideInput) {
+      floats.set(
+        input.subarray(first * this.#inputSize, (first + count) * this.#inputSize),
+        program.input / 4,
+      );
+    }
+    for (let lane = 0; lane < count; lane++) {
+      if (!program.isWideInput) {
+        const at = (first + lane) * this.#inputSize;
+        floats.set(input.subarray(at, at + this.#inputSize), program.input / 4);
+      }
+      for (const step of each) step(lane);
+    }
+    for (const step of together) step(0);
+    const begin = program.output / 4;
+    results.set(floats.subarray(begin, begin + count * this.#outputSize), first * this.#outputSize);
+  }
+
+  /**
+   * Normalises an image as the file says, runs the network and ranks the classes.
+   *
+   * @param pixels an image of the size that the network reads, such as `ImageData` of a canvas (on black where it is not opaque),
+   *   or numbers from 0 to 255 in the order [channels, height, width]
+   * @returns all classes, the most likely first
+   * @throws NetworkError if the image does not fit, or the file does not say how to normalise.
+   */
+  classify(pixels: PixelImage | ArrayLike<number>): Classification[] {
+    const { normalization, input, labels } = this.info;
+    if (normalization === undefined) {
+      throw new NetworkError("the file does not say how its input is normalised: normalise it and call run");
+    }
+    const logits = this.run(normalize(pixels, input, normalization));
+    const most = logits.reduce((a, b) => Math.max(a, b));
+    const weights = this.#parts.hasSoftmax ? logits : logits.map((logit) => Math.exp(logit - most));
+    const sum = weights.reduce((a, b) => a + b);
+    return Array.from(weights, (weight, index) => ({
+      index,
+      label: labels[index] ?? String(index),
+      probability: weight / sum,
+    })).sort((a, b) => b.probability - a.probability);
+  }
+}

@@ -1,0 +1,203 @@
+/** Convolutions and fully connected layers. */
+
+import type { Fused } from "../graph/fuse.js";
+import { constantOf, numberOf, numbersOf, refuse } from "../graph/node.js";
+import { type Axis, windowOf } from "../graph/window.js";
+import type { Memory } from "./memory.js";
+import type { Step } from "./operation.js";
+import type { Planner } from "./planner.js";
+import { choose, emitSums, type Places, type Sums } from "./sums.js";
+import { aligned, type Value } from "./value.js";
+
+/** Conv, with all that was taken into it. */
+export function conv(planner: Planner, fused: Fused): void {
+  const { node } = fused;
+  const [x, output] = [planner.value(node.inputs[0]), planner.value(fused.output)];
+  const weight = constantOf(planner.graph, node, 1);
+  const [maps, channels, ...kernel] = weight?.dims ?? [];
+  const bias = numbersOf(planner.graph, node, 2);
+  const { y, x: columns } = windowOf(node, x.dims, kernel);
+  const groups = numberOf(node, "group", 1);
+  const fanIn = channels * y.kernel * columns.kernel;
+  const sums = sumsOf(fused, weight?.data ?? [], maps, fanIn, maps / groups, bias);
+  if (y.input * columns.input === 1 && y.output * columns.output > 1)
+    refuse(node, "a window that makes an image of a single cell");
+  /** Calls `at` with channel, row and column of each place of the kernel. */
+  const places = <T>(at: (channel: number, row: number, column: number) => T): T[] =>
+    Array.from({ length: fanIn }, (_, j) => {
+      const tap = j % (y.kernel * columns.kernel);
+      return at(
+        Math.floor(j / (y.kernel * columns.kernel)),
+        Math.floor(tap / columns.kernel) * y.dilation - y.begin,
+        (tap % columns.kernel) * columns.dilation - columns.begin,
+      );
+    });
+  const residual = agree(planner, fused, output);
+  const inputs = residual === undefined ? [x] : [x, residual];
+  const emit = (memory: Memory, at: Places): Step =>
+    emitSums(memory, sums, at, output, residual, () => planner.mask(memory, output));
+  planner.choices.set(node.name, () => choose(sums, output));
+
+  if (output.isFlat) {
+    const isInside = (row: number, column: number): boolean =>
+      row >= 0 && row < y.input && column >= 0 && column < columns.input;
+    planner.add({
+      inputs,
+      output,
+      emit: (memory) =>
+        emit(memory, {
+          input: x.address,
+          distances: places((channel, row, column) =>
+            isInside(row, column) ? 4 * (channel * x.plane + row * x.row + column) : undefined,
+          ),
+          group: 4 * channels * x.plane,
+        }),
+    });
+    return;
+  }
+  output.rows.demand(columns.output);
+  if (y.stride === 1 && columns.stride === 1) {
+    x.rows.join(output.rows);
+    x.rows.demand(columns.input + Math.max(columns.begin, beyond(columns)));
+    x.gaps.demand(Math.max(y.begin, beyond(y)));
+    planner.add({
+      inputs,
+      output,
+      emit: (memory) =>
+        emit(memory, {
+          input: x.address,
+          distances: places((channel, row, column) => 4 * (channel * x.plane + row * x.row + column)),
+          group: 4 * channels * x.plane,
+        }),
+    });
+    return;
+  }
+  // Cells that are a stride apart are brought side by side: for each phase a plane, padding included.
+  const [rowPhases, columnPhases] = [phasesOf(y), phasesOf(columns)];
+  output.rows.demand(columnPhases.size);
+  const phases = new Map<string, number>();
+  const phaseOf = (row: number, column: number): string =>
+    `${mod(row, y.stride)},${mod(column, columns.stride)}`;
+  const used = places((_, row, column) => phaseOf(row, column));
+  sums.weights.forEach((value, i) => {
+    const phase = used[i % fanIn];
+    if (value !== 0 && !phases.has(phase)) phases.set(phase, phases.size);
+  });
+  const plane = (): number => aligned(rowPhases.size * output.row);
+  planner.add({
+    inputs,
+    output,
+    scratch: () => x.planes * plane() * phases.size,
+    emit: (memory, scratch) => {
+      const { kernels } = memory;
+      const steps = [...phases].map(([phase, index]): Step => {
+        const [row, column] = phase.split(",").map(Number);
+        const target = scratch + 4 * index * x.planes * plane();
+        const [y0, x0] = [rowPhases.first * y.stride + row, columnPhases.first * columns.stride + column];
+        const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input];
+        const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size];
+        const args = [...from, ...to, x.planes, y0, x0, y.stride, columns.stride];
+        return () => {
+          kernels.phase(...args);
+        };
+      });
+      const sum = emit(memory, {
+        input: scratch,
+        distances: places((channel, row, column) => {
+          const index = phases.get(phaseOf(row, column));
+          if (index === undefined) return undefined;
+          const [down, right] = [Math.floor(row / y.stride), Math.floor(column / columns.stride)];
+          const cell = (down - rowPhases.first) * output.row + right - columnPhases.first;
+          return 4 * ((index * x.planes + channel) * plane() + cell);
+        }),
+        group: 4 * channels * plane(),
+      });
+      return (lane) => {
+        for (const step of steps) step(lane);
+        sum(lane);
+      };
+    },
+  });
+}
+
+/** Gemm with a constant weight, or MatMul; for one sample, or for several side by side. */
+export function gemm(planner: Planner, fused: Fused): void {
+  const { node } = fused;
+  const [x, output] = [planner.value(node.inputs[0]), planner.value(fused.output)];
+  const weight = constantOf(planner.graph, node, 1);
+  const isTransposed = node.op === "Gemm" && numberOf(node, "transB", 0) !== 0;
+  const [, outputs] = output.dims;
+  const [, inputs] = x.dims;
+  const data = weight?.data ?? [];
+  const rows = new Float32Array(data.length);
+  const alpha = node.op === "Gemm" ? numberOf(node, "alpha", 1) : 1;
+  for (let o = 0; o < outputs; o++) {
+    for (let i = 0; i < inputs; i++) {
+      rows[o * inputs + i] = alpha * data[isTransposed ? o * inputs + i : i * outputs + o];
+    }
+  }
+  const found = node.op === "Gemm" ? numbersOf(planner.graph, node, 2) : undefined;
+  const beta = numberOf(node, "beta", 1);
+  if (found !== undefined && found.length !== outputs && found.length !== 1)
+    refuse(node, `a bias of ${found.length} numbers`);
+  const bias = found && Array.from({ length: outputs }, (_, o) => beta * found[found.length === 1 ? 0 : o]);
+  const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias);
+  const residual = agree(planner, fused, output);
+  if (!output.isFlat) x.rows.join(output.rows);
+  planner.choices.set(node.name, () => choose(sums, output));
+  planner.add({
+    inputs: residual === undefined ? [x] : [x, residual],
+    output,
+    emit: (memory) =>
+      emitSums(
+        memory,
+        sums,
+        { input: x.address, distances: Array.from({ length: inputs }, (_, i) => 4 * i * x.plane), group: 0 },
+        output,
+        residual,
+        () => planner.mask(memory, output),
+      ),
+  });
+}
+
+/** The value that is added to a layer's result, which has to lie as the result does. */
+function agree(planner: Planner, { residual }: Fused, output: Value): Value | undefined {
+  if (residual === undefined) return undefined;
+  const value = planner.value(residual);
+  value.rows.join(output.rows);
+  value.gaps.join(output.gaps);
+  return value;
+}
+
+/** Weights and bias with all that was taken in. */
+function sumsOf(
+  { scale, shift, least, most }: Fused,
+  data: ArrayLike<number>,
+  outputs: number,
+  fanIn: number,
+  perGroup: number,
+  bias: readonly number[] = [],
+): Sums {
+  const weights = Float32Array.from(data);
+  const biases = new Float32Array(outputs);
+  for (let o = 0; o < outputs; o++) {
+    const factor = scale?.[o] ?? 1;
+    biases[o] = factor * (bias[o] ?? 0) + (shift?.[o] ?? 0);
+    if (factor !== 1) for (let j = o * fanIn; j < (o + 1) * fanIn; j++) weights[j] *= factor;
+  }
+  return { outputs, weights, bias: biases, fanIn, perGroup, least, most };
+}
+
+const mod = (value: number, by: number): number => ((value % by) + by) % by;
+
+/** Cells behind the input that a window of stride 1 reads. */
+function beyond({ kernel, dilation, begin, input, output }: Axis): number {
+  return Math.max(0, output - 1 + (kernel - 1) * dilation - begin - (input - 1));
+}
+
+/** The cells of one phase that windows read: the first, in strides, and how many. */
+function phasesOf({ kernel, stride, dilation, begin, output }: Axis): { first: number; size: number } {
+  const first = Math.floor(-begin / stride);
+  const last = Math.floor(((kernel - 1) * dilation - begin) / stride);
+  return { first, size: output + last - first };
+}

@@ -1,0 +1,63 @@
+/** Which operation carries out which operator. */
+
+import type { Fused } from "../graph/fuse.js";
+import { refuse } from "../graph/node.js";
+import { QUANTIZE } from "../graph/quantizers.js";
+import { batchNorm, binary, quantize, softmax, unary } from "./elementwise.js";
+import { conv, gemm } from "./layers.js";
+import { concat, reshape, transpose } from "./movement.js";
+import type { Planner } from "./planner.js";
+import { globalMax, mean, pool } from "./pools.js";
+
+type Rule = (planner: Planner, fused: Fused) => void;
+
+const RULES: Readonly<Record<string, Rule>> = {
+  [QUANTIZE]: quantize,
+  Conv: conv,
+  Gemm: gemm,
+  MatMul: gemm,
+  BatchNormalization: batchNorm,
+  MaxPool: pool,
+  AveragePool: pool,
+  GlobalMaxPool: globalMax,
+  GlobalAveragePool: mean,
+  ReduceMean: mean,
+  Add: binary,
+  Sub: binary,
+  Mul: binary,
+  Div: binary,
+  Max: binary,
+  Min: binary,
+  PRelu: binary,
+  Softmax: softmax,
+  LogSoftmax: softmax,
+  Identity: reshape,
+  Dropout: reshape,
+  Flatten: reshape,
+  Reshape: reshape,
+  Squeeze: reshape,
+  Unsqueeze: reshape,
+  Transpose: transpose,
+  Concat: concat,
+  Relu: unary,
+  Clip: unary,
+  LeakyRelu: unary,
+  Sigmoid: unary,
+  HardSigmoid: unary,
+  HardSwish: unary,
+  Tanh: unary,
+  Erf: unary,
+  Gelu: unary,
+  Elu: unary,
+  Exp: unary,
+  Abs: unary,
+  Neg: unary,
+  Sqrt: unary,
+  Reciprocal: unary,
+  Softsign: unary,
+};
+
+export function lower(planner: Planner, fused: Fused): void {
+  if (!Object.hasOwn(RULES, fused.node.op)) refuse(fused.node, "the runtime has no kernel for this operator");
+  RULES[fused.node.op](planner, fused);
+}

@@ -1,0 +1,26 @@
+/** What a plan consists of, before and after memory is planned. */
+
+import type { Memory } from "./memory.js";
+import type { Value } from "./value.js";
+
+/** Runs kernels. `lane` counts the samples of a batch that run together: 0 for the first. */
+export type Step = (lane: number) => void;
+
+/** What a layer with weights does, for `info`. */
+export interface Choice {
+  readonly kernel: string;
+  readonly why: string;
+}
+
+export interface Operation {
+  readonly inputs: readonly Value[];
+  readonly output: Value;
+  /** Whether the output is the input where both are compact: nothing is to be done then. */
+  readonly isView?: true;
+  /** Whether it can write the result of one sample beside those of others. */
+  readonly fillsLane?: true;
+  /** Cells that are needed while the operation runs. */
+  readonly scratch?: () => number;
+  /** Writes tables, once all values have their places. */
+  readonly emit: (memory: Memory, scratch: number) => Step;
+}

@@ -1,0 +1,186 @@
+/** Weighted sums: convolutions and fully connected layers as lists of the inputs that each output adds up. */
+
+import type { Memory } from "./memory.js";
+import type { Choice, Step } from "./operation.js";
+import type { Value } from "./value.js";
+
+/** Outputs that share a list in the kernels taps4 and rows4. */
+const TOGETHER = 4;
+
+/**
+ * The time of a tap of four channels over that of four taps of one, measured (docs/runtime.md), by vectors of a plane: with few
+ * vectors, one channel alone does not keep the processor busy.
+ */
+const TAP_COSTS: readonly (readonly [number, number])[] = [
+  [1, 0.5],
+  [2, 0.6],
+  [4, 0.8],
+  [Infinity, 0.87],
+];
+/** The same for rows, where one row's inputs are to be picked one by one. */
+const ROW_COST = 0.38;
+
+/** A layer's sums. */
+export interface Sums {
+  readonly outputs: number;
+  /** [outputs, fan-in], batch normalisation included. */
+  readonly weights: Float32Array;
+  readonly bias: Float32Array;
+  readonly fanIn: number;
+  /** Rows of the weight, one after the other, that read the same inputs; other rows read as many cells further on. */
+  readonly perGroup: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Where the inputs of sums lie. */
+export interface Places {
+  /** Address that distances count from. */
+  readonly input: number;
+  /** Bytes from there to the input of each column of the weight; undefined where it lies in the padding. */
+  readonly distances: readonly (number | undefined)[];
+  /** Bytes from the inputs of a group to those of the next. */
+  readonly group: number;
+}
+
+/** The columns that each output adds up. */
+type Lists = readonly (readonly number[])[];
+
+interface Chosen extends Choice {
+  readonly isShared: boolean;
+}
+
+/** Which kernel is the faster one. */
+export function choose(sums: Sums, output: Value): Chosen {
+  const { outputs, fanIn, weights, perGroup } = sums;
+  let kept = 0;
+  for (const weight of weights) if (weight !== 0) kept++;
+  let shared = 0;
+  const whole = outputs - (outputs % TOGETHER);
+  for (let o = 0; o < whole; o += TOGETHER) {
+    // Four channels of several groups have no input in common.
+    if (perGroup % TOGETHER !== 0) shared = Infinity;
+    for (let j = 0; j < fanIn; j++) if (isRead(sums, o, j)) shared += TOGETHER;
+  }
+  for (let at = whole * fanIn; at < weights.length; at++) if (weights[at] !== 0) shared++;
+  const cost = output.isFlat ? ROW_COST : (TAP_COSTS.find(([most]) => output.vectors <= most)?.[1] ?? 1);
+  const isShared = whole > 0 && shared * cost <= kept;
+  const percent = (value: number): string => `${((100 * value) / weights.length).toFixed(1)} %`;
+  const kernel = `${output.isFlat ? "rows" : "taps"}${isShared ? " of 4" : ""}`;
+  const found =
+    shared === Infinity
+      ? `${percent(kept)} of the weights in groups of ${perGroup}`
+      : `${percent(kept)} of the weights, ${percent(shared)} where 4 outputs share a list, at ${cost} of the cost`;
+  return { kernel, why: found, isShared };
+}
+
+/** Whether any of four outputs reads a column. */
+function isRead({ weights, fanIn }: Sums, first: number, column: number): boolean {
+  for (let i = 0; i < TOGETHER; i++) if (weights[(first + i) * fanIn + column] !== 0) return true;
+  return false;
+}
+
+/** Writes the tables of a layer. */
+export function emitSums(
+  memory: Memory,
+  sums: Sums,
+  { input, distances, group }: Places,
+  output: Value,
+  residual: Value | undefined,
+  mask: () => number,
+): Step {
+  const { outputs, weights, fanIn, perGroup, bias, least, most } = sums;
+  const { isShared } = choose(sums, output);
+  const reads = (first: number, count: number): number[] => {
+    const columns: number[] = [];
+    for (let j = 0; j < fanIn; j++) {
+      if (distances[j] === undefined) continue;
+      for (let i = 0; i < count; i++) {
+        if (weights[(first + i) * fanIn + j] === 0) continue;
+        columns.push(j);
+        break;
+      }
+    }
+    return columns;
+  };
+  const distance = (row: number, column: number): number =>
+    (distances[column] ?? 0) + Math.floor(row / perGroup) * group;
+  const biases = memory.floatTable(bias, Math.ceil(outputs / TOGETHER) * TOGETHER);
+  const added = residual === undefined ? 0 : residual.address - output.address;
+  const weight = (row: number, column: number): number => (row < outputs ? weights[row * fanIn + column] : 0);
+  const { kernels } = memory;
+
+  if (output.isFlat) {
+    const fours = Math.ceil(outputs / TOGETHER);
+    const lists: Lists = isShared
+      ? Array.from({ length: fours }, (_, i) =>
+          reads(i * TOGETHER, Math.min(TOGETHER, outputs - i * TOGETHER)),
+        )
+      : Array.from({ length: outputs }, (_, row) => reads(row, 1));
+    const longest = Array.from({ length: fours }, (_, i) =>
+      Math.max(
+        ...lists
+          .slice(isShared ? i : i * TOGETHER, isShared ? i + 1 : (i + 1) * TOGETHER)
+          .map((l) => l.length),
+      ),
+    );
+    const words = isShared ? 1 + TOGETHER : 2 * TOGETHER;
+    const entries = memory.take(4 * words * longest.reduce((sum, count) => sum + count, 0));
+    const ends = memory.take(4 * fours);
+    let at = entries / 4;
+    for (let i = 0; i < fours; i++) {
+      for (let e = 0; e < longest[i]; e++) {
+        for (let lane = 0; lane < TOGETHER; lane++) {
+          const row = i * TOGETHER + lane;
+          const column = isShared ? lists[i][e] : lists.at(row < outputs ? row : 0)?.[e];
+          const isThere = column !== undefined && row < outputs;
+          const where = isThere ? distance(row, column) : 0;
+          const value = isThere ? weight(row, column) : 0;
+          if (!isShared) memory.words[at + lane] = where;
+          else if (lane === 0) memory.words[at] = where;
+          memory.floats[at + words - TOGETHER + lane] = value;
+        }
+        at += words;
+      }
+      memory.words[ends / 4 + i] = 4 * at;
+    }
+    const kernel = isShared ? kernels.rows4 : kernels.rows1;
+    const { address } = output;
+    return () => {
+      kernel(entries, ends, fours, input, address, biases, added, least, most);
+    };
+  }
+
+  const whole = isShared ? outputs - (outputs % TOGETHER) : 0;
+  const cells = mask();
+  const { vectors } = output;
+  const plane = 4 * output.plane;
+  const part = (first: number, end: number, together: number): Step | undefined => {
+    if (first === end) return undefined;
+    const lists = Array.from({ length: (end - first) / together }, (_, i) =>
+      reads(first + i * together, together),
+    );
+    const taps = memory.take(4 * (1 + together) * lists.reduce((sum, list) => sum + list.length, 0));
+    const ends = memory.take(4 * lists.length);
+    let at = taps / 4;
+    lists.forEach((columns, i) => {
+      const row = first + i * together;
+      for (const column of columns) {
+        memory.words[at++] = distance(row, column);
+        for (let j = 0; j < together; j++) memory.floats[at++] = weight(row + j, column);
+      }
+      memory.words[ends / 4 + i] = 4 * at;
+    });
+    const kernel = together === 1 ? kernels.taps1 : kernels.taps4;
+    const address = output.address + first * plane;
+    const offsets = biases + 4 * first;
+    return () => {
+      kernel(taps, ends, end - first, input, address, plane, offsets, added, cells, vectors, least, most);
+    };
+  };
+  const [shared, single] = [part(0, whole, TOGETHER), part(whole, outputs, 1)];
+  return (lane) => {
+    shared?.(lane);
+    single?.(lane);
+  };
+}
