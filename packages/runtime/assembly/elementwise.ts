@@ -11,7 +11,7 @@ function put(output: usize, value: v128, mask: usize): void {
 // @ts-ignore: decorator
 @inline
 function clamp(x: v128, low: v128, high: v128): v128 {
-  return f32x4.min(f32x4.max(x, low), high);
+  return f32x4.pmin(f32x4.pmax(x, low), high);
 }
 
 /** The functions by their numbers in plan/kernels.ts. */
@@ -128,10 +128,10 @@ export function binary(
           z = f32x4.div(x, y);
           break;
         case 4:
-          z = f32x4.max(x, y);
+          z = f32x4.pmax(x, y);
           break;
         case 5:
-          z = f32x4.min(x, y);
+          z = f32x4.pmin(x, y);
           break;
         default: // PRelu
           z = v128.bitselect(f32x4.mul(x, y), x, f32x4.lt(x, vector(0)));

@@ -11,7 +11,7 @@ export function vector(value: f32): v128 {
  * first times n is exact.
  */
 export function exp(x: v128): v128 {
-  x = f32x4.max(f32x4.min(x, vector(88)), vector(-87));
+  x = f32x4.pmax(f32x4.pmin(x, vector(88)), vector(-87));
   const n = f32x4.nearest(f32x4.mul(x, vector(1.4426950408889634)));
   const r = f32x4.sub(f32x4.sub(x, f32x4.mul(n, vector(0.693359375))), f32x4.mul(n, vector(-2.12194440e-4)));
   let p = vector(1.0 / 5040);

@@ -1,7 +1,7 @@
 /** Pooling. */
 
 /**
- * The largest value or the mean of each window.
+ * The largest value or the mean of each window, clamped.
  *
  * @param kind 0 the largest; 1 the mean of the cells in the input; 2 of those in the input and its padding
  * @param bottom padding below; `right` that to the right
@@ -29,7 +29,11 @@ export function pool(
   left: i32,
   bottom: i32,
   right: i32,
+  least: f32,
+  most: f32,
 ): void {
+  const low = f32x4.splat(least);
+  const high = f32x4.splat(most);
   const isPlain = kind == 0 && kernelX == 2 && kernelY == 2 && strideX == 2 && dilationX == 1 && dilationY == 1 && top == 0 && left == 0;
   for (let p = 0; p < planes; p++) {
     for (let y = 0; y < rows; y++) {
@@ -39,12 +43,10 @@ export function pool(
       if (isPlain && y0 + 1 < height) {
         let at = input + <usize>y0 * inputRow;
         for (; x + 4 <= columns && 2 * x + 8 <= width; x += 4, at += 32) {
-          const a = f32x4.max(v128.load(at), v128.load(at + inputRow));
-          const b = f32x4.max(v128.load(at, 16), v128.load(at + inputRow, 16));
-          v128.store(
-            out + (<usize>x << 2),
-            f32x4.max(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7)),
-          );
+          const a = f32x4.pmax(v128.load(at), v128.load(at + inputRow));
+          const b = f32x4.pmax(v128.load(at, 16), v128.load(at + inputRow, 16));
+          const best = f32x4.pmax(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7));
+          v128.store(out + (<usize>x << 2), f32x4.pmin(f32x4.pmax(best, low), high));
         }
       }
       for (; x < columns; x++) {
@@ -66,7 +68,7 @@ export function pool(
             }
           }
         }
-        store<f32>(out + (<usize>x << 2), kind == 0 ? best : sum / <f32>count);
+        store<f32>(out + (<usize>x << 2), min(max(kind == 0 ? best : sum / <f32>count, least), most));
       }
     }
     input += inputPlane;

@@ -1,6 +1,6 @@
 /** The kernels of the runtime. All addresses, steps and distances are in bytes. */
 
-export { taps1, taps4 } from "./taps";
+export { taps1, taps4, tapsRows } from "./taps";
 export { rows1, rows4 } from "./rows";
 export { binary, quantize, softmax, unary } from "./elementwise";
 export { copy, phase } from "./move";

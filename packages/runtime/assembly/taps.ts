@@ -15,7 +15,7 @@ const BLOCK: i32 = 8;
 @inline
 function finish(sum: v128, output: usize, residual: usize, mask: usize, low: v128, high: v128): void {
   if (residual != 0) sum = f32x4.add(sum, v128.load(output + residual));
-  sum = f32x4.min(f32x4.max(sum, low), high);
+  sum = f32x4.pmin(f32x4.pmax(sum, low), high);
   v128.store(output, v128.and(sum, v128.load(mask)));
 }
 
@@ -163,6 +163,158 @@ export function taps1(
     output += done;
     mask += done;
   }
+}
+
+/**
+ * Sums of c vectors of a row, 1 or 2, in each of four rows. c is the size of the type C, as the
+ * compiler decides on sizes of types but not on numbers in deep loops.
+ */
+// @ts-ignore: decorator
+@inline
+function blockRows<C>(
+  tap: usize,
+  end: usize,
+  input: usize,
+  row: usize,
+  output: usize,
+  start: v128,
+  residual: usize,
+  low: v128,
+  high: v128,
+): void {
+  let s0 = start;
+  let s1 = start;
+  let s2 = start;
+  let s3 = start;
+  let s4 = start;
+  let s5 = start;
+  let s6 = start;
+  let s7 = start;
+  if (sizeof<C>() == 1) {
+    // Few sums would wait for each other: every other tap has sums of its own.
+    s4 = f32x4.splat(0);
+    s5 = s4;
+    s6 = s4;
+    s7 = s4;
+    for (const last = end - TAP; tap < last; tap += 2 * TAP) {
+      let at = input + load<u32>(tap);
+      const w = v128.load32_splat(tap, 4);
+      s0 = f32x4.add(s0, f32x4.mul(w, v128.load(at)));
+      at += row;
+      s1 = f32x4.add(s1, f32x4.mul(w, v128.load(at)));
+      at += row;
+      s2 = f32x4.add(s2, f32x4.mul(w, v128.load(at)));
+      s3 = f32x4.add(s3, f32x4.mul(w, v128.load(at + row)));
+      at = input + load<u32>(tap, 8);
+      const v = v128.load32_splat(tap, 12);
+      s4 = f32x4.add(s4, f32x4.mul(v, v128.load(at)));
+      at += row;
+      s5 = f32x4.add(s5, f32x4.mul(v, v128.load(at)));
+      at += row;
+      s6 = f32x4.add(s6, f32x4.mul(v, v128.load(at)));
+      s7 = f32x4.add(s7, f32x4.mul(v, v128.load(at + row)));
+    }
+    s0 = f32x4.add(s0, s4);
+    s1 = f32x4.add(s1, s5);
+    s2 = f32x4.add(s2, s6);
+    s3 = f32x4.add(s3, s7);
+  }
+  for (; tap < end; tap += TAP) {
+    let at = input + load<u32>(tap);
+    const w = v128.load32_splat(tap, 4);
+    s0 = f32x4.add(s0, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() > 1) s1 = f32x4.add(s1, f32x4.mul(w, v128.load(at, 16)));
+    at += row;
+    if (sizeof<C>() == 1) s1 = f32x4.add(s1, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() == 2) s2 = f32x4.add(s2, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() == 2) s3 = f32x4.add(s3, f32x4.mul(w, v128.load(at, 16)));
+    at += row;
+    if (sizeof<C>() == 1) s2 = f32x4.add(s2, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() == 2) s4 = f32x4.add(s4, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() == 2) s5 = f32x4.add(s5, f32x4.mul(w, v128.load(at, 16)));
+    at += row;
+    if (sizeof<C>() == 1) s3 = f32x4.add(s3, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() == 2) s6 = f32x4.add(s6, f32x4.mul(w, v128.load(at)));
+    if (sizeof<C>() == 2) s7 = f32x4.add(s7, f32x4.mul(w, v128.load(at, 16)));
+  }
+  finishWhole(s0, output, residual, low, high);
+  if (sizeof<C>() > 1) finishWhole(s1, output + 16, residual, low, high);
+  output += row;
+  if (sizeof<C>() == 1) finishWhole(s1, output, residual, low, high);
+  if (sizeof<C>() == 2) finishWhole(s2, output, residual, low, high);
+  if (sizeof<C>() == 2) finishWhole(s3, output + 16, residual, low, high);
+  output += row;
+  if (sizeof<C>() == 1) finishWhole(s2, output, residual, low, high);
+  if (sizeof<C>() == 2) finishWhole(s4, output, residual, low, high);
+  if (sizeof<C>() == 2) finishWhole(s5, output + 16, residual, low, high);
+  output += row;
+  if (sizeof<C>() == 1) finishWhole(s3, output, residual, low, high);
+  if (sizeof<C>() == 2) finishWhole(s6, output, residual, low, high);
+  if (sizeof<C>() == 2) finishWhole(s7, output + 16, residual, low, high);
+}
+
+// @ts-ignore: decorator
+@inline
+function finishWhole(sum: v128, output: usize, residual: usize, low: v128, high: v128): void {
+  if (residual != 0) sum = f32x4.add(sum, v128.load(output + residual));
+  v128.store(output, f32x4.pmin(f32x4.pmax(sum, low), high));
+}
+
+function blocksOfRows<C>(
+  taps: usize,
+  ends: usize,
+  channels: i32,
+  input: usize,
+  output: usize,
+  plane: usize,
+  bias: usize,
+  residual: usize,
+  rows: i32,
+  columns: i32,
+  row: usize,
+  low: v128,
+  high: v128,
+): void {
+  for (let y = 0; y < rows; y += 4) {
+    const line = <usize>y * row;
+    for (let x = 0; x < columns; x += 4 * <i32>sizeof<C>()) {
+      const cell = line + (<usize>x << 2);
+      let tap = taps;
+      let out = output + cell;
+      for (let i: usize = 0, last = <usize>channels << 2; i < last; i += 4) {
+        const end: usize = load<u32>(ends + i);
+        blockRows<C>(tap, end, input + cell, row, out, v128.load32_splat(bias + i), residual, low, high);
+        tap = end;
+        out += plane;
+      }
+    }
+  }
+}
+
+/**
+ * As `taps1`, without a mask, in blocks of `width` vectors (1 or 2) in 4 rows; `rows` and `columns` are multiples of these,
+ * and `row` bytes lie from a row to the next in input and output.
+ */
+export function tapsRows(
+  width: i32,
+  taps: usize,
+  ends: usize,
+  channels: i32,
+  input: usize,
+  output: usize,
+  plane: usize,
+  bias: usize,
+  residual: usize,
+  rows: i32,
+  columns: i32,
+  row: usize,
+  least: f32,
+  most: f32,
+): void {
+  const low = f32x4.splat(least);
+  const high = f32x4.splat(most);
+  if (width == 2) blocksOfRows<i16>(taps, ends, channels, input, output, plane, bias, residual, rows, columns, row, low, high);
+  else blocksOfRows<i8>(taps, ends, channels, input, output, plane, bias, residual, rows, columns, row, low, high);
 }
 
 /** n vectors of four channels. */

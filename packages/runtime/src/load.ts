@@ -10,9 +10,10 @@ import { inferShapes } from "./graph/shapes.js";
 import type { Dims, Graph } from "./graph/types.js";
 import { layerInfo, type LayerInfo } from "./info.js";
 import { instantiate } from "./kernels.js";
-import { Network } from "./network.js";
+import { Network, type Wide } from "./network.js";
 import { lower } from "./plan/lower.js";
-import { NotWide, Planner, type Program } from "./plan/planner.js";
+import { Memory } from "./plan/memory.js";
+import { NotWide, Planner } from "./plan/planner.js";
 import { bytesOf, nameOf, type Source } from "./source.js";
 
 /** Samples of a batch that run side by side. */
@@ -44,10 +45,11 @@ export async function networkOf(read: Graph, info: FileInfo, fileBytes: number):
   const shapes = inferShapes(graph);
   const fused = fuse(graph, shapes);
   const planner = plannerOf(graph, shapes, fused, 1);
-  const single = planner.build(await instantiate());
+  const memory = new Memory(await instantiate());
+  const single = planner.build(memory);
   const layers = fused.flatMap((one): LayerInfo[] => {
-    const choice = planner.choices.get(one.node.name);
-    return choice === undefined ? [] : [layerInfo(graph, one, (name) => planner.dims(name), choice())];
+    const choice = planner.choiceOf(one.node.name);
+    return choice === undefined ? [] : [layerInfo(graph, one, (name) => planner.dims(name), choice)];
   });
   return new Network({
     info: {
@@ -58,7 +60,7 @@ export async function networkOf(read: Graph, info: FileInfo, fileBytes: number):
       bytes: { file: fileBytes, values: single.bytes.arena, memory: single.bytes.total },
     },
     single,
-    wide: await wideOf(graph, shapes, fused),
+    wide: () => wideOf(memory, graph, shapes, fused),
     hasSoftmax: graph.nodes.some(
       ({ op, outputs }) => op === "Softmax" && outputs[0] === graph.outputs[0].name,
     ),
@@ -77,14 +79,14 @@ function plannerOf(
 }
 
 /** The plan for several samples, if there is one. */
-async function wideOf(
+function wideOf(
+  memory: Memory,
   graph: Graph,
   shapes: ReadonlyMap<string, Dims>,
   fused: readonly Fused[],
-): Promise<{ program: Program; lanes: number } | undefined> {
+): Wide | undefined {
   try {
-    const planner = plannerOf(graph, shapes, fused, LANES);
-    return { program: planner.build(await instantiate()), lanes: LANES };
+    return { program: plannerOf(graph, shapes, fused, LANES).build(memory), lanes: LANES };
   } catch (error) {
     if (error instanceof NotWide) return undefined;
     throw error;

@@ -18,12 +18,18 @@ export interface Classification {
   readonly probability: number;
 }
 
+/** A program for several samples, and for how many. */
+export interface Wide {
+  readonly program: Program;
+  readonly lanes: number;
+}
+
 /** What a network is made of. */
 export interface Parts {
   readonly info: NetworkInfo;
   readonly single: Program;
-  /** For several samples side by side, and how many; undefined if the network has no layer that gains by it. */
-  readonly wide: { readonly program: Program; readonly lanes: number } | undefined;
+  /** Plans for several samples side by side; undefined if the network has no layer that gains by it. */
+  readonly wide: () => Wide | undefined;
   /** Whether results are probabilities already. */
   readonly hasSoftmax: boolean;
 }
@@ -41,6 +47,8 @@ export class Network {
   readonly #parts: Parts;
   readonly #inputSize: number;
   readonly #outputSize: number;
+  /** Planned when it is needed first; null if there is none. */
+  #wide: Wide | null | undefined;
 
   /** Use `load`. */
   constructor(parts: Parts) {
@@ -71,15 +79,19 @@ export class Network {
         `the output has ${results.length} numbers, expected ${batch * this.#outputSize}: ${this.#outputSize} for each of ${batch} samples`,
       );
     }
-    const { single, wide } = this.#parts;
     let done = 0;
     while (done < batch) {
-      const isWide = wide !== undefined && batch - done >= LEAST_WIDE;
-      const count = isWide ? Math.min(wide.lanes, batch - done) : 1;
-      this.#runPart(isWide ? wide.program : single, input, results, done, count);
+      const wide = batch - done >= LEAST_WIDE ? this.#wideOrNull() : null;
+      const count = wide === null ? 1 : Math.min(wide.lanes, batch - done);
+      this.#runPart(wide?.program ?? this.#parts.single, input, results, done, count);
       done += count;
     }
     return results;
+  }
+
+  #wideOrNull(): Wide | null {
+    if (this.#wide === undefined) this.#wide = this.#parts.wide() ?? null;
+    return this.#wide;
   }
 
   #runPart(program: Program, input: Float32Array, results: Float32Array, first: number, count: number): void {

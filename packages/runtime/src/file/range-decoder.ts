@@ -1,6 +1,6 @@
 /** The decoder of range coded positions and symbols. */
 
-import { Reader } from "./reader.js";
+import type { Reader } from "./reader.js";
 
 const TOTAL = 2 ** 12;
 const SMALLEST_RANGE = 2 ** 24;

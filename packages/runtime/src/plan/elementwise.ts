@@ -7,7 +7,7 @@ import { type Constant, type Dims, type Node, sizeOf } from "../graph/types.js";
 import type { Memory } from "./memory.js";
 import type { Step } from "./operation.js";
 import type { Planner } from "./planner.js";
-import { aligned, Value } from "./value.js";
+import { aligned, type Value } from "./value.js";
 
 /** Numbers of functions in assembly/elementwise.ts, and their two parameters. */
 const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => readonly [number, number])?]>> = {

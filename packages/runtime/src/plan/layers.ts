@@ -34,9 +34,9 @@ export function conv(planner: Planner, fused: Fused): void {
     });
   const residual = agree(planner, fused, output);
   const inputs = residual === undefined ? [x] : [x, residual];
+  const choice = planner.choice(node.name, () => choose(sums, output));
   const emit = (memory: Memory, at: Places): Step =>
-    emitSums(memory, sums, at, output, residual, () => planner.mask(memory, output));
-  planner.choices.set(node.name, () => choose(sums, output));
+    emitSums(memory, sums, at, output, choice(), residual, () => planner.mask(memory, output));
 
   if (output.isFlat) {
     const isInside = (row: number, column: number): boolean =>
@@ -144,7 +144,7 @@ export function gemm(planner: Planner, fused: Fused): void {
   const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias);
   const residual = agree(planner, fused, output);
   if (!output.isFlat) x.rows.join(output.rows);
-  planner.choices.set(node.name, () => choose(sums, output));
+  const choice = planner.choice(node.name, () => choose(sums, output));
   planner.add({
     inputs: residual === undefined ? [x] : [x, residual],
     output,
@@ -154,6 +154,7 @@ export function gemm(planner: Planner, fused: Fused): void {
         sums,
         { input: x.address, distances: Array.from({ length: inputs }, (_, i) => 4 * i * x.plane), group: 0 },
         output,
+        choice(),
         residual,
         () => planner.mask(memory, output),
       ),

@@ -2,28 +2,33 @@
 
 import { NetworkError } from "../errors.js";
 
+type Kernel = (...args: number[]) => void;
+
 /** The exports of assembly/runtime.ts. */
 export interface Kernels {
   readonly memory: WebAssembly.Memory;
-  base(): number;
-  taps1(...args: number[]): void;
-  taps4(...args: number[]): void;
-  rows1(...args: number[]): void;
-  rows4(...args: number[]): void;
-  unary(...args: number[]): void;
-  binary(...args: number[]): void;
-  quantize(...args: number[]): void;
-  softmax(...args: number[]): void;
-  copy(...args: number[]): void;
-  phase(...args: number[]): void;
-  pool(...args: number[]): void;
-  sums(...args: number[]): void;
+  readonly base: () => number;
+  readonly taps1: Kernel;
+  readonly taps4: Kernel;
+  readonly tapsRows: Kernel;
+  readonly rows1: Kernel;
+  readonly rows4: Kernel;
+  readonly unary: Kernel;
+  readonly binary: Kernel;
+  readonly quantize: Kernel;
+  readonly softmax: Kernel;
+  readonly copy: Kernel;
+  readonly phase: Kernel;
+  readonly pool: Kernel;
+  readonly sums: Kernel;
 }
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;
 /** Kernels read a few cells behind the end of what they are given. */
 const GUARD = 4096;
+/** Memory grows by so many bytes at most before they are needed. */
+const MOST_AHEAD = 2 ** 24;
 
 /** Gives out memory; none of it is ever given back. */
 export class Memory {
@@ -61,8 +66,10 @@ export class Memory {
     this.#end = Math.ceil((begin + bytes) / ALIGNMENT) * ALIGNMENT;
     const missing = this.#end + GUARD - this.#words.byteLength;
     if (missing > 0) {
+      // More than is missing, as every growth is a new buffer for the collector of garbage.
+      const pages = Math.ceil(Math.max(missing, Math.min(this.#end / 2, MOST_AHEAD)) / PAGE);
       try {
-        this.kernels.memory.grow(Math.ceil(missing / PAGE));
+        this.kernels.memory.grow(pages);
       } catch {
         const needed = Math.ceil(this.#end / 2 ** 20);
         throw new NetworkError(`the network needs ${needed} MiB of memory, which WebAssembly does not give`);

@@ -10,6 +10,8 @@ export type Step = (lane: number) => void;
 export interface Choice {
   readonly kernel: string;
   readonly why: string;
+  /** Whether four outputs share a list of inputs. */
+  readonly isShared: boolean;
 }
 
 export interface Operation {

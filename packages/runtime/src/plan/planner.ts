@@ -2,7 +2,7 @@
 
 import { NetworkError } from "../errors.js";
 import { type Constant, type Dims, type Graph, sizeOf } from "../graph/types.js";
-import { Arena, type Kernels, Memory } from "./memory.js";
+import { Arena, type Kernels, type Memory } from "./memory.js";
 import type { Choice, Operation, Step } from "./operation.js";
 import { Value, VECTOR } from "./value.js";
 
@@ -27,7 +27,7 @@ export interface Program {
 export class Planner {
   readonly graph: Graph;
   readonly lanes: number;
-  readonly choices = new Map<string, () => Choice>();
+  readonly #choices = new Map<string, () => Choice>();
   readonly #shapes: ReadonlyMap<string, Dims>;
   readonly #values = new Map<string, Value>();
   readonly #operations: Operation[] = [];
@@ -59,6 +59,19 @@ export class Planner {
     const value = new Value(name, this.dims(name), this.lanes);
     this.#values.set(name, value);
     return value;
+  }
+
+  /** Remembers which kernel a node gets: it is chosen once, when layouts are known. */
+  choice(node: string, choose: () => Choice): () => Choice {
+    let chosen: Choice | undefined;
+    const once = (): Choice => (chosen ??= choose());
+    this.#choices.set(node, once);
+    return once;
+  }
+
+  /** Which kernel a node got; undefined if it is no layer. */
+  choiceOf(node: string): Choice | undefined {
+    return this.#choices.get(node)?.();
   }
 
   /** A further value, which no node of the graph makes. */
@@ -94,7 +107,7 @@ export class Planner {
    *
    * @throws NotWide if some steps can't be taken for several samples side by side.
    */
-  build(kernels: Kernels): Program {
+  build(memory: Memory): Program {
     const input = this.value(this.graph.inputs[0].name);
     const output = this.value(this.graph.outputs[0].name);
     const [source, target] = [input, output].map((value) => this.#staged(value));
@@ -106,7 +119,6 @@ export class Planner {
     const isTogether = all.map((operation) => this.#isTogether(operation));
     if (this.lanes > 1 && !output.isWide) throw new NotWide();
     const operations = [false, true].flatMap((together) => all.filter((_, i) => isTogether[i] === together));
-    const memory = new Memory(kernels);
     const { arena, scratch } = place(memory, operations, [source ?? input], target ?? output);
     const steps = operations.map((operation, i) =>
       isView(operation) ? undefined : operation.emit(memory, scratch[i]),
@@ -114,7 +126,7 @@ export class Planner {
     const first = isTogether.filter((together) => !together).length;
     const taken = (part: readonly (Step | undefined)[]): Step[] => part.filter((step) => step !== undefined);
     return {
-      kernels,
+      kernels: memory.kernels,
       input: (source ?? input).address,
       isWideInput: input.isWide,
       output: (target ?? output).address,

@@ -11,7 +11,7 @@ const MEAN = 1;
 const MEAN_WITH_PADDING = 2;
 
 /** MaxPool, AveragePool. */
-export function pool(planner: Planner, { node, output: name }: Fused): void {
+export function pool(planner: Planner, { node, output: name, least, most }: Fused): void {
   const isMax = node.op === "MaxPool";
   const isPadded = numberOf(node, "count_include_pad", 0) !== 0;
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
@@ -35,7 +35,7 @@ export function pool(planner: Planner, { node, output: name }: Fused): void {
         y.end,
         x.end,
       ];
-      const args = [kind, ...from, ...to, ...window];
+      const args = [kind, ...from, ...to, ...window, least, most];
       return () => {
         kernels.pool(...args);
       };
@@ -44,7 +44,7 @@ export function pool(planner: Planner, { node, output: name }: Fused): void {
 }
 
 /** GlobalMaxPool */
-export function globalMax(planner: Planner, { node, output: name }: Fused): void {
+export function globalMax(planner: Planner, { node, output: name, least, most }: Fused): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
   const [, , height, width] = input.dims;
   planner.add({
@@ -53,7 +53,7 @@ export function globalMax(planner: Planner, { node, output: name }: Fused): void
     emit: ({ kernels }) => {
       const from = [input.address, 4 * input.plane, 4 * input.row, height, width];
       const to = [output.address, 4 * output.plane, 4 * output.row, 1, 1, channelsOf(input)];
-      const args = [LARGEST, ...from, ...to, height, width, 1, 1, 1, 1, 0, 0, 0, 0];
+      const args = [LARGEST, ...from, ...to, height, width, 1, 1, 1, 1, 0, 0, 0, 0, least, most];
       return () => {
         kernels.pool(...args);
       };

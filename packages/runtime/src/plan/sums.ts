@@ -2,7 +2,7 @@
 
 import type { Memory } from "./memory.js";
 import type { Choice, Step } from "./operation.js";
-import type { Value } from "./value.js";
+import { type Value, VECTOR } from "./value.js";
 
 /** Outputs that share a list in the kernels taps4 and rows4. */
 const TOGETHER = 4;
@@ -19,6 +19,11 @@ const TAP_COSTS: readonly (readonly [number, number])[] = [
 ];
 /** The same for rows, where one row's inputs are to be picked one by one. */
 const ROW_COST = 0.38;
+
+/** From so many cells computed for each that counts on, rows are computed one by one. */
+const LEAST_WASTE = 1.1;
+/** Rows of a block of the kernel that does so. */
+const ROWS = 4;
 
 /** A layer's sums. */
 export interface Sums {
@@ -46,38 +51,44 @@ export interface Places {
 /** The columns that each output adds up. */
 type Lists = readonly (readonly number[])[];
 
-interface Chosen extends Choice {
-  readonly isShared: boolean;
-}
-
 /** Which kernel is the faster one. */
-export function choose(sums: Sums, output: Value): Chosen {
+export function choose(sums: Sums, output: Value): Choice {
   const { outputs, fanIn, weights, perGroup } = sums;
   let kept = 0;
   for (const weight of weights) if (weight !== 0) kept++;
-  let shared = 0;
   const whole = outputs - (outputs % TOGETHER);
-  for (let o = 0; o < whole; o += TOGETHER) {
-    // Four channels of several groups have no input in common.
-    if (perGroup % TOGETHER !== 0) shared = Infinity;
-    for (let j = 0; j < fanIn; j++) if (isRead(sums, o, j)) shared += TOGETHER;
+  // Four outputs of several groups have no input in common.
+  const canShare = whole > 0 && perGroup % TOGETHER === 0;
+  let shared = 0;
+  for (let first = 0; canShare && first < whole; first += TOGETHER) {
+    const at = first * fanIn;
+    for (let j = at; j < at + fanIn; j++) {
+      const is = weights[j] !== 0 || weights[j + fanIn] !== 0;
+      if (is || weights[j + 2 * fanIn] !== 0 || weights[j + 3 * fanIn] !== 0) shared += TOGETHER;
+    }
   }
   for (let at = whole * fanIn; at < weights.length; at++) if (weights[at] !== 0) shared++;
   const cost = output.isFlat ? ROW_COST : (TAP_COSTS.find(([most]) => output.vectors <= most)?.[1] ?? 1);
-  const isShared = whole > 0 && shared * cost <= kept;
+  const isShared = canShare && shared * cost <= kept;
   const percent = (value: number): string => `${((100 * value) / weights.length).toFixed(1)} %`;
-  const kernel = `${output.isFlat ? "rows" : "taps"}${isShared ? " of 4" : ""}`;
-  const found =
-    shared === Infinity
-      ? `${percent(kept)} of the weights in groups of ${perGroup}`
-      : `${percent(kept)} of the weights, ${percent(shared)} where 4 outputs share a list, at ${cost} of the cost`;
-  return { kernel, why: found, isShared };
+  const kernel = output.isFlat ? "rows" : "taps";
+  return {
+    kernel: isShared ? `${kernel} of 4` : kernel,
+    why: canShare
+      ? `${percent(kept)} of the weights; ${percent(shared)} if 4 outputs share a list, each at ${cost} of the time`
+      : `${percent(kept)} of the weights; no 4 outputs have inputs in common`,
+    isShared,
+  };
 }
 
-/** Whether any of four outputs reads a column. */
-function isRead({ weights, fanIn }: Sums, first: number, column: number): boolean {
-  for (let i = 0; i < TOGETHER; i++) if (weights[(first + i) * fanIn + column] !== 0) return true;
-  return false;
+/**
+ * Vectors of a row that blocks of four rows have; 0 where whole planes are the better choice, as they are unless much of them lies
+ * between rows.
+ */
+function rowBlock({ height, width, vectors }: Value): number {
+  const isWasteful = VECTOR * vectors >= LEAST_WASTE * height * width;
+  if (!isWasteful || height % ROWS !== 0) return 0;
+  return width % (2 * VECTOR) === 0 ? 2 : Number(width % VECTOR === 0);
 }
 
 /** Writes the tables of a layer. */
@@ -86,11 +97,11 @@ export function emitSums(
   sums: Sums,
   { input, distances, group }: Places,
   output: Value,
+  { isShared }: Choice,
   residual: Value | undefined,
   mask: () => number,
 ): Step {
   const { outputs, weights, fanIn, perGroup, bias, least, most } = sums;
-  const { isShared } = choose(sums, output);
   const reads = (first: number, count: number): number[] => {
     const columns: number[] = [];
     for (let j = 0; j < fanIn; j++) {
@@ -134,7 +145,7 @@ export function emitSums(
           const row = i * TOGETHER + lane;
           const column = isShared ? lists[i][e] : lists.at(row < outputs ? row : 0)?.[e];
           const isThere = column !== undefined && row < outputs;
-          const where = isThere ? distance(row, column) : 0;
+          const where = isThere ? input + distance(row, column) : input;
           const value = isThere ? weight(row, column) : 0;
           if (!isShared) memory.words[at + lane] = where;
           else if (lane === 0) memory.words[at] = where;
@@ -147,13 +158,11 @@ export function emitSums(
     const kernel = isShared ? kernels.rows4 : kernels.rows1;
     const { address } = output;
     return () => {
-      kernel(entries, ends, fours, input, address, biases, added, least, most);
+      kernel(entries, ends, fours, address, biases, added, least, most);
     };
   }
 
   const whole = isShared ? outputs - (outputs % TOGETHER) : 0;
-  const cells = mask();
-  const { vectors } = output;
   const plane = 4 * output.plane;
   const part = (first: number, end: number, together: number): Step | undefined => {
     if (first === end) return undefined;
@@ -171,11 +180,21 @@ export function emitSums(
       }
       memory.words[ends / 4 + i] = 4 * at;
     });
-    const kernel = together === 1 ? kernels.taps1 : kernels.taps4;
     const address = output.address + first * plane;
     const offsets = biases + 4 * first;
+    const before = [taps, ends, end - first, input, address, plane, offsets, added];
+    const width = together === 1 ? rowBlock(output) : 0;
+    if (width > 0) {
+      const { height, width: columns, row } = output;
+      return () => {
+        kernels.tapsRows(width, ...before, height, columns, 4 * row, least, most);
+      };
+    }
+    const kernel = together === 1 ? kernels.taps1 : kernels.taps4;
+    const cells = mask();
+    const { vectors } = output;
     return () => {
-      kernel(taps, ends, end - first, input, address, plane, offsets, added, cells, vectors, least, most);
+      kernel(...before, cells, vectors, least, most);
     };
   };
   const [shared, single] = [part(0, whole, TOGETHER), part(whole, outputs, 1)];
