@@ -24,9 +24,17 @@ export interface Fused {
 
 const LAYERS = new Set(["Conv", "Gemm", "MatMul"]);
 /** Operators with a clamp in their kernels. */
-const CLAMPED = new Set(
-  [...LAYERS, "Add", "Sub", "Mul", "Div", "BatchNormalization", "MaxPool", "AveragePool", "GlobalMaxPool"],
-);
+const CLAMPED = new Set([
+  ...LAYERS,
+  "Add",
+  "Sub",
+  "Mul",
+  "Div",
+  "BatchNormalization",
+  "MaxPool",
+  "AveragePool",
+  "GlobalMaxPool",
+]);
 
 export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
   const reads = new Map<string, number>();

@@ -84,13 +84,12 @@ export class Planner {
   }
 
   /** The address of a plane's mask: all bits set in cells of the value, none between its rows. */
-  mask(memory: Memory, { width, row, vectors }: Value): number {
-    const key = [width, row, vectors].join();
+  mask(memory: Memory, { height, width, row, vectors }: Value): number {
+    const key = [height, width, row].join();
     const known = this.#masks.get(key);
     if (known !== undefined) return known;
     const address = memory.take(4 * VECTOR * vectors);
-    for (let i = 0; i < VECTOR * vectors; i++)
-      memory.words[address / 4 + i] = i % row < width ? 0xffff_ffff : 0;
+    for (let i = 0; i < height * row; i++) if (i % row < width) memory.words[address / 4 + i] = 0xffff_ffff;
     this.#masks.set(key, address);
     return address;
   }

@@ -72,15 +72,25 @@ export function mean(planner: Planner, { node, output: name }: Fused): void {
     fillsLane: true,
     emit: ({ kernels }) => {
       const step = 4 * output.plane;
+      // Results of several samples lie side by side.
+      const next = output.isWide ? 4 : 0;
       if (input.isFlat) {
         const { address } = input;
         return (lane) => {
-          kernels.copy(address, output.address + 4 * lane, 1, 1, 1, channels, 0, 0, 0, 4, 0, 0, 0, step);
+          kernels.copy(address, output.address + next * lane, 1, 1, 1, channels, 0, 0, 0, 4, 0, 0, 0, step);
         };
       }
       const [from, plane, { vectors }] = [input.address, 4 * input.plane, input];
       return (lane) => {
-        kernels.sums(from, plane, channels, vectors, output.address + 4 * lane, step, 1 / (height * width));
+        kernels.sums(
+          from,
+          plane,
+          channels,
+          vectors,
+          output.address + next * lane,
+          step,
+          1 / (height * width),
+        );
       };
     },
   });

@@ -1,0 +1,26 @@
+/** Random small networks against onnxruntime. */
+
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { sparseContents } from "../../kofn/src/pack/contents.js";
+import { load } from "../src/load.js";
+import { largestError, packedCase, TOLERANCE } from "./support/cases.js";
+import { networkOf, recipes } from "./support/random-networks.js";
+
+const RUNS = Number(process.env.KOFN_FUZZ_RUNS ?? 150);
+
+it("computes what onnxruntime computes", { timeout: 600_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(recipes, async (recipe) => {
+      const model = networkOf(recipe);
+      const contents = sparseContents(model);
+      const { file, input, expected } = await packedCase("random", contents, [recipe.batch, ...recipe.image]);
+      const net = await load(file);
+      const results = net.run(input);
+      expect(largestError(results, expected)).toBeLessThan(TOLERANCE);
+      // Memory that is used again must not change what follows.
+      expect(net.run(input)).toEqual(results);
+    }),
+    { numRuns: RUNS },
+  );
+});

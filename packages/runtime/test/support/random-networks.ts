@@ -1,0 +1,185 @@
+/** Small random networks of all operators that the runtime has kernels for. */
+
+import fc from "fast-check";
+import { Builder } from "../../../kofn/src/onnx/builder.js";
+import { emptyGraph, float, int, ints, type Model, string } from "../../../kofn/src/onnx/model.js";
+import { InputError } from "../../../kofn/src/errors.js";
+import { sizeOf, tensorFrom } from "../../../kofn/src/onnx/tensor.js";
+import { Random } from "../../../kofn/src/random.js";
+import { modelOf } from "../../../kofn/test/support/execute.js";
+
+export interface Recipe {
+  readonly seed: number;
+  /** [channels, height, width] */
+  readonly image: readonly [number, number, number];
+  /** Share of weights that are not 0. */
+  readonly density: number;
+  readonly batch: number;
+  /** For each layer its kind and numbers that it makes its attributes of. */
+  readonly layers: readonly (readonly [kind: number, ...numbers: number[]])[];
+  readonly end: number;
+}
+
+const number = fc.nat(1 << 20);
+
+export const recipes: fc.Arbitrary<Recipe> = fc.record({
+  seed: fc.nat(1e6),
+  image: fc.tuple(
+    fc.integer({ min: 1, max: 4 }),
+    fc.integer({ min: 3, max: 18 }),
+    fc.integer({ min: 3, max: 18 }),
+  ),
+  density: fc.constantFrom(0.05, 0.2, 0.5, 1),
+  batch: fc.constantFrom(1, 2, 9, 33),
+  layers: fc.array(fc.tuple(fc.nat(13), number, number, number, number, number), {
+    minLength: 1,
+    maxLength: 7,
+  }),
+  end: fc.nat(7),
+});
+
+const ACTIVATIONS = [
+  ["Relu", {}],
+  ["LeakyRelu", { alpha: float(0.2) }],
+  ["Sigmoid", {}],
+  ["HardSigmoid", { alpha: float(0.3), beta: float(0.4) }],
+  ["HardSwish", {}],
+  ["Tanh", {}],
+  ["Erf", {}],
+  ["Gelu", {}],
+  ["Gelu", { approximate: string("tanh") }],
+  ["Elu", { alpha: float(0.7) }],
+  ["Abs", {}],
+  ["Neg", {}],
+  ["Softsign", {}],
+  ["Exp", {}],
+] as const;
+
+/** The network; layers that do not fit what comes before them are left out. */
+export function networkOf({ seed, image, density, layers, end }: Recipe): Model {
+  const random = new Random(seed, "random networks");
+  const b = new Builder(emptyGraph("random"));
+  const type = { dtype: "float32", shape: ["batch", ...image] } as const;
+  b.graph.inputs.push({ name: "input", type });
+  b.graph.valueTypes.set("input", type);
+  let names = 0;
+  const parameter = (dims: readonly number[], of: () => number): string =>
+    b.initializer(`p${names++}`, tensorFrom("float32", dims, Array.from({ length: sizeOf(dims) }, of)));
+  const signed = (): number => 2 * random.uniform() - 1;
+  const sparse = (): number => (random.uniform() < density ? signed() : 0);
+  const dims = (value: string): number[] => (b.type(value).shape ?? []).slice(1).map(Number);
+  let x = "input";
+  const images = [x];
+  for (const [kind, ...numbers] of layers) {
+    try {
+      x = layer(kind, numbers);
+      images.push(x);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+    }
+  }
+  b.output(ended());
+  return modelOf(b.graph);
+
+  function layer(kind: number, [p, q, r, s, t]: readonly number[]): string {
+    const [channels, height, width] = dims(x);
+    switch (kind) {
+      case 0:
+      case 1:
+      case 2:
+      case 3: {
+        const groups = kind === 3 ? (p % 2 === 0 ? channels : channels % 2 === 0 ? 2 : 1) : 1;
+        const maps = groups * (1 + (q % 6));
+        const kernel = [1 + (r % 4), 1 + (s % 4)];
+        const weight = parameter([maps, channels / groups, ...kernel], sparse);
+        const inputs = [x, weight, ...(t % 2 === 0 ? [parameter([maps], signed)] : [])];
+        const pads = t % 3 === 0 ? [0, 0, 0, 0] : [p % 3, q % 3, r % 3, s % 3];
+        const dilations = t % 7 < 5 ? [1, 1] : [1 + (r % 2), 1 + (s % 2)];
+        // onnxruntime knows no dilation with this padding.
+        const isSame = t % 11 === 0 && dilations.every((dilation) => dilation === 1);
+        const attributes = {
+          kernel_shape: ints(kernel),
+          strides: ints(t % 5 < 3 ? [1, 1] : [1 + (p % 3), 1 + (q % 3)]),
+          dilations: ints(dilations),
+          group: int(groups),
+          ...(isSame ? { auto_pad: string("SAME_UPPER") } : { pads: ints(pads) }),
+        };
+        return b.op("Conv", inputs, attributes);
+      }
+      case 4: {
+        const positive = (): number => 0.5 + random.uniform();
+        const of = [positive, signed, signed, positive].map((values) => parameter([channels], values));
+        return b.op("BatchNormalization", [x, ...of], { epsilon: float(1e-3) });
+      }
+      case 5: {
+        const [op, attributes] = ACTIVATIONS[p % ACTIVATIONS.length];
+        return b.op(op, [x], attributes);
+      }
+      case 6:
+        return b.op("Clip", [x, parameter([], () => -0.3), parameter([], () => 0.6)]);
+      case 7:
+      case 8: {
+        const attributes = {
+          kernel_shape: ints([1 + (p % 3), 1 + (q % 3)]),
+          strides: ints([1 + (r % 3), 1 + (s % 3)]),
+          pads: ints(
+            [0, q % 2, r % 2 === 0 && p % 3 > 0 ? 1 : 0, 0].map((pad, i) =>
+              i % 2 === 1 && q % 3 === 0 ? 0 : pad,
+            ),
+          ),
+          ceil_mode: int(t % 2),
+        };
+        if (kind === 7) return b.op("MaxPool", [x], attributes);
+        return b.op("AveragePool", [x], { ...attributes, count_include_pad: int(Number(t % 3 === 0)) });
+      }
+      case 9: {
+        const same = images.filter((one) => String(dims(one)) === String(dims(x)));
+        const op = (["Add", "Add", "Mul", "Sub", "Max", "Min"] as const)[q % 6];
+        const other = same[p % same.length];
+        return b.op(op, r % 2 === 0 ? [x, other] : [other, x]);
+      }
+      case 10: {
+        const shapes = [[1, channels, 1, 1], [channels, 1, 1], [1], [], [1, channels, height, width]];
+        const op = (["Add", "Mul", "Sub", "Div", "PRelu"] as const)[q % 5];
+        const other = parameter(shapes[p % shapes.length], () => 0.5 + random.uniform());
+        return b.op(op, r % 2 === 0 || op === "PRelu" ? [x, other] : [other, x]);
+      }
+      case 11: {
+        // Squeeze and excitation.
+        const mean = b.op(p % 2 === 0 ? "GlobalAveragePool" : "GlobalMaxPool", [x]);
+        const gate = b.op("Conv", [mean, parameter([channels, channels, 1, 1], sparse)], {
+          kernel_shape: ints([1, 1]),
+        });
+        return b.op("Mul", [x, b.op("HardSigmoid", [gate])]);
+      }
+      case 12: {
+        const fitting = images.filter((one) => String(dims(one).slice(1)) === String([height, width]));
+        return b.op("Concat", [x, fitting[p % fitting.length]], { axis: int(1) });
+      }
+      default: {
+        const shape = (values: readonly number[]): string =>
+          b.initializer(`p${names++}`, tensorFrom("int64", [values.length], [...values]));
+        if (p % 3 === 0) return b.op("Transpose", [x], { perm: ints([0, 1, 3, 2]) });
+        if (p % 3 === 1) return b.op("Reshape", [x, shape([-1, height, channels, width])]);
+        if (channels % 2 !== 0) return x;
+        // Channel shuffle.
+        const split = b.op("Reshape", [x, shape([-1, 2, channels / 2, height, width])]);
+        const turned = b.op("Transpose", [split], { perm: ints([0, 2, 1, 3, 4]) });
+        return b.op("Reshape", [turned, shape([-1, channels, height, width])]);
+      }
+    }
+  }
+
+  function ended(): string {
+    if (end === 0) return x;
+    const flat = end % 2 === 0 ? b.op("Flatten", [x]) : b.op("Flatten", [b.op("GlobalAveragePool", [x])]);
+    const [inputs] = dims(flat);
+    const hidden = b.op("Gemm", [flat, parameter([7, inputs], sparse), parameter([7], signed)], {
+      transB: int(1),
+    });
+    const relu = b.op("Relu", [hidden]);
+    const product = b.op("MatMul", [relu, parameter([7, 5], sparse)]);
+    const sum = b.op("Add", [product, parameter([5], signed)]);
+    return end < 4 ? sum : b.op(end < 6 ? "Softmax" : "LogSoftmax", [sum], { axis: int(-1) });
+  }
+}
