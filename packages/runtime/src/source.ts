@@ -12,6 +12,12 @@ export function nameOf(source: Source): string {
 
 /** @throws NetworkError if there is nothing to read. */
 export async function bytesOf(source: Source): Promise<Uint8Array> {
+  const bytes = await anyBytesOf(source);
+  // Not a Buffer of Node, whose slices share its memory.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+async function anyBytesOf(source: Source): Promise<Uint8Array> {
   if (source instanceof Uint8Array) return source;
   if (source instanceof ArrayBuffer) return new Uint8Array(source);
   const name = nameOf(source);

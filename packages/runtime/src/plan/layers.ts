@@ -20,8 +20,6 @@ export function conv(planner: Planner, fused: Fused): void {
   const groups = numberOf(node, "group", 1);
   const fanIn = channels * y.kernel * columns.kernel;
   const sums = sumsOf(fused, weight?.data ?? [], maps, fanIn, maps / groups, bias);
-  if (y.input * columns.input === 1 && y.output * columns.output > 1)
-    refuse(node, "a window that makes an image of a single cell");
   /** Calls `at` with channel, row and column of each place of the kernel. */
   const places = <T>(at: (channel: number, row: number, column: number) => T): T[] =>
     Array.from({ length: fanIn }, (_, j) => {
@@ -56,7 +54,7 @@ export function conv(planner: Planner, fused: Fused): void {
     return;
   }
   output.rows.demand(columns.output);
-  if (y.stride === 1 && columns.stride === 1) {
+  if (y.stride === 1 && columns.stride === 1 && !x.isFlat) {
     x.rows.join(output.rows);
     x.rows.demand(columns.input + Math.max(columns.begin, beyond(columns)));
     x.gaps.demand(Math.max(y.begin, beyond(y)));
@@ -72,7 +70,7 @@ export function conv(planner: Planner, fused: Fused): void {
     });
     return;
   }
-  // Cells that are a stride apart are brought side by side: for each phase a plane, padding included.
+  // Cells that are a stride apart are brought side by side: for each phase a plane, padding included. So are images of one cell.
   const [rowPhases, columnPhases] = [phasesOf(y), phasesOf(columns)];
   output.rows.demand(columnPhases.size);
   const phases = new Map<string, number>();
@@ -87,16 +85,16 @@ export function conv(planner: Planner, fused: Fused): void {
   planner.add({
     inputs,
     output,
-    scratch: () => x.planes * plane() * phases.size,
+    scratch: () => x.dims[1] * plane() * phases.size,
     emit: (memory, scratch) => {
       const { kernels } = memory;
       const steps = [...phases].map(([phase, index]): Step => {
         const [row, column] = phase.split(",").map(Number);
-        const target = scratch + 4 * index * x.planes * plane();
+        const target = scratch + 4 * index * x.dims[1] * plane();
         const [y0, x0] = [rowPhases.first * y.stride + row, columnPhases.first * columns.stride + column];
         const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input];
         const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size];
-        const args = [...from, ...to, x.planes, y0, x0, y.stride, columns.stride];
+        const args = [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride];
         return () => {
           kernels.phase(...args);
         };
@@ -108,7 +106,7 @@ export function conv(planner: Planner, fused: Fused): void {
           if (index === undefined) return undefined;
           const [down, right] = [Math.floor(row / y.stride), Math.floor(column / columns.stride)];
           const cell = (down - rowPhases.first) * output.row + right - columnPhases.first;
-          return 4 * ((index * x.planes + channel) * plane() + cell);
+          return 4 * ((index * x.dims[1] + channel) * plane() + cell);
         }),
         group: 4 * channels * plane(),
       });

@@ -58,7 +58,7 @@ export function choose(sums: Sums, output: Value): Choice {
   for (const weight of weights) if (weight !== 0) kept++;
   const whole = outputs - (outputs % TOGETHER);
   // Four outputs of several groups have no input in common.
-  const canShare = whole > 0 && perGroup % TOGETHER === 0;
+  const canShare = whole > 0 && (perGroup === outputs || perGroup % TOGETHER === 0);
   let shared = 0;
   for (let first = 0; canShare && first < whole; first += TOGETHER) {
     const at = first * fanIn;

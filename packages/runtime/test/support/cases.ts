@@ -42,7 +42,7 @@ const PRUNINGS: Readonly<Record<string, { readonly spec: PruneSpec; readonly onl
     only: ["resnet-20"],
   },
   "weights per kernel 3 of 9": {
-    spec: { "layer*": weights({ k: 3, per: "kernel" }) },
+    spec: { "layer*.conv?": weights({ k: 3, per: "kernel" }) },
     only: ["resnet-20"],
   },
   "weights 2:4": { spec: { "fc*": weights({ tile: [2, 4] }) }, only: ["lenet-300-100"] },

@@ -1,0 +1,93 @@
+/** Damaged files: every one gives an error that says so, and none does harm. */
+
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { encodeKofn } from "../../../kofn/src/pack/file.js";
+import { crc32 } from "../../../kofn/src/pack/crc32.js";
+import { contentsOf, recipes as packed } from "../../../kofn/test/pack/networks.js";
+import { NetworkError } from "../../src/errors.js";
+import { load } from "../../src/load.js";
+
+const RUNS = Number(process.env.KOFN_FUZZ_RUNS ?? 300);
+const HEADER = 64;
+const ENTRY = 12;
+let file: Uint8Array;
+
+beforeAll(() => {
+  const [recipe] = fc.sample(packed, { numRuns: 1, seed: 3 });
+  file = encodeKofn(contentsOf(recipe), { entropy: true }).bytes;
+});
+
+/** Whether a file can be loaded and run; every error that is not the runtime's own passes through. */
+async function isLoaded(bytes: Uint8Array): Promise<boolean> {
+  try {
+    const net = await load(bytes);
+    net.run(new Float32Array(net.info.input.reduce((a, b) => a * b)));
+    return true;
+  } catch (error) {
+    if (!(error instanceof NetworkError)) throw error;
+    expect(error.message.length).toBeGreaterThan(10);
+    return false;
+  }
+}
+
+/** Makes all checksums right. */
+function sealed(bytes: Uint8Array): Uint8Array {
+  const view = new DataView(bytes.buffer);
+  for (let entry = 16; entry < HEADER; entry += ENTRY) {
+    const [offset, length] = [view.getUint32(entry, true), view.getUint32(entry + 4, true)];
+    view.setUint32(entry + 8, crc32(bytes.subarray(offset, Math.ceil((offset + length) / 4) * 4)), true);
+  }
+  view.setUint32(12, 0, true);
+  view.setUint32(12, crc32(bytes.subarray(0, HEADER)), true);
+  return bytes;
+}
+
+describe("a damaged file", () => {
+  it("is refused whichever bit is wrong, and wherever it is cut short", { timeout: 300_000 }, async () => {
+    expect(await isLoaded(file)).toBe(true);
+    const at = fc.nat(file.length - 1);
+    await fc.assert(
+      fc.asyncProperty(at, fc.nat(7), async (place, bit) => {
+        const bytes = file.slice();
+        bytes[place] ^= 1 << bit;
+        expect(await isLoaded(bytes)).toBe(false);
+        expect(await isLoaded(file.slice(0, place))).toBe(false);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it("is an error or another network if its checksums are right", { timeout: 300_000 }, async () => {
+    const change = fc.tuple(fc.integer({ min: HEADER, max: file.length - 1 }), fc.nat(255));
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
+        const bytes = file.slice();
+        for (const [place, value] of changes) bytes[place] = value;
+        await isLoaded(sealed(bytes));
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it("says which section it is", async () => {
+    const bytes = file.slice();
+    bytes[HEADER + 3] ^= 1;
+    await expect(load(bytes)).rejects.toThrow('section "graph" is damaged');
+    await expect(load(new Uint8Array(5))).rejects.toThrow("expected a .kofn file");
+  });
+});
+
+it("reads masks, codecs and formats of all kinds", { timeout: 300_000 }, async () => {
+  const options = fc.record({
+    positions: fc.constantFrom("auto", "bitmap", "indices", "range"),
+    values: fc.constantFrom("float32", "float16"),
+    entropy: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(packed, options, async (recipe, pack) => {
+      expect(await isLoaded(encodeKofn(contentsOf(recipe), pack).bytes)).toBe(true);
+    }),
+    { numRuns: RUNS },
+  );
+});
