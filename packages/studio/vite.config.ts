@@ -8,7 +8,7 @@ export default defineConfig({
   logLevel: "warn",
   // Where the machine is busy, how long plugins take says nothing.
   build: {
-    rolldownOptions: { checks: { pluginTimings: false } },
+    rolldownOptions: { checks: { bundlerTimings: false } },
     outDir: "../../dist/page",
     emptyOutDir: true,
     target: "es2023",

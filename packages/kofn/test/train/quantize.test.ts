@@ -189,7 +189,7 @@ describe("quantized weights", () => {
     ["whose maps are cut", { prune: { conv: maps({ k: 2 }) } }],
     ["whose activations are quantized", { quantize: { "*": int8(), "activations.*": uint8() } }],
   ])("of a run %s are saved as a model in integers, which computes the same", async (name, changes) => {
-    const run = await train(options({ epochs: 2, ...changes }));
+    const run = await train(options({ epochs: 2, quantizeFrom: 0, ...changes }));
     await run.save(join(folder, name));
     const [model, quantized] = await Promise.all(
       ["model.onnx", "model.quantized.onnx"].map((file) => loadModel(join(folder, name, file))),
@@ -213,6 +213,6 @@ describe("quantized weights", () => {
     await run.save(join(folder, "run"));
     const stored = await readRun(join(folder, "run"));
     expect(stored.quantization).toEqual(run.quantization);
-    expect(stored.config).toMatchObject({ quantize: ["*=int4"], "quantize-from": 0 });
+    expect(stored.config).toMatchObject({ quantize: ["*=int4"], "quantize-from": 0.3 });
   });
 });
