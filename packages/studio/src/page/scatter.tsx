@@ -26,6 +26,10 @@ export function Scatter({ title, xTitle, marks, front, format }: ScatterProps) {
   const at = useSignal<number | null>(null);
   const sorted = [...marks].sort((one, other) => one.x - other.x || one.y - other.y);
   const onFront = new Set(front.map(({ id }) => id));
+  // Those on the front lie over the others.
+  const drawn = sorted
+    .map((mark, i) => ({ mark, i }))
+    .sort((one, other) => Number(onFront.has(one.mark.id)) - Number(onFront.has(other.mark.id)));
   const xs = rangeOf(sorted.map(({ x }) => Math.log(x)));
   const ys = rangeOf(sorted.map(({ y }) => y));
   const left = (x: number): number =>
@@ -77,7 +81,7 @@ export function Scatter({ title, xTitle, marks, front, format }: ScatterProps) {
           {xTitle}
         </text>
         <polyline class="front" points={front.map(({ x, y }) => `${left(x)},${top(y)}`).join(" ")} />
-        {sorted.map((mark, i) => (
+        {drawn.map(({ mark, i }) => (
           <circle
             key={mark.id}
             class={`mark${onFront.has(mark.id) ? " on-front" : ""}${i === at.value ? " current" : ""}`}
