@@ -256,15 +256,19 @@ describe.runIf(hasGcc)("networks of the zoo in C", () => {
   it.each([
     ["resnet-20", resnet20(), weights({ keep: 0.05 })],
     ["vgg-16-bn", vgg16bn(), weights({ k: 4 })],
-  ])("%s", async (_, dense, rule) => {
-    const layers = [...dense.graph.initializers]
-      .filter(([, { dims }]) => dims.length > 1)
-      .map(([name]) => name.replace(/\.weight$/, ""));
-    const { model, pruned } = prunedBy(dense, Object.fromEntries(layers.map((name) => [name, rule])));
-    const images = samples(1, 3072);
-    const made = bitsOf(lowerProgram(model, NONE, smallestPacking(pruned)), images);
-    expectClose(made, await ofOnnxruntime(model, images, [3, 32, 32]));
-  }, 240_000);
+  ])(
+    "%s",
+    async (_, dense, rule) => {
+      const layers = [...dense.graph.initializers]
+        .filter(([, { dims }]) => dims.length > 1)
+        .map(([name]) => name.replace(/\.weight$/, ""));
+      const { model, pruned } = prunedBy(dense, Object.fromEntries(layers.map((name) => [name, rule])));
+      const images = samples(1, 3072);
+      const made = bitsOf(lowerProgram(model, NONE, smallestPacking(pruned)), images);
+      expectClose(made, await ofOnnxruntime(model, images, [3, 32, 32]));
+    },
+    240_000,
+  );
 });
 
 const fixtures = sharedFolder("fixtures");
@@ -273,23 +277,27 @@ describe.runIf(hasGcc && fixtures !== undefined)("imported networks in C", () =>
   it.each([
     ["lenet5-mnist", [1, 28, 28], 2],
     ["resnet20-cifar10", [3, 32, 32], 1],
-  ])("%s computes its logits, and in integers nearly", async (name, dims, count) => {
-    const folder = fixtures ?? "";
-    const model = importModel(await loadModel(join(folder, `${name}.onnx`)));
-    const read = (file: string): Float32Array<ArrayBuffer> =>
-      new Float32Array(new Uint8Array(readFileSync(join(folder, file))).buffer);
-    const [all, logits] = [read(`${name}.input.bin`), read(`${name}.logits.bin`)];
-    const size = all.length / 4;
-    const images = Array.from({ length: count }, (_, i) => all.slice(i * size, (i + 1) * size));
-    const expected = images.map((_, i) => logits.slice(i * 10, (i + 1) * 10));
-    expectClose(bitsOf(lowerProgram(model, NONE, smallestPacking()), images), expected);
-    const ranges = await rangesOf(model, dims, images.slice(0, 1));
-    const quantization = {
-      weights: quantizedWeights(model.graph, "int8"),
-      activations: quantizedActivations(model, ranges),
-    };
-    const made = bitsOf(lowerProgram(model, quantization, smallestPacking()), images);
-    expect(made.map(argmax)).toEqual(expected.map(argmax));
-    expect(deviation(made, expected)).toBeLessThan(0.15);
-  }, 240_000);
+  ])(
+    "%s computes its logits, and in integers nearly",
+    async (name, dims, count) => {
+      const folder = fixtures ?? "";
+      const model = importModel(await loadModel(join(folder, `${name}.onnx`)));
+      const read = (file: string): Float32Array<ArrayBuffer> =>
+        new Float32Array(new Uint8Array(readFileSync(join(folder, file))).buffer);
+      const [all, logits] = [read(`${name}.input.bin`), read(`${name}.logits.bin`)];
+      const size = all.length / 4;
+      const images = Array.from({ length: count }, (_, i) => all.slice(i * size, (i + 1) * size));
+      const expected = images.map((_, i) => logits.slice(i * 10, (i + 1) * 10));
+      expectClose(bitsOf(lowerProgram(model, NONE, smallestPacking()), images), expected);
+      const ranges = await rangesOf(model, dims, images.slice(0, 1));
+      const quantization = {
+        weights: quantizedWeights(model.graph, "int8"),
+        activations: quantizedActivations(model, ranges),
+      };
+      const made = bitsOf(lowerProgram(model, quantization, smallestPacking()), images);
+      expect(made.map(argmax)).toEqual(expected.map(argmax));
+      expect(deviation(made, expected)).toBeLessThan(0.15);
+    },
+    240_000,
+  );
 });
