@@ -60,6 +60,11 @@ const BENCHES = {
     options: ["runs", "model", "data-dir"],
     load: async () => (await import("./hardware.js")).benchHardware,
   },
+  runtime: {
+    summary: "@kofn/runtime on pruned networks beside onnxruntime-node and onnxruntime-web, one thread each",
+    options: [],
+    load: async () => (await import("./runtime.js")).benchRuntime,
+  },
   ops: {
     summary: "where a step's time goes, by operator: --model NAME [--dense]",
     options: ["model", "dense"],

@@ -9,16 +9,18 @@ const TOGETHER = 4;
 
 /**
  * The time of a tap of four channels over that of four taps of one, measured (docs/runtime.md), by vectors of a plane: with few
- * vectors, one channel alone does not keep the processor busy.
+ * vectors, one channel alone does not keep the processor busy; three are two blocks there.
  */
 const TAP_COSTS: readonly (readonly [number, number])[] = [
-  [1, 0.5],
-  [2, 0.6],
-  [4, 0.8],
+  [1, 0.46],
+  [2, 0.51],
+  [3, 1.2],
+  [4, 0.84],
+  [5, 0.93],
   [Infinity, 0.87],
 ];
 /** The same for rows, where one row's inputs are to be picked one by one. */
-const ROW_COST = 0.38;
+const ROW_COST = 0.4;
 
 /** From so many cells computed for each that counts on, rows are computed one by one. */
 const LEAST_WASTE = 1.1;

@@ -113,21 +113,23 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
       }
       case 5: {
         const [op, attributes] = ACTIVATIONS[p % ACTIVATIONS.length];
-        return b.op(op, [x], attributes);
+        // Of a bounded value: infinite ones are no matter of tolerance.
+        return b.op(op, [op === "Exp" ? b.op("Tanh", [x]) : x], attributes);
       }
       case 6:
         return b.op("Clip", [x, parameter([], () => -0.3), parameter([], () => 0.6)]);
       case 7:
       case 8: {
+        const kernel = [1 + (p % 3), 1 + (q % 3)];
+        const strides = [1 + (r % 3), 1 + (s % 3)];
+        const pads = [0, Math.min(q % 2, kernel[1] - 1), Math.min(r % 2, kernel[0] - 1), 0];
+        // With windows that would begin behind the input, onnxruntime contradicts itself.
+        const isCeil = t % 2 === 1 && pads[2] === 0 && kernel.every((size, i) => size >= strides[i]);
         const attributes = {
-          kernel_shape: ints([1 + (p % 3), 1 + (q % 3)]),
-          strides: ints([1 + (r % 3), 1 + (s % 3)]),
-          pads: ints(
-            [0, q % 2, r % 2 === 0 && p % 3 > 0 ? 1 : 0, 0].map((pad, i) =>
-              i % 2 === 1 && q % 3 === 0 ? 0 : pad,
-            ),
-          ),
-          ceil_mode: int(t % 2),
+          kernel_shape: ints(kernel),
+          strides: ints(strides),
+          pads: ints(pads),
+          ceil_mode: int(Number(isCeil)),
         };
         if (kind === 7) return b.op("MaxPool", [x], attributes);
         return b.op("AveragePool", [x], { ...attributes, count_include_pad: int(Number(t % 3 === 0)) });
@@ -142,7 +144,9 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
         const shapes = [[1, channels, 1, 1], [channels, 1, 1], [1], [], [1, channels, height, width]];
         const op = (["Add", "Mul", "Sub", "Div", "PRelu"] as const)[q % 5];
         const other = parameter(shapes[p % shapes.length], () => 0.5 + random.uniform());
-        return b.op(op, r % 2 === 0 || op === "PRelu" ? [x, other] : [other, x]);
+        // Never over x: 0 times an infinite value is not a number where zeros are multiplied.
+        const isFirst = r % 2 === 0 || op === "PRelu" || op === "Div";
+        return b.op(op, isFirst ? [x, other] : [other, x]);
       }
       case 11: {
         // Squeeze and excitation.
@@ -171,7 +175,7 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
   }
 
   function ended(): string {
-    if (end === 0) return x;
+    if (end === 0) return x === "input" ? b.op("Relu", [x]) : x;
     const flat = end % 2 === 0 ? b.op("Flatten", [x]) : b.op("Flatten", [b.op("GlobalAveragePool", [x])]);
     const [inputs] = dims(flat);
     const hidden = b.op("Gemm", [flat, parameter([7, inputs], sparse), parameter([7], signed)], {
