@@ -2,13 +2,11 @@
 
 import { erf, exp, sigmoid, tanh, vector } from "./math";
 
-// @ts-ignore: decorator
 @inline
 function put(output: usize, value: v128, mask: usize): void {
   v128.store(output, mask == 0 ? value : v128.and(value, v128.load(mask)));
 }
 
-// @ts-ignore: decorator
 @inline
 function clamp(x: v128, low: v128, high: v128): v128 {
   return f32x4.pmin(f32x4.pmax(x, low), high);

@@ -1,6 +1,5 @@
 /** Functions on vectors of four floats, to about 1e-7 of their values. */
 
-// @ts-ignore: decorator
 @inline
 export function vector(value: f32): v128 {
   return f32x4.splat(value);

@@ -1,6 +1,5 @@
 /** Fully connected layers for one sample: four outputs, one below the other, are the lanes of a vector. */
 
-// @ts-ignore: decorator
 @inline
 function finish(sum: v128, output: usize, residual: usize, low: v128, high: v128): void {
   if (residual != 0) sum = f32x4.add(sum, v128.load(output + residual));
@@ -8,7 +7,6 @@ function finish(sum: v128, output: usize, residual: usize, low: v128, high: v128
 }
 
 /** The inputs of four rows, by their four addresses. */
-// @ts-ignore: decorator
 @inline
 function gather(entry: usize): v128 {
   let x = v128.load32_zero(load<u32>(entry));

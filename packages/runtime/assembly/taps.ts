@@ -11,7 +11,6 @@ const TAP4: usize = 20;
 /** Most vectors of one channel that are summed up side by side: 8 sums and what they need fit into 16 registers. */
 const BLOCK: i32 = 8;
 
-// @ts-ignore: decorator
 @inline
 function finish(sum: v128, output: usize, residual: usize, mask: usize, low: v128, high: v128): void {
   if (residual != 0) sum = f32x4.add(sum, v128.load(output + residual));
@@ -20,7 +19,6 @@ function finish(sum: v128, output: usize, residual: usize, mask: usize, low: v12
 }
 
 /** One block of n vectors of one channel. */
-// @ts-ignore: decorator
 @inline
 function block(
   n: i32,
@@ -90,7 +88,6 @@ function block(
 }
 
 /** Blocks of n vectors of all channels, one below the other. */
-// @ts-ignore: decorator
 @inline
 function blocks(
   n: i32,
@@ -169,7 +166,6 @@ export function taps1(
  * Sums of c vectors of a row, 1 or 2, in each of four rows. c is the size of the type C, as the
  * compiler decides on sizes of types but not on numbers in deep loops.
  */
-// @ts-ignore: decorator
 @inline
 function blockRows<C>(
   tap: usize,
@@ -253,7 +249,6 @@ function blockRows<C>(
   if (sizeof<C>() == 2) finishWhole(s7, output + 16, residual, low, high);
 }
 
-// @ts-ignore: decorator
 @inline
 function finishWhole(sum: v128, output: usize, residual: usize, low: v128, high: v128): void {
   if (residual != 0) sum = f32x4.add(sum, v128.load(output + residual));
@@ -318,7 +313,6 @@ export function tapsRows(
 }
 
 /** n vectors of four channels. */
-// @ts-ignore: decorator
 @inline
 function block4(
   n: i32,
