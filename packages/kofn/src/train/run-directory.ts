@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import { InputError, messageOf } from "../errors.js";
 import { appendHeatmaps, encodeHeatmaps, type Heatmap, truncateHeatmaps } from "../metrics/heatmaps.js";
 import { saveModel, writeAtomically } from "../onnx/file.js";
@@ -12,13 +12,13 @@ import type { Model } from "../onnx/model.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
 import { prunableLayers } from "../prune/layers.js";
-import { ALLOCATIONS, GRANULARITIES } from "../prune/types.js";
 import { exportTrained } from "../quantize/export-trained.js";
 import { decodeQuantization, encodeQuantization } from "../quantize/file.js";
-import { type Quantization, WEIGHT_FORMATS } from "../quantize/types.js";
+import type { Quantization } from "../quantize/types.js";
 import { reportPage } from "../report/page.js";
 import { checkConfig, type Config } from "./config.js";
-import { type Checkpoint, type EpochMetrics, PROVIDERS, type Report } from "./types.js";
+import { CHECKPOINT_STATE, METRICS, REPORT } from "./run-schemas.js";
+import type { Checkpoint, EpochMetrics, Report } from "./types.js";
 
 /** The files of a run, each with what it holds. */
 export const RUN_FILES = {
@@ -490,137 +490,3 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
 function pathPrefix(path: readonly PropertyKey[]): string {
   return path.length === 0 ? "" : `${path.map(String).join(".")}: `;
 }
-
-const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
-
-const RECALIBRATION = z.looseObject({
-  batches: z.number(),
-  before: EVALUATION,
-  after: EVALUATION,
-  kept: z.boolean(),
-});
-
-const REPORT: z.ZodType<Report> = z.looseObject({
-  kofn: z.string(),
-  model: z.string(),
-  seed: z.number(),
-  provider: z.enum(PROVIDERS),
-  data: z.looseObject({
-    name: z.string(),
-    train: z.number(),
-    validation: z.number(),
-    test: z.number(),
-    classes: z.array(z.string()).exactOptional(),
-  }),
-  result: z.looseObject({ validation: EVALUATION, test: EVALUATION }),
-  recalibration: RECALIBRATION.exactOptional(),
-  totals: z.looseObject({
-    weights: z.number(),
-    kept: z.number(),
-    compression: z.number(),
-    macs: z.number(),
-    macsKept: z.number(),
-    bytesDense: z.number(),
-    bytesPacked: z.number(),
-    bytesLimit: z.number(),
-  }),
-  budget: z
-    .looseObject({
-      of: z.enum(["weights", "macs"]),
-      granularity: z.enum(GRANULARITIES),
-      allocation: z.enum(ALLOCATIONS),
-      round: z.number(),
-      requested: z.number(),
-      achieved: z.number(),
-      total: z.number(),
-      limit: z.number(),
-      kept: z.number(),
-    })
-    .exactOptional(),
-  layers: z.array(
-    z.looseObject({
-      name: z.string(),
-      weight: z.string(),
-      granularity: z.enum(GRANULARITIES),
-      per: z.literal("kernel").exactOptional(),
-      share: z.number().exactOptional(),
-      group: z.string().exactOptional(),
-      groups: z.number(),
-      n: z.number(),
-      k: z.number(),
-      weights: z.number(),
-      kept: z.number(),
-      confidence: z.number(),
-      diversity: z.number(),
-      softmaxConfidence: z.number().exactOptional(),
-      jensenShannon: z.number().exactOptional(),
-      overlapMagnitude: z.number().exactOptional(),
-      neverChosen: z.number().exactOptional(),
-      inclusion: z.array(z.number()).exactOptional(),
-    }),
-  ),
-  sizes: z
-    .array(
-      z.looseObject({
-        name: z.string(),
-        weight: z.string(),
-        format: z.enum([...WEIGHT_FORMATS, "float32"]),
-        bits: z.number(),
-        kept: z.number(),
-        bytes: z.looseObject({ weights: z.number(), indices: z.number(), scales: z.number() }),
-      }),
-    )
-    .exactOptional(),
-  shapes: z
-    .array(
-      z.looseObject({
-        name: z.string(),
-        weight: z.string(),
-        before: z.array(z.number()),
-        after: z.array(z.number()),
-        macsBefore: z.number(),
-        macsAfter: z.number(),
-      }),
-    )
-    .exactOptional(),
-  training: z.looseObject({
-    epochs: z.number(),
-    steps: z.number(),
-    seconds: z.number(),
-    samplesPerSecond: z.number(),
-  }),
-});
-
-const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
-  epoch: z.number(),
-  step: z.number(),
-  train: EVALUATION,
-  validation: EVALUATION,
-  learningRate: z.number(),
-  tau: z.number(),
-  beta: z.number(),
-  samplesPerSecond: z.number(),
-  seconds: z.number(),
-  k: z.record(z.string(), z.number()),
-  layers: z
-    .array(
-      z.looseObject({
-        name: z.string(),
-        members: z.array(z.string()).exactOptional(),
-        rows: z.number(),
-        n: z.number(),
-        k: z.number(),
-        confidence: z.number(),
-        diversity: z.number(),
-        softmaxConfidence: z.number(),
-        jensenShannon: z.number(),
-        churn: z.number(),
-        overlapMagnitude: z.number(),
-        neverChosen: z.number(),
-      }),
-    )
-    .exactOptional(),
-  best: z.boolean(),
-});
-
-const CHECKPOINT_STATE = z.looseObject({ metrics: z.array(METRICS), seconds: z.number() });
