@@ -41,3 +41,10 @@ export function power32(x: v128): v128 {
   const p = f32x4.add(f32x4.mul(f32x4.add(f32x4.mul(high, square), middle), square), low);
   return f32x4.mul(p, i32x4.shl(shifted, 23));
 }
+
+/** The numbers at four addresses. */
+@inline
+export function loadLanes(a: usize, b: usize, c: usize, d: usize): v128 {
+  const two = v128.load32_lane(b, v128.load32_zero(a), 1);
+  return v128.load32_lane(d, v128.load32_lane(c, two, 2), 3);
+}

@@ -17,31 +17,38 @@
  * relative to the draw at hand.
  */
 
-import { exp32, power32, scaledExp32 } from "./math";
+import { exp32, loadLanes, power32, scaledExp32 } from "./math";
+import { ROWS } from "./select";
 
-/** Rows whose draws are summed side by side. */
-export const ROWS: i32 = 4;
-/** Bytes of what is kept of a draw of four rows: R, V R, e / tau, the second summand of dphi, U, and the factor of a change of scale. */
-const DRAW: usize = 96;
+/** Bytes of what is kept of a draw of four rows: R, V R, e / tau, (U Z - N) R R, and U. */
+const DRAW: usize = 80;
+/** Bytes of the places of a draw of four rows. */
+const PLACES: usize = 16;
+/** Bytes of two sums, and of what `ascend` and `descend` need besides, in the order of the constants that follow. */
+const SUMS: usize = 112;
+/** What roundings lost of both sums. */
+const LOST: usize = 32;
+/** z to which e is relative. */
+const ORIGIN: usize = 64;
+/** log2(e) / tau. */
+const LOG2: usize = 80;
+/** 1 / tau. */
+const SCALE: usize = 96;
 /** Binary exponent of the largest e. Its rounding in float32 is the largest error of e. */
 const LIMIT: f32 = 32;
 /** So many draws are summed before their sum is added to those of others. */
-const SUMMED: i32 = 16;
+const SUMMED: usize = 16;
 /** So many vectors are summed in single precision before they go into a double. */
 const BLOCK: i32 = 64;
 
 /** Bytes of scratch memory that rows of n with k draws need. */
 export function relaxedScratch(n: i32, k: i32): usize {
-  return ROWS * rowBytes(n) + 64 + DRAW * (<usize>k);
+  return bytesOfE(n) + SUMS + (DRAW + PLACES) * (<usize>k);
 }
 
-function rowBytes(n: i32): usize {
-  return ((<usize>n + 3) & ~3) << 2;
-}
-
-@inline
-function indexOf(order: usize, j: i32): usize {
-  return (<usize>load<i32>(order + ((<usize>j) << 2))) << 2;
+/** Bytes of e of four rows of n, which follow each other, and of what vectors write behind them. */
+function bytesOfE(n: i32): usize {
+  return ((16 * (<usize>n) + 15) & ~15) + 16;
 }
 
 /** All lanes that lie within the row, of the vector that begins at unit i. */
@@ -50,11 +57,15 @@ function within(i: i32, n: i32): v128 {
   return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(n - i));
 }
 
-/** The numbers at four places, each in bytes behind `base`. */
+/** The numbers at the four places of a draw, in bytes behind `base`. */
 @inline
-function gather(base: usize, a: usize, b: usize, c: usize, d: usize): v128 {
-  const two = v128.load32_lane(base + b, v128.load32_zero(base + a), 1);
-  return v128.load32_lane(base + d, v128.load32_lane(base + c, two, 2), 3);
+function gather(base: usize, places: usize): v128 {
+  return loadLanes(placeOf(base, places, 0), placeOf(base, places, 1), placeOf(base, places, 2), placeOf(base, places, 3));
+}
+
+@inline
+function placeOf(base: usize, places: usize, lane: usize): usize {
+  return base + <usize>load<i32>(places + 4 * lane);
 }
 
 @inline
@@ -71,8 +82,8 @@ let undrawnE: f64 = 0;
 let undrawnEU: f64 = 0;
 
 /**
- * Writes e of the units from `at` to before `end` (bytes of a row), and 0 where z is not below `last` by `bound`, and adds to
- * `undrawnE` and `undrawnEU`.
+ * Writes e of the units from `at` to before `end` (bytes of a row), and adds to `undrawnE` and `undrawnEU` those whose z is below
+ * `last` by `bound`.
  *
  * @param weighted whether U is the product of `weights` and `gradient`, and is written
  */
@@ -99,8 +110,9 @@ function sumPart(
       upstream = f32x4.mul(v128.load(weights + at), v128.load(gradient + at));
       v128.store(u + at, upstream);
     } else upstream = v128.load(u + at);
-    const value = v128.and(scaledExp32(x, scale), f32x4.lt(x, bound));
-    v128.store(e + at, value);
+    const all = scaledExp32(x, scale);
+    v128.store(e + at, all);
+    const value = v128.and(all, f32x4.lt(x, bound));
     sumE = f32x4.add(sumE, value);
     sumEU = f32x4.add(sumEU, f32x4.mul(value, upstream));
   }
@@ -109,7 +121,7 @@ function sumPart(
 }
 
 /**
- * Writes e of the undrawn relative to the last draw's, and 0 for the drawn, and sets `undrawnE` and `undrawnEU`.
+ * Writes e relative to the last draw's, where it is not above 2^127, and sets `undrawnE` and `undrawnEU`.
  *
  * @param weights the units' weights, with which the row's U is made and written; or 0, if it is there
  * @param gradient of the masked weights
@@ -151,8 +163,134 @@ function sumUndrawn(
   }
 }
 
-/** Replaces U by dphi: of the undrawn from e, of the drawn from the draws. */
-function writeRow(u: usize, e: usize, n: i32, k: i32, c: f32, d: f32, drawn: usize, order: usize): void {
+/** Adds to a sum what a part of it is, with what roundings lost (Kahan). */
+@inline
+function addPart(sum: usize, part: v128): void {
+  const before = v128.load(sum);
+  const add = f32x4.sub(part, v128.load(sum, LOST));
+  const after = f32x4.add(before, add);
+  v128.store(sum, f32x4.sub(f32x4.sub(after, before), add), LOST);
+  v128.store(sum, after);
+}
+
+/** Takes two sums to another scale. */
+@inline
+function rescaleSums(sums: usize, factor: v128): void {
+  v128.store(sums, f32x4.mul(v128.load(sums), factor));
+  v128.store(sums, f32x4.mul(v128.load(sums, 16), factor), 16);
+  v128.store(sums, f32x4.mul(v128.load(sums, LOST), factor), LOST);
+  v128.store(sums, f32x4.mul(v128.load(sums, LOST + 16), factor), LOST + 16);
+}
+
+/**
+ * Goes from the last to the first of up to SUMMED draws, whose places lie from `first` to before `end`, adds them to the sums
+ * of e and e U, and writes before `at` what of them `descend` needs.
+ *
+ * @param wide whether e is made of z, and sums are taken to another scale where it would exceed 2^LIMIT; else it is read
+ * @param factors end of the draws' changes of scale, where `wide`
+ */
+@inline
+function ascend(z: usize, e: usize, u: usize, first: usize, end: usize, at: usize, sums: usize, wide: bool, factors: usize): void {
+  const log2 = v128.load(sums, LOG2);
+  const scale = v128.load(sums, SCALE);
+  let origin = v128.load(sums, ORIGIN);
+  let sumE = v128.load(sums);
+  let sumEU = v128.load(sums, 16);
+  let partE = f32x4.splat(0);
+  let partEU = f32x4.splat(0);
+  let belowE = sumE;
+  let belowEU = sumEU;
+  for (let places = end; places > first; ) {
+    places -= PLACES;
+    at -= DRAW;
+    let value: v128;
+    if (!wide) value = gather(e, places);
+    else {
+      const own = gather(z, places);
+      const x = f32x4.mul(f32x4.sub(own, origin), log2);
+      const beyond = f32x4.gt(x, f32x4.splat(LIMIT));
+      const factor = v128.bitselect(rescale(x), f32x4.splat(1), beyond);
+      factors -= PLACES;
+      v128.store(factors, factor);
+      rescaleSums(sums, factor);
+      sumE = v128.load(sums);
+      sumEU = v128.load(sums, 16);
+      partE = f32x4.mul(partE, factor);
+      partEU = f32x4.mul(partEU, factor);
+      belowE = f32x4.mul(belowE, factor);
+      belowEU = f32x4.mul(belowEU, factor);
+      origin = v128.bitselect(own, origin, beyond);
+      value = power32(v128.andnot(x, beyond));
+    }
+    const upstream = gather(u, places);
+    const below = f32x4.sub(f32x4.mul(upstream, belowE), belowEU);
+    partE = f32x4.add(partE, value);
+    partEU = f32x4.add(partEU, f32x4.mul(upstream, value));
+    belowE = f32x4.add(sumE, partE);
+    belowEU = f32x4.add(sumEU, partEU);
+    const inverse = f32x4.div(f32x4.splat(1), belowE);
+    const square = f32x4.mul(inverse, inverse);
+    v128.store(at, inverse);
+    v128.store(at, f32x4.mul(belowEU, square), 16);
+    v128.store(at, f32x4.mul(value, scale), 32);
+    v128.store(at, f32x4.mul(below, square), 48);
+    v128.store(at, upstream, 64);
+  }
+  v128.store(sums, origin, ORIGIN);
+  addPart(sums, partE);
+  addPart(sums + 16, partEU);
+}
+
+function ascendNarrow(e: usize, u: usize, first: usize, end: usize, at: usize, sums: usize): void {
+  ascend(0, e, u, first, end, at, sums, false, 0);
+}
+
+function ascendWide(z: usize, u: usize, first: usize, end: usize, at: usize, sums: usize, factors: usize): void {
+  ascend(z, 0, u, first, end, at, sums, true, factors);
+}
+
+/**
+ * Goes from the first to the last of up to SUMMED draws, adds R and V R to the sums, and writes dphi in place of R.
+ *
+ * @param factors the draws' changes of scale, where `wide`
+ */
+@inline
+function descend(at: usize, end: usize, sums: usize, wide: bool, factors: usize): void {
+  let sumC = v128.load(sums);
+  let sumD = v128.load(sums, 16);
+  let partC = f32x4.splat(0);
+  let partD = f32x4.splat(0);
+  for (; at < end; at += DRAW) {
+    const c = f32x4.add(sumC, partC);
+    const d = f32x4.add(sumD, partD);
+    const outer = f32x4.sub(f32x4.mul(v128.load(at, 64), c), d);
+    partC = f32x4.add(partC, v128.load(at));
+    partD = f32x4.add(partD, v128.load(at, 16));
+    v128.store(at, f32x4.mul(f32x4.add(outer, v128.load(at, 48)), v128.load(at, 32)));
+    if (wide) {
+      const factor = v128.load(factors);
+      factors += PLACES;
+      rescaleSums(sums, factor);
+      sumC = v128.load(sums);
+      sumD = v128.load(sums, 16);
+      partC = f32x4.mul(partC, factor);
+      partD = f32x4.mul(partD, factor);
+    }
+  }
+  addPart(sums, partC);
+  addPart(sums + 16, partD);
+}
+
+function descendNarrow(at: usize, end: usize, sums: usize): void {
+  descend(at, end, sums, false, 0);
+}
+
+function descendWide(at: usize, end: usize, sums: usize, factors: usize): void {
+  descend(at, end, sums, true, factors);
+}
+
+/** Replaces U by dphi of the undrawn; what it writes for the drawn has no meaning. */
+function writeUndrawn(u: usize, e: usize, n: i32, c: f32, d: f32): void {
   const cs = f32x4.splat(c);
   const ds = f32x4.splat(d);
   let i = 0;
@@ -166,10 +304,6 @@ function writeRow(u: usize, e: usize, n: i32, k: i32, c: f32, d: f32, drawn: usi
     const made = f32x4.mul(v128.load(e + at), f32x4.sub(f32x4.mul(old, cs), ds));
     v128.store(u + at, v128.bitselect(made, old, within(i, n)));
   }
-  for (let j = 0; j < k; j++) {
-    store<f32>(u + indexOf(order, j), load<f32>(drawn));
-    drawn += DRAW;
-  }
 }
 
 /**
@@ -177,7 +311,7 @@ function writeRow(u: usize, e: usize, n: i32, k: i32, c: f32, d: f32, drawn: usi
  *
  * @param z the perturbed logits of the first row; `u` (dL/dM), `weights` and `gradient` likewise
  * @param weights of the units, if dL/dM is yet to be made of them and of the gradient of the masked weights; or 0
- * @param order indices of the draws, k for each row
+ * @param order places of the draws, as `selectRows` writes them
  */
 export function relaxedRows(
   z: usize,
@@ -191,148 +325,70 @@ export function relaxedRows(
   inverseTau: f32,
   scratch: usize,
 ): void {
-  const bytesOfE = rowBytes(n);
   const e = scratch;
-  const lanes = e + ROWS * bytesOfE;
-  const draws = lanes + 64;
+  const sums = e + bytesOfE(n);
+  const draws = sums + SUMS;
+  const factors = draws + DRAW * (<usize>k);
   const row = (<usize>n) << 2;
-  const rowOrder = (<usize>k) << 2;
   for (let lane = 0; lane < rows; lane++) {
     const i = <usize>lane;
-    const last = load<i32>(order + i * rowOrder + rowOrder - 4);
     const at = i * row;
+    const last = (load<i32>(order + PLACES * (<usize>(k - 1)) + 4 * i) - <i32>at) >> 2;
     const own = weights == 0 ? <usize>0 : weights + at;
-    sumUndrawn(e + i * bytesOfE, z + at, u + at, own, gradient + at, last, n, inverseTau);
-    store<f32>(lanes + (i << 2), <f32>undrawnE);
-    store<f32>(lanes + (i << 2), <f32>undrawnEU, 16);
+    sumUndrawn(e + at, z + at, u + at, own, gradient + at, last, n, inverseTau);
+    store<f32>(sums + (i << 2), <f32>undrawnE);
+    store<f32>(sums + (i << 2), <f32>undrawnEU, 16);
   }
   // Lanes without a row of their own have the last one's.
-  const rowB = <usize>min(1, rows - 1);
-  const rowC = <usize>min(2, rows - 1);
-  const rowD = <usize>min(3, rows - 1);
-  const orderB = order + rowB * rowOrder;
-  const orderC = order + rowC * rowOrder;
-  const orderD = order + rowD * rowOrder;
-  const first = gather(
-    z,
-    indexOf(order, 0),
-    rowB * row + indexOf(orderB, 0),
-    rowC * row + indexOf(orderC, 0),
-    rowD * row + indexOf(orderD, 0),
-  );
-  let origin = gather(
-    z,
-    indexOf(order, k - 1),
-    rowB * row + indexOf(orderB, k - 1),
-    rowC * row + indexOf(orderC, k - 1),
-    rowD * row + indexOf(orderD, k - 1),
-  );
+  for (let lane = rows; lane < ROWS; lane++) {
+    const own = sums + ((<usize>lane) << 2);
+    store<f32>(own, <f32>undrawnE);
+    store<f32>(own, <f32>undrawnEU, 16);
+  }
+  const end = order + PLACES * (<usize>k);
+  const origin = gather(z, end - PLACES);
   const scale = f32x4.splat(inverseTau);
   const log2 = f32x4.mul(scale, f32x4.splat(1.4426950408889634));
-  const limit = f32x4.splat(LIMIT);
-  const wide = v128.any_true(f32x4.gt(f32x4.mul(f32x4.sub(first, origin), log2), limit));
+  const highest = f32x4.mul(f32x4.sub(gather(z, order), origin), log2);
+  const wide = v128.any_true(f32x4.gt(highest, f32x4.splat(LIMIT)));
   const zero = f32x4.splat(0);
-  let sumE = v128.load(lanes);
-  let sumEU = v128.load(lanes, 16);
-  let lostE = zero;
-  let lostEU = zero;
-  let at = draws + DRAW * (<usize>k);
-  for (let j = k - 1; j >= 0; ) {
-    const last = max(0, j - SUMMED + 1);
-    let partE = zero;
-    let partEU = zero;
-    let belowE = sumE;
-    let belowEU = sumEU;
-    for (; j >= last; j--) {
-      at -= DRAW;
-      const a = indexOf(order, j);
-      const b = rowB * row + indexOf(orderB, j);
-      const c = rowC * row + indexOf(orderC, j);
-      const d = rowD * row + indexOf(orderD, j);
-      const own = gather(z, a, b, c, d);
-      let x = f32x4.mul(f32x4.sub(own, origin), log2);
-      if (wide) {
-        const beyond = f32x4.gt(x, limit);
-        const factor = v128.bitselect(rescale(x), f32x4.splat(1), beyond);
-        v128.store(at, factor, 80);
-        sumE = f32x4.mul(sumE, factor);
-        sumEU = f32x4.mul(sumEU, factor);
-        lostE = f32x4.mul(lostE, factor);
-        lostEU = f32x4.mul(lostEU, factor);
-        partE = f32x4.mul(partE, factor);
-        partEU = f32x4.mul(partEU, factor);
-        belowE = f32x4.mul(belowE, factor);
-        belowEU = f32x4.mul(belowEU, factor);
-        origin = v128.bitselect(own, origin, beyond);
-        x = v128.andnot(x, beyond);
-      }
-      const value = power32(x);
-      const upstream = gather(u, a, b, c, d);
-      const below = f32x4.sub(f32x4.mul(upstream, belowE), belowEU);
-      partE = f32x4.add(partE, value);
-      partEU = f32x4.add(partEU, f32x4.mul(upstream, value));
-      belowE = f32x4.add(sumE, partE);
-      belowEU = f32x4.add(sumEU, partEU);
-      const inverse = f32x4.div(f32x4.splat(1), belowE);
-      const scaled = f32x4.mul(value, scale);
-      v128.store(at, inverse);
-      v128.store(at, f32x4.mul(f32x4.mul(belowEU, inverse), inverse), 16);
-      v128.store(at, scaled, 32);
-      v128.store(at, f32x4.mul(f32x4.mul(f32x4.mul(below, inverse), inverse), scaled), 48);
-      v128.store(at, upstream, 64);
-    }
-    const addE = f32x4.sub(partE, lostE);
-    const nextE = f32x4.add(sumE, addE);
-    lostE = f32x4.sub(f32x4.sub(nextE, sumE), addE);
-    sumE = nextE;
-    const addEU = f32x4.sub(partEU, lostEU);
-    const nextEU = f32x4.add(sumEU, addEU);
-    lostEU = f32x4.sub(f32x4.sub(nextEU, sumEU), addEU);
-    sumEU = nextEU;
+  v128.store(sums, zero, LOST);
+  v128.store(sums, zero, LOST + 16);
+  v128.store(sums, origin, ORIGIN);
+  v128.store(sums, log2, LOG2);
+  v128.store(sums, scale, SCALE);
+  const toDraws = draws - order * (DRAW / PLACES);
+  for (let last = end; last > order; ) {
+    const first = last - min(PLACES * SUMMED, last - order);
+    const at = toDraws + last * (DRAW / PLACES);
+    if (wide) ascendWide(z, u, first, last, at, sums, factors + (last - order));
+    else ascendNarrow(e, u, first, last, at, sums);
+    last = first;
   }
-  let sumC = zero;
-  let sumD = zero;
-  let lostC = zero;
-  let lostD = zero;
-  const end = draws + DRAW * (<usize>k);
-  while (at < end) {
-    const last = min(end, at + DRAW * SUMMED);
-    let partC = zero;
-    let partD = zero;
-    for (; at < last; at += DRAW) {
-      const c = f32x4.add(sumC, partC);
-      const d = f32x4.add(sumD, partD);
-      const outer = f32x4.sub(f32x4.mul(v128.load(at, 64), c), d);
-      const gradient = f32x4.add(f32x4.mul(outer, v128.load(at, 32)), v128.load(at, 48));
-      partC = f32x4.add(partC, v128.load(at));
-      partD = f32x4.add(partD, v128.load(at, 16));
-      v128.store(at, gradient);
-      if (wide) {
-        const factor = v128.load(at, 80);
-        sumC = f32x4.mul(sumC, factor);
-        sumD = f32x4.mul(sumD, factor);
-        lostC = f32x4.mul(lostC, factor);
-        lostD = f32x4.mul(lostD, factor);
-        partC = f32x4.mul(partC, factor);
-        partD = f32x4.mul(partD, factor);
-      }
-    }
-    const addC = f32x4.sub(partC, lostC);
-    const nextC = f32x4.add(sumC, addC);
-    lostC = f32x4.sub(f32x4.sub(nextC, sumC), addC);
-    sumC = nextC;
-    const addD = f32x4.sub(partD, lostD);
-    const nextD = f32x4.add(sumD, addD);
-    lostD = f32x4.sub(f32x4.sub(nextD, sumD), addD);
-    sumD = nextD;
+  for (let sum: usize = 0; sum < LOST + 32; sum += 16) v128.store(sums + sum, zero);
+  for (let first = order; first < end; ) {
+    const last = first + min(PLACES * SUMMED, end - first);
+    const at = toDraws + first * (DRAW / PLACES);
+    const until = toDraws + last * (DRAW / PLACES);
+    if (wide) descendWide(at, until, sums, factors + (first - order));
+    else descendNarrow(at, until, sums);
+    first = last;
   }
-  v128.store(lanes, f32x4.mul(sumC, scale));
-  v128.store(lanes, f32x4.mul(sumD, scale), 16);
+  v128.store(sums, f32x4.mul(v128.load(sums), scale));
+  v128.store(sums, f32x4.mul(v128.load(sums, 16), scale), 16);
   for (let lane = 0; lane < rows; lane++) {
     const i = <usize>lane;
-    const c = load<f32>(lanes + (i << 2));
-    const d = load<f32>(lanes + (i << 2), 16);
-    writeRow(u + i * row, e + i * bytesOfE, n, k, c, d, draws + (i << 2), order + i * rowOrder);
+    const c = load<f32>(sums + (i << 2));
+    const d = load<f32>(sums + (i << 2), 16);
+    writeUndrawn(u + i * row, e + i * row, n, c, d);
+  }
+  let at = draws;
+  for (let places = order; places < end; places += PLACES) {
+    store<f32>(placeOf(u, places, 0), load<f32>(at));
+    store<f32>(placeOf(u, places, 1), load<f32>(at, 4));
+    store<f32>(placeOf(u, places, 2), load<f32>(at, 8));
+    store<f32>(placeOf(u, places, 3), load<f32>(at, 12));
+    at += DRAW;
   }
 }
 

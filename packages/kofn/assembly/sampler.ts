@@ -5,8 +5,8 @@
  */
 
 import { perturb } from "./noise";
-import { addEntropyGradient, relaxedRows, relaxedScratch, ROWS } from "./relaxed";
-import { initialise, select, selectScratch } from "./select";
+import { addEntropyGradient, relaxedRows, relaxedScratch } from "./relaxed";
+import { FEW, GUESS, initialise, ROWS, selectRows, selectScratch } from "./select";
 
 export { fillPool } from "./noise";
 export { adam, sgd } from "./optimizer";
@@ -28,11 +28,12 @@ export function scratchBytes(n: i32, k: i32): usize {
 }
 
 /**
- * Draws the rows from `first` to before `end`: z = phi + scale * noise, as `perturb` of noise.ts reads it; `order` [rows, k], the indices of each row's k
- * largest, descending, ties by lower index; `mask`, 1 there and 0 elsewhere.
+ * Draws the rows from `first` to before `end`: z = phi + scale * noise, as `perturb` of noise.ts reads it; `order`, the places
+ * of each row's k largest, descending, ties by lower index (see `selectRows`); `mask`, 1 there and 0 elsewhere.
  *
  * @param weights of the units, which `mask` then holds in place of 1; or 0 (no address)
- * @param guesses for each row two numbers that begin as (-Infinity, 0): see select.ts
+ * @param guesses see `selectRows`
+ * @param first a multiple of ROWS
  */
 export function sample(
   phi: usize,
@@ -53,9 +54,9 @@ export function sample(
 ): void {
   const total = (end * n + 3) & ~3;
   let perturbed = (first * n) & ~3;
-  memory.fill(mask + (<usize>(first * n) << 2), 0, (<usize>((end - first) * n)) << 2);
-  for (let row = first; row < end; row++) {
-    const needed = (row + 1) * n;
+  for (let row = first; row < end; row += ROWS) {
+    const rows = min(ROWS, end - row);
+    const needed = (row + rows) * n;
     if (perturbed < needed) {
       const until = min(total, max((needed + 3) & ~3, perturbed + AHEAD));
       perturb(z, phi, perturbed, until, pool, poolSize, offsets, scale);
@@ -63,23 +64,105 @@ export function sample(
     }
     const at = (<usize>(row * n)) << 2;
     const rowOrder = order + ((<usize>(row * k)) << 2);
-    select(z + at, n, k, rowOrder, guesses + ((<usize>row) << 3), scratch);
-    for (let j = 0; j < k; j++) {
-      const unit = at + ((<usize>load<i32>(rowOrder + ((<usize>j) << 2))) << 2);
-      store<f32>(mask + unit, weights == 0 ? 1 : load<f32>(weights + unit));
+    selectRows(z + at, rows, n, k, rowOrder, guesses + GUESS * (<usize>row), scratch);
+    const ownWeights = weights == 0 ? <usize>0 : weights + at;
+    if (n <= FEW) maskGroup(mask + at, ownWeights, rowOrder, rows, n, k);
+    else {
+      for (let lane = 0; lane < rows; lane++) {
+        maskRow(mask + at, z + at, ownWeights, rowOrder + ((<usize>lane) << 2), lane * n, n, k);
+      }
     }
   }
+}
+
+/** Writes the mask of short rows that follow each other, from draw to draw. What it writes behind them is written again. */
+function maskGroup(mask: usize, weights: usize, order: usize, rows: i32, n: i32, k: i32): void {
+  const end = (<usize>(rows * n)) << 2;
+  for (let at: usize = 0; at < end; at += 16) v128.store(mask + at, i32x4.splat(0));
+  const last = order + ((<usize>k) << 4);
+  for (; order < last; order += 4) maskUnit(mask, weights, <usize>load<i32>(order), true);
+}
+
+/**
+ * Writes the mask of a row: by comparing z with that of the last draw, which is faster than going from draw to draw.
+ *
+ * @param order places of the row's draws, 16 bytes apart; `mask`, `z` and `weights` as in `selectRows`
+ * @param begin first unit of the row behind the first row's
+ */
+function maskRow(mask: usize, z: usize, weights: usize, order: usize, begin: i32, n: i32, k: i32): void {
+  const row = (<usize>begin) << 2;
+  const end = row + ((<usize>n) << 2);
+  const last = <usize>load<i32>(order + ((<usize>(k - 1)) << 4));
+  const limit = load<f32>(z + last);
+  // Of units that equal the last draw, those before it are drawn and those behind it are not.
+  const turn = row + ((last - row) & ~15);
+  const behind = min(turn + 16, end);
+  const bare = weights == 0;
+  let drawn = bare
+    ? maskPart(mask, z, 0, false, row, turn, limit, true)
+    : maskPart(mask, z, weights, true, row, turn, limit, true);
+  for (let at = turn; at < behind; at += 4) {
+    const value = load<f32>(z + at);
+    drawn += maskUnit(mask, weights, at, at <= last ? value >= limit : value > limit);
+  }
+  const whole = behind + ((end - behind) & ~15);
+  drawn += bare
+    ? maskPart(mask, z, 0, false, behind, whole, limit, false)
+    : maskPart(mask, z, weights, true, behind, whole, limit, false);
+  for (let at = whole; at < end; at += 4) drawn += maskUnit(mask, weights, at, load<f32>(z + at) > limit);
+  if (drawn == k) return;
+  // What is not a number compares with none.
+  memory.fill(mask + row, 0, end - row);
+  for (let j = 0; j < k; j++) maskUnit(mask, weights, <usize>load<i32>(order + ((<usize>j) << 4)), true);
+}
+
+/**
+ * Writes the mask from `at` to before `end`, in whole vectors, and returns how many units are drawn.
+ *
+ * @param equal whether units that equal the limit are
+ */
+@inline
+function maskPart(
+  mask: usize,
+  z: usize,
+  weights: usize,
+  weighted: bool,
+  at: usize,
+  end: usize,
+  limit: f32,
+  equal: bool,
+): i32 {
+  const limits = f32x4.splat(limit);
+  const ones = f32x4.splat(1);
+  let drawn = i32x4.splat(0);
+  for (; at < end; at += 16) {
+    const values = v128.load(z + at);
+    const over = equal ? f32x4.ge(values, limits) : f32x4.gt(values, limits);
+    v128.store(mask + at, v128.and(over, weighted ? v128.load(weights + at) : ones));
+    drawn = i32x4.sub(drawn, over);
+  }
+  return (
+    i32x4.extract_lane(drawn, 0) +
+    i32x4.extract_lane(drawn, 1) +
+    (i32x4.extract_lane(drawn, 2) + i32x4.extract_lane(drawn, 3))
+  );
+}
+
+@inline
+function maskUnit(mask: usize, weights: usize, at: usize, drawn: bool): i32 {
+  store<f32>(mask + at, drawn ? (weights == 0 ? 1 : load<f32>(weights + at)) : 0);
+  return i32(drawn);
 }
 
 /** Copies the drawn units of `values` in `rows` rows, and writes 0 for the others. */
 export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n: i32, k: i32): void {
   memory.fill(kept, 0, (<usize>(rows * n)) << 2);
-  for (let row = 0; row < rows; row++) {
+  for (let row = 0; row < rows; row += ROWS) {
     const at = (<usize>(row * n)) << 2;
-    for (let j = 0; j < k; j++) {
-      const unit = at + ((<usize>load<i32>(order)) << 2);
+    const last = order + ((<usize>k) << 4);
+    for (; order < last; order += 4) {
+      const unit = at + <usize>load<i32>(order);
       store<f32>(kept + unit, load<f32>(values + unit));
-      order += 4;
     }
   }
 }

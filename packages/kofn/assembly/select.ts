@@ -1,26 +1,39 @@
 /**
- * The k largest of a row, in order, ties by lower index.
+ * The k largest of each of four rows, in order, ties by lower index.
  *
- * A row's k-th largest value changes little from step to step, so units below a guess are left out first, by vectors. The
- * guess decides how much work is left and never the result. What is left is sorted as integers of 31 bits: the value, rounded to
- * as many steps as there are bits for, and the place among what is left. Where two values share a step, the values themselves
- * are put in order.
+ * A row's k-th largest value changes little from step to step, so units below a guess are left out first, by vectors. What is
+ * left is sorted as integers of 31 bits, four rows as the lanes of vectors: the value, rounded to as many steps as there are
+ * bits for, and the index. Where two values share a step, the values themselves are put in order. Guesses, of the k-th and of
+ * the largest value, decide how much work is left and never the result.
  */
 
-import { BLOCK, sortBlocks } from "./sort";
+import { loadLanes } from "./math";
+import { sortBytes, sortLanes } from "./sort";
 
+/** Rows that are ranked side by side. */
+export const ROWS: i32 = 4;
+/** Bytes of the guesses of a row: its k-th largest value, how far below it to look, and its largest value. */
+export const GUESS: usize = 12;
 /** Most bits of a value's step. */
 const STEP_BITS: i32 = 23;
 /** Up to so many keys are sorted by insertion alone. */
 const SHORT: i32 = 24;
-
-/** Rows up to so long are ranked by comparing each two units, without a branch that depends on them. */
-const TINY: i32 = 8;
+/** Of rows up to so long no unit is left out. */
+export const FEW: i32 = 32;
 
 /** For each set of lanes, the numbers of the others, in front. */
 const OTHERS: usize = memory.data(256, 16);
 /** For each set of lanes, four times the number of the others. */
 const LENGTHS: usize = memory.data(64, 16);
+
+/**
+ * Of each row, as lanes: the values between which steps lie, where it begins (in bytes behind the first row), and how many of
+ * its units are left.
+ */
+const LOWS: usize = memory.data(64, 16);
+const HIGHS: usize = LOWS + 16;
+const BEGINS: usize = LOWS + 32;
+const COUNTS: usize = LOWS + 48;
 
 /** Fills the tables; to be called once before anything else. */
 export function initialise(): void {
@@ -35,14 +48,14 @@ export function initialise(): void {
   }
 }
 
-/** Bytes of scratch memory that a row of n needs. */
+/** Bytes of scratch memory that rows of n need. */
 export function selectScratch(n: i32): usize {
-  return 5 * bytesOf(n);
+  return 4 * bytesOf(n) + sortBytes(n) + 8 * (<usize>n);
 }
 
-/** Bytes of as many numbers as a row of n has, in whole blocks, and a vector. */
+/** Bytes of as many numbers as a row of n has, and two vectors. */
 function bytesOf(n: i32): usize {
-  return 4 * (((<usize>n) + BLOCK - 1) & ~(BLOCK - 1)) + 16;
+  return ((4 * (<usize>n) + 15) & ~15) + 32;
 }
 
 /** Writes the indices of the values that are not below `least`, and returns how many there are. */
@@ -62,6 +75,115 @@ function compact(z: usize, n: i32, least: f32, indices: usize): i32 {
   return <i32>((at - indices) >> 2);
 }
 
+/** Finds a row's units among which the k largest are, and values between which these lie, or nearly. */
+function leave(z: usize, n: i32, k: i32, guess: usize, indices: usize, lane: usize): void {
+  const last = load<f32>(guess);
+  const margin = load<f32>(guess, 4);
+  const top = load<f32>(guess, 8);
+  let low = last - margin;
+  let high = top + (top - last);
+  let count = compact(z, n, low, indices);
+  if (count < k) {
+    store<f32>(guess, 1.5 * margin, 4);
+    low = last - 2 * margin;
+    count = compact(z, n, low, indices);
+    if (count < k) {
+      low = -Infinity;
+      count = compact(z, n, low, indices);
+    }
+  } else if (count > k + (k >> 3) + 4) store<f32>(guess, 0.97 * margin, 4);
+  if (low == -Infinity) {
+    low = Infinity;
+    high = -Infinity;
+    for (let i = 0; i < n; i++) {
+      const value = load<f32>(z + ((<usize>i) << 2));
+      low = min(low, value);
+      high = max(high, value);
+    }
+  }
+  store<f32>(LOWS + lane, low);
+  store<f32>(HIGHS + lane, high);
+  store<i32>(COUNTS + lane, count);
+}
+
+/** The address of a unit of a row that begins at z, whose index lies at `index`. */
+@inline
+function unitAt(z: usize, index: usize): usize {
+  return z + ((<usize>load<i32>(index)) << 2);
+}
+
+/** Keys of values: in the lowest `bits` bits the index, above them the step, which is less the greater the value is. */
+@inline
+function keysOf(values: v128, indices: v128, bits: i32, highs: v128, scales: v128, last: v128, mask: v128): v128 {
+  const steps = f32x4.pmax(f32x4.mul(f32x4.sub(highs, values), scales), f32x4.splat(0));
+  // Adding 2^23 rounds and leaves the number in the lowest bits.
+  const rounded = f32x4.add(f32x4.pmin(steps, last), f32x4.splat(8388608));
+  return v128.or(i32x4.shl(v128.and(rounded, mask), bits), indices);
+}
+
+/**
+ * Writes the keys of `count` units of each row: of those that `indices` names, or of all (no address).
+ *
+ * @param each bytes from the indices of a row to those of the next
+ */
+function makeKeys(z: usize, count: i32, indices: usize, each: usize, bits: i32, keys: usize): void {
+  const stepBits = min(STEP_BITS, 31 - bits);
+  const mask = i32x4.splat((1 << stepBits) - 1);
+  // The steps end a little below the largest number, which rounding shall not exceed.
+  const last = f32x4.splat(<f32>((1 << stepBits) - (1 << (stepBits - 8))));
+  const zB = z + <usize>load<i32>(BEGINS, 4);
+  const zC = z + <usize>load<i32>(BEGINS, 8);
+  const zD = z + <usize>load<i32>(BEGINS, 12);
+  const end = keys + ((<usize>count) << 4);
+  if (indices == 0) {
+    let lows = f32x4.splat(Infinity);
+    let highs = f32x4.splat(-Infinity);
+    for (let at = keys; at < end; at += 16) {
+      const unit = (at - keys) >> 2;
+      const values = loadLanes(z + unit, zB + unit, zC + unit, zD + unit);
+      lows = f32x4.pmin(lows, values);
+      highs = f32x4.pmax(highs, values);
+      v128.store(at, values);
+    }
+    const scales = scalesOf(lows, highs, last);
+    let index = i32x4.splat(0);
+    for (let at = keys; at < end; at += 16) {
+      v128.store(at, keysOf(v128.load(at), index, bits, highs, scales, last, mask));
+      index = i32x4.add(index, i32x4.splat(1));
+    }
+    return;
+  }
+  const highs = v128.load(HIGHS);
+  const scales = scalesOf(v128.load(LOWS), highs, last);
+  for (let lane: usize = 0; lane < <usize>ROWS; lane++) {
+    const own = indices + lane * each;
+    for (let j = load<i32>(COUNTS + (lane << 2)); j < count; j++) store<i32>(own + ((<usize>j) << 2), 0);
+  }
+  let a = indices;
+  for (let at = keys; at < end; at += 16) {
+    const b = a + each;
+    const c = b + each;
+    const d = c + each;
+    const values = loadLanes(unitAt(z, a), unitAt(zB, b), unitAt(zC, c), unitAt(zD, d));
+    v128.store(at, keysOf(values, loadLanes(a, b, c, d), bits, highs, scales, last, mask));
+    a += 4;
+  }
+  // Keys of units that a row does not have follow all others.
+  for (let lane: usize = 0; lane < 16; lane += 4) {
+    for (let j = load<i32>(COUNTS + lane); j < count; j++) {
+      store<i32>(keys + ((<usize>j) << 4) + lane, i32.MAX_VALUE);
+    }
+  }
+}
+
+/** Steps per unit of value; 0, so that all values get the same step, where there is no range to divide. */
+@inline
+function scalesOf(lows: v128, highs: v128, last: v128): v128 {
+  const range = f32x4.sub(highs, lows);
+  const divides = v128.and(f32x4.gt(range, f32x4.splat(1e-30)), f32x4.lt(range, f32x4.splat(1e30)));
+  return v128.and(f32x4.div(last, range), divides);
+}
+
 /** An integer that orders as (value, then the lower index first) does. -0 counts as 0, as comparison of floats has it. */
 @inline
 function keyOf(value: f32, index: i32): u64 {
@@ -70,88 +192,16 @@ function keyOf(value: f32, index: i32): u64 {
   return (<u64>ordered << 32) | <u64>~(<u32>index);
 }
 
-/** The lowest and the highest of the values that `collect` wrote. */
-let lowest: f32 = 0;
-let highest: f32 = 0;
-
-/** Writes the values of `count` units, and sets `lowest` and `highest`. */
-function collect(z: usize, indices: usize, count: i32, values: usize): void {
-  const end = indices + ((<usize>count) << 2);
-  // Whole vectors: what is missing is the last unit again.
-  v128.store(end, v128.load32_splat(end - 4));
-  let lows = f32x4.splat(Infinity);
-  let highs = f32x4.splat(-Infinity);
-  for (let at = indices; at < end; at += 16) {
-    const front = v128.load32_lane(unitAt(z, at + 4), v128.load32_zero(unitAt(z, at)), 1);
-    const four = v128.load32_lane(unitAt(z, at + 12), v128.load32_lane(unitAt(z, at + 8), front, 2), 3);
-    v128.store(values, four);
-    values += 16;
-    lows = f32x4.pmin(lows, four);
-    highs = f32x4.pmax(highs, four);
-  }
-  lowest = min(
-    min(f32x4.extract_lane(lows, 0), f32x4.extract_lane(lows, 1)),
-    min(f32x4.extract_lane(lows, 2), f32x4.extract_lane(lows, 3)),
-  );
-  highest = max(
-    max(f32x4.extract_lane(highs, 0), f32x4.extract_lane(highs, 1)),
-    max(f32x4.extract_lane(highs, 2), f32x4.extract_lane(highs, 3)),
-  );
-}
-
-/**
- * Writes the keys of `count` values, in whole blocks: in the lowest `bits` bits the place, above them the step, which is less
- * the greater the value is.
- */
-function makeKeys(values: usize, count: i32, bits: i32, keys: usize): void {
-  const range = highest - lowest;
-  const stepBits = min(STEP_BITS, 31 - bits);
-  // The steps end a little below the largest number, which rounding shall not exceed.
-  const steps = <f32>((1 << stepBits) - (1 << (stepBits - 8)));
-  // All values get the same step where there is no range to divide.
-  const perUnit: f32 = range > 1e-30 && range < 1e30 ? steps / range : 0;
-  const highs = f32x4.splat(highest);
-  const scale = f32x4.splat(perUnit);
-  // Adding 2^23 rounds and leaves the number in the lowest bits.
-  const magic = f32x4.splat(8388608);
-  const mask = i32x4.splat((1 << stepBits) - 1);
-  const end = keys + ((<usize>count) << 2);
-  const padded = keys + bytesOf(count) - 16;
-  let place = i32x4(0, 1, 2, 3);
-  let at = keys;
-  for (; at < end; at += 16) {
-    const steps = f32x4.add(f32x4.mul(f32x4.sub(highs, v128.load(values)), scale), magic);
-    v128.store(at, v128.or(i32x4.shl(v128.and(steps, mask), bits), place));
-    place = i32x4.add(place, i32x4.splat(4));
-    values += 16;
-  }
-  for (at = end; at < padded; at += 16) v128.store(at, i32x4.splat(i32.MAX_VALUE));
-}
-
-/** Whether any of the first `count` keys has the same step as the next one. */
-function stepsMeet(keys: usize, count: i32, bits: i32): bool {
-  const limit = i32x4.splat(1 << bits);
-  let meet = i32x4.splat(0);
-  const end = keys + ((<usize>count) << 2);
-  let at = keys;
-  for (; at + 16 <= end; at += 16) {
-    meet = v128.or(meet, i32x4.lt_s(v128.xor(v128.load(at), v128.load(at, 4)), limit));
-  }
-  let any = v128.any_true(meet);
-  for (; at < end; at += 4) any = any || (load<i32>(at) ^ load<i32>(at, 4)) >> bits == 0;
-  return any;
-}
-
-/** Writes the indices of the k largest of `count` units, by their values, of which `keys` gives the order but for equal steps. */
-function settle(keys: usize, values: usize, indices: usize, count: i32, k: i32, bits: i32, order: usize, wide: usize): void {
+/** Writes the places of a row's k largest by their values, where `keys`, of one lane, give their order but for equal steps. */
+function settle(z: usize, begin: i32, keys: usize, count: i32, k: i32, bits: i32, order: usize, wide: usize): void {
   const mask = (1 << bits) - 1;
   let run = 0;
   let longest = 0;
   let before = -1;
   for (let i = 0; i < count; i++) {
-    const key = load<i32>(keys + ((<usize>i) << 2));
-    const place = (<usize>(key & mask)) << 2;
-    store<u64>(wide + ((<usize>i) << 3), keyOf(load<f32>(values + place), load<i32>(indices + place)));
+    const key = load<i32>(keys + ((<usize>i) << 4));
+    const index = key & mask;
+    store<u64>(wide + ((<usize>i) << 3), keyOf(load<f32>(z + ((<usize>index) << 2)), index));
     run = key >> bits == before ? run + 1 : 1;
     before = key >> bits;
     longest = max(longest, run);
@@ -159,75 +209,73 @@ function settle(keys: usize, values: usize, indices: usize, count: i32, k: i32, 
   if (longest > SHORT) quicksort(wide, 0, count - 1);
   insertionSort(wide, count);
   for (let j = 0; j < k; j++) {
-    store<i32>(order + ((<usize>j) << 2), ~(<u32>load<u64>(wide + ((<usize>j) << 3))));
+    store<i32>(order + ((<usize>j) << 4), begin + ((~(<i32>load<u64>(wide + ((<usize>j) << 3)))) << 2));
   }
 }
 
 /**
- * Writes the indices of the row's k largest, descending, to `order`.
+ * Ranks up to ROWS rows that follow each other. Writes to `order` the places of their k largest, descending: [k, 4], in bytes
+ * behind the first row's first unit. Lanes without a row of their own get the last one's.
  *
- * @param guess of the row: the k-th largest value when it was last drawn, and how far below it to look now
+ * @param guesses of the rows, GUESS bytes each; they begin as (-Infinity, 0, 0)
  */
-export function select(z: usize, n: i32, k: i32, order: usize, guess: usize, scratch: usize): void {
-  if (n <= TINY) {
-    rank(z, n, k, order, scratch);
-    return;
-  }
-  const values = scratch;
-  const indices = values + bytesOf(n);
-  const keys = indices + bytesOf(n);
-  const wide = keys + bytesOf(n);
-  let count: i32;
-  if (n <= BLOCK) count = compact(z, n, -Infinity, indices);
-  else {
-    const last = load<f32>(guess);
-    let margin = load<f32>(guess, 4);
-    count = compact(z, n, last - margin, indices);
-    if (count < k) {
-      margin *= 4;
-      count = compact(z, n, last - margin, indices);
-      if (count < k) count = compact(z, n, -Infinity, indices);
-    } else if (count > k + (k >> 2) + 4) margin *= 0.875;
-    store<f32>(guess, margin, 4);
-  }
-  collect(z, indices, count, values);
-  // The bits of a place.
-  const bits = 32 - clz(count - 1);
-  makeKeys(values, count, bits, keys);
-  sortBlocks(keys, (count + BLOCK - 1) / BLOCK);
-  const mask = (1 << bits) - 1;
-  if (stepsMeet(keys, min(k, count - 1), bits)) settle(keys, values, indices, count, k, bits, order, wide);
-  else {
-    for (let j: usize = 0; j < (<usize>k) << 2; j += 4) {
-      store<i32>(order + j, load<i32>(indices + ((<usize>(load<i32>(keys + j) & mask)) << 2)));
+export function selectRows(z: usize, rows: i32, n: i32, k: i32, order: usize, guesses: usize, scratch: usize): void {
+  const each = bytesOf(n);
+  const indices = n <= FEW ? <usize>0 : scratch;
+  const keys = scratch + 4 * each;
+  const wide = keys + sortBytes(n);
+  const bits = 32 - clz(n - 1);
+  let count = n;
+  for (let lane = 0; lane < ROWS; lane++) store<i32>(BEGINS + ((<usize>lane) << 2), (min(lane, rows - 1) * n) << 2);
+  if (indices != 0) {
+    count = 0;
+    for (let lane = 0; lane < rows; lane++) {
+      const at = (<usize>lane) << 2;
+      const guess = guesses + GUESS * (<usize>lane);
+      leave(z + <usize>load<i32>(BEGINS + at), n, k, guess, indices + (<usize>lane) * each, at);
+      count = max(count, load<i32>(COUNTS + at));
     }
+    for (let lane = <usize>rows; lane < <usize>ROWS; lane++) {
+      for (let table = LOWS; table <= COUNTS; table += 16) store<i32>(table + 4 * lane, load<i32>(table + 4 * lane - 4));
+      memory.copy(indices + lane * each, indices + (lane - 1) * each, each);
+    }
+  } else v128.store(COUNTS, i32x4.splat(n));
+  makeKeys(z, count, indices, each, bits, keys);
+  sortLanes(keys, count);
+  const mask = i32x4.splat((1 << bits) - 1);
+  const begins = v128.load(BEGINS);
+  const limit = i32x4.splat(1 << bits);
+  let meet = i32x4.splat(0);
+  let key = v128.load(keys);
+  for (let j: usize = 0; j < (<usize>k) << 4; j += 16) {
+    v128.store(order + j, i32x4.add(i32x4.shl(v128.and(key, mask), 2), begins));
+    const next = v128.load(keys + j, 16);
+    meet = v128.or(meet, i32x4.lt_s(v128.xor(key, next), limit));
+    key = next;
   }
-  const kth = valueAt(z, order, k - 1);
-  store<f32>(guess, kth);
+  const meeting = i32x4.bitmask(meet);
+  for (let lane = 0; meeting >> lane != 0; lane++) {
+    if (((meeting >> lane) & 1) == 0) continue;
+    const at = (<usize>lane) << 2;
+    const begin = load<i32>(BEGINS + at);
+    settle(z + <usize>begin, begin, keys + at, load<i32>(COUNTS + at), k, bits, order + at, wide);
+  }
+  if (indices == 0) return;
+  for (let lane = 0; lane < rows; lane++) {
+    const own = order + ((<usize>lane) << 2);
+    const first = load<f32>(z + <usize>load<i32>(own));
+    const kth = load<f32>(z + <usize>load<i32>(own + ((<usize>(k - 1)) << 4)));
+    learn(guesses + GUESS * (<usize>lane), first, kth);
+  }
+}
+
+/** Brings the guesses of a row up to date: the mean of its k-th largest values, of which the last ones count most. */
+function learn(guess: usize, first: f32, kth: f32): void {
+  const last = load<f32>(guess);
+  store<f32>(guess, last == -Infinity ? kth : last + 0.25 * (kth - last));
+  store<f32>(guess, first, 8);
   // A first margin, where there is none yet.
-  if (load<f32>(guess, 4) == 0) store<f32>(guess, (valueAt(z, order, 0) - kth) / 8, 4);
-}
-
-/** `select` for a few units: a unit's place is the number of larger keys. */
-function rank(z: usize, n: i32, k: i32, order: usize, keys: usize): void {
-  for (let i = 0; i < n; i++) store<u64>(keys + ((<usize>i) << 3), keyOf(load<f32>(z + ((<usize>i) << 2)), i));
-  for (let i = 0; i < n; i++) {
-    const key = load<u64>(keys + ((<usize>i) << 3));
-    let place = 0;
-    for (let j = 0; j < n; j++) place += i32(load<u64>(keys + ((<usize>j) << 3)) > key);
-    if (place < k) store<i32>(order + ((<usize>place) << 2), i);
-  }
-}
-
-/** The address of the unit whose index lies at an address. */
-@inline
-function unitAt(z: usize, index: usize): usize {
-  return z + ((<usize>load<i32>(index)) << 2);
-}
-
-@inline
-function valueAt(z: usize, order: usize, j: i32): f32 {
-  return load<f32>(z + ((<usize>load<i32>(order + ((<usize>j) << 2))) << 2));
+  if (load<f32>(guess, 4) == 0) store<f32>(guess, (first - kth) / 8, 4);
 }
 
 /** Sorts keys in descending order; they are nearly in order or few. */
@@ -243,7 +291,10 @@ function insertionSort(keys: usize, count: i32): void {
   }
 }
 
-/** Sorts in descending order, but leaves runs of up to SHORT keys as they are. Needed where an outlier squeezes the others into one step. */
+/**
+ * Sorts in descending order, but leaves runs of up to SHORT keys as they are. Needed where an outlier squeezes the others into
+ * one step.
+ */
 function quicksort(keys: usize, from: i32, to: i32): void {
   while (to - from >= SHORT) {
     const pivot = load<u64>(keys + ((<usize>((from + to) >> 1)) << 3));

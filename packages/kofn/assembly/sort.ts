@@ -1,102 +1,63 @@
 /**
- * Sorts integers by networks on vectors: the comparisons are the same whatever the numbers are, and no branch depends on them.
+ * Sorts integers by a network on vectors: the comparisons are the same whatever the numbers are, and no branch depends on them.
  *
- * A block of eight vectors is sorted by its columns (the 19 comparisons that are fewest for eight numbers) and transposed, and
- * runs are merged by bitonic networks (Batcher, "Sorting networks and their applications", 1968). The first comparison of a
- * merge is of the one run with the other's mirror image, so that every comparison leaves the less in front: what would lie
- * behind the end takes part as the greatest number, without being there.
+ * The lanes of a vector belong to different sequences, which are sorted side by side. Blocks of eight numbers are sorted (by the
+ * 19 comparisons that are fewest for eight), and runs are merged by bitonic networks (Batcher, "Sorting networks and their
+ * applications", 1968). The first comparison of a merge is of the one run with the other's mirror image, so that every
+ * comparison leaves the less in front. Up to three comparisons of a number follow each other in registers.
  */
-
-/** Numbers are sorted in whole blocks. */
-export const BLOCK: i32 = 32;
 
 /** Bytes of a vector. */
 const VECTOR: usize = 16;
-const BLOCK_BYTES: usize = 128;
+/** Bytes of eight vectors. */
+const BLOCK: usize = 128;
 
-/** Sorts `blocks` blocks of 32-bit integers from `at` on, ascending, by sign. */
-export function sortBlocks(at: usize, blocks: i32): void {
-  const end = at + (<usize>blocks) * BLOCK_BYTES;
-  for (let block = at; block < end; block += BLOCK_BYTES) {
-    sortHalves(block);
-    mergeBlock(block);
-  }
-  for (let run = BLOCK_BYTES; run < end - at; run <<= 1) {
-    for (let first = at; first + run < end; first += 2 * run) compareMirrored(first, first + 2 * run, end);
-    for (let distance = run >> 1; distance >= BLOCK_BYTES; distance >>= 1) {
-      for (let first = at; first + distance < end; first += 2 * distance) compareAt(first, distance, end);
+/** Bytes that `sortLanes` needs for `count` vectors, which is what it fills and one vector more. */
+export function sortBytes(count: i32): usize {
+  return wholeBytes(count) + VECTOR;
+}
+
+/** Bytes of the least power of two of vectors, and at least of a block, that hold `count`. */
+function wholeBytes(count: i32): usize {
+  let whole = BLOCK;
+  while (whole < VECTOR * (<usize>count)) whole <<= 1;
+  return whole;
+}
+
+/**
+ * Sorts each lane of `count` vectors from `at` on, ascending, by sign. Behind them it writes the greatest number, up to what
+ * `sortBytes` says.
+ */
+export function sortLanes(at: usize, count: i32): void {
+  const whole = wholeBytes(count);
+  for (let i = at + VECTOR * (<usize>count); i <= at + whole; i += VECTOR) v128.store(i, i32x4.splat(i32.MAX_VALUE));
+  // What lies behind the block of the last number is in order, and stays so.
+  const end = at + ((VECTOR * (<usize>count) + BLOCK - 1) & ~(BLOCK - 1));
+  for (let block = at; block < end; block += BLOCK) sortBlock(block);
+  for (let run = BLOCK; run < whole; run <<= 1) {
+    for (let first = at; first + run < end; first += 2 * run) {
+      const last = min(first + 2 * run, end);
+      let distance: usize;
+      if (run == BLOCK) {
+        compareMirrored(first, run);
+        distance = run >> 1;
+      } else if ((ctz(run) & 1) == 1) {
+        compareMirroredEight(first, run);
+        distance = run >> 3;
+      } else {
+        compareMirroredFour(first, run);
+        distance = run >> 2;
+      }
+      for (; distance >= BLOCK; distance >>= 2) {
+        for (let block = first; block < last; block += 2 * distance) compareFour(block, distance);
+      }
+      for (let block = first; block < last; block += BLOCK) mergeBlock(block);
     }
-    for (let block = at; block < end; block += BLOCK_BYTES) mergeBlock(block);
   }
 }
 
-@inline
-function lowWords(a: v128, b: v128): v128 {
-  return v128.shuffle<u32>(a, b, 0, 4, 1, 5);
-}
-
-@inline
-function highWords(a: v128, b: v128): v128 {
-  return v128.shuffle<u32>(a, b, 2, 6, 3, 7);
-}
-
-@inline
-function lowHalves(a: v128, b: v128): v128 {
-  return v128.shuffle<u64>(a, b, 0, 2);
-}
-
-@inline
-function highHalves(a: v128, b: v128): v128 {
-  return v128.shuffle<u64>(a, b, 1, 3);
-}
-
-/** The high halves of both, each mirrored, a's behind b's. */
-@inline
-function mirroredHighHalves(a: v128, b: v128): v128 {
-  return v128.shuffle<u32>(b, a, 3, 2, 7, 6);
-}
-
-@inline
-function mirrored(a: v128): v128 {
-  return v128.shuffle<u32>(a, a, 3, 2, 1, 0);
-}
-
-/** Sorts the numbers of two vectors that are bitonic each, and stores them. */
-@inline
-function storeSorted(at: usize, a: v128, b: v128): void {
-  const x = lowWords(a, b);
-  const y = highWords(a, b);
-  const less = i32x4.min_s(x, y);
-  const greater = i32x4.max_s(x, y);
-  const u = lowHalves(less, greater);
-  const w = highHalves(less, greater);
-  const even = i32x4.min_s(u, w);
-  const odd = i32x4.max_s(u, w);
-  const front = lowWords(even, odd);
-  const back = highWords(even, odd);
-  v128.store(at, lowHalves(front, back));
-  v128.store(at, highHalves(front, back), 16);
-}
-
-/** As `storeSorted`, but descending, and b in front of a. */
-@inline
-function storeMirrored(at: usize, a: v128, b: v128): void {
-  const x = lowWords(a, b);
-  const y = highWords(a, b);
-  const less = i32x4.min_s(x, y);
-  const greater = i32x4.max_s(x, y);
-  const u = lowHalves(less, greater);
-  const w = highHalves(less, greater);
-  const even = i32x4.min_s(u, w);
-  const odd = i32x4.max_s(u, w);
-  const front = lowWords(odd, even);
-  const back = highWords(odd, even);
-  v128.store(at, highHalves(back, front));
-  v128.store(at, lowHalves(back, front), 16);
-}
-
-/** Sorts the first half of a block in ascending and the second in descending order. */
-function sortHalves(at: usize): void {
+/** Sorts a block. */
+function sortBlock(at: usize): void {
   const v0 = v128.load(at);
   const v1 = v128.load(at, 16);
   const v2 = v128.load(at, 32);
@@ -137,42 +98,14 @@ function sortHalves(at: usize): void {
   const e4 = i32x4.max_s(c1, d4);
   const e3 = i32x4.min_s(d3, c6);
   const e6 = i32x4.max_s(d3, c6);
-  const f1 = i32x4.min_s(e1, d2);
-  const f2 = i32x4.max_s(e1, d2);
-  const f3 = i32x4.min_s(e3, e4);
-  const f4 = i32x4.max_s(e3, e4);
-  const f5 = i32x4.min_s(d5, e6);
-  const f6 = i32x4.max_s(d5, e6);
-  const upper0 = lowWords(c0, f1);
-  const upper1 = lowWords(f2, f3);
-  const upper2 = highWords(c0, f1);
-  const upper3 = highWords(f2, f3);
-  const lower0 = lowWords(f4, f5);
-  const lower1 = lowWords(f6, c7);
-  const lower2 = highWords(f4, f5);
-  const lower3 = highWords(f6, c7);
-  mergeColumns(at, true, lowHalves(upper0, upper1), lowHalves(lower0, lower1), mirroredHighHalves(lower0, lower1), mirroredHighHalves(upper0, upper1));
-  mergeColumns(at + 64, false, lowHalves(upper2, upper3), lowHalves(lower2, lower3), mirroredHighHalves(lower2, lower3), mirroredHighHalves(upper2, upper3));
-}
-
-/** Merges eight ascending numbers with eight descending ones, and stores them. */
-@inline
-function mergeColumns(at: usize, ascending: bool, x0: v128, x1: v128, y0: v128, y1: v128): void {
-  const p0 = i32x4.min_s(x0, y0);
-  const p1 = i32x4.min_s(x1, y1);
-  const q0 = i32x4.max_s(x0, y0);
-  const q1 = i32x4.max_s(x1, y1);
-  const a = i32x4.min_s(p0, p1);
-  const b = i32x4.max_s(p0, p1);
-  const c = i32x4.min_s(q0, q1);
-  const d = i32x4.max_s(q0, q1);
-  if (ascending) {
-    storeSorted(at, a, b);
-    storeSorted(at + 32, c, d);
-  } else {
-    storeMirrored(at, c, d);
-    storeMirrored(at + 32, a, b);
-  }
+  v128.store(at, c0);
+  v128.store(at, i32x4.min_s(e1, d2), 16);
+  v128.store(at, i32x4.max_s(e1, d2), 32);
+  v128.store(at, i32x4.min_s(e3, e4), 48);
+  v128.store(at, i32x4.max_s(e3, e4), 64);
+  v128.store(at, i32x4.min_s(d5, e6), 80);
+  v128.store(at, i32x4.max_s(d5, e6), 96);
+  v128.store(at, c7, 112);
 }
 
 /** Sorts a block that is bitonic. */
@@ -201,46 +134,116 @@ function mergeBlock(at: usize): void {
   const b6 = i32x4.max_s(a4, a6);
   const b5 = i32x4.min_s(a5, a7);
   const b7 = i32x4.max_s(a5, a7);
-  const c0 = i32x4.min_s(b0, b1);
-  const c1 = i32x4.max_s(b0, b1);
-  const c2 = i32x4.min_s(b2, b3);
-  const c3 = i32x4.max_s(b2, b3);
-  const c4 = i32x4.min_s(b4, b5);
-  const c5 = i32x4.max_s(b4, b5);
-  const c6 = i32x4.min_s(b6, b7);
-  const c7 = i32x4.max_s(b6, b7);
-  storeSorted(at, c0, c1);
-  storeSorted(at + 32, c2, c3);
-  storeSorted(at + 64, c4, c5);
-  storeSorted(at + 96, c6, c7);
+  v128.store(at, i32x4.min_s(b0, b1));
+  v128.store(at, i32x4.max_s(b0, b1), 16);
+  v128.store(at, i32x4.min_s(b2, b3), 32);
+  v128.store(at, i32x4.max_s(b2, b3), 48);
+  v128.store(at, i32x4.min_s(b4, b5), 64);
+  v128.store(at, i32x4.max_s(b4, b5), 80);
+  v128.store(at, i32x4.min_s(b6, b7), 96);
+  v128.store(at, i32x4.max_s(b6, b7), 112);
 }
 
-/** Compares the vectors from `first` on with those before `last`, in mirror image, of which only those before `end` are there. */
-@inline
-function compareMirrored(first: usize, last: usize, end: usize): void {
-  let low = first;
-  let high = last - VECTOR;
-  if (last > end) {
-    low += last - end;
-    high = end - VECTOR;
-  }
-  for (; low < high; low += VECTOR) {
+/** Compares a run with the mirror image of the next one. */
+function compareMirrored(first: usize, run: usize): void {
+  let high = first + 2 * run - VECTOR;
+  for (let low = first; low < high; low += VECTOR) {
     const a = v128.load(low);
-    const b = mirrored(v128.load(high));
+    const b = v128.load(high);
     v128.store(low, i32x4.min_s(a, b));
-    v128.store(high, mirrored(i32x4.max_s(a, b)));
+    v128.store(high, i32x4.max_s(a, b));
     high -= VECTOR;
   }
 }
 
-/** Compares the vectors of two runs that lie `distance` apart, as far as they are there. */
-@inline
-function compareAt(first: usize, distance: usize, end: usize): void {
-  const last = min(first + 2 * distance, end);
-  for (let high = first + distance; high < last; high += VECTOR) {
-    const a = v128.load(high - distance);
-    const b = v128.load(high);
-    v128.store(high - distance, i32x4.min_s(a, b));
-    v128.store(high, i32x4.max_s(a, b));
+/** `compareMirrored`, and then in each run the numbers that lie half a run apart. */
+function compareMirroredFour(first: usize, run: usize): void {
+  const distance = run >> 1;
+  let y = first + 2 * run - VECTOR;
+  for (let a = first; a < first + distance; a += VECTOR) {
+    const b = a + distance;
+    const x = y - distance;
+    const va = v128.load(a);
+    const vy = v128.load(y);
+    const vb = v128.load(b);
+    const vx = v128.load(x);
+    const lowA = i32x4.min_s(va, vy);
+    const highY = i32x4.max_s(va, vy);
+    const lowB = i32x4.min_s(vb, vx);
+    const highX = i32x4.max_s(vb, vx);
+    v128.store(a, i32x4.min_s(lowA, lowB));
+    v128.store(b, i32x4.max_s(lowA, lowB));
+    v128.store(x, i32x4.min_s(highX, highY));
+    v128.store(y, i32x4.max_s(highX, highY));
+    y -= VECTOR;
+  }
+}
+
+/** `compareMirroredFour`, and then the numbers that lie a quarter of a run apart. */
+function compareMirroredEight(first: usize, run: usize): void {
+  const distance = run >> 2;
+  let y = first + 2 * run - VECTOR;
+  for (let a = first; a < first + distance; a += VECTOR) {
+    const b = a + distance;
+    const c = b + distance;
+    const d = c + distance;
+    const x = y - distance;
+    const w = x - distance;
+    const v = w - distance;
+    const va = v128.load(a);
+    const vy = v128.load(y);
+    const vb = v128.load(b);
+    const vx = v128.load(x);
+    const vc = v128.load(c);
+    const vw = v128.load(w);
+    const vd = v128.load(d);
+    const vv = v128.load(v);
+    const lowA = i32x4.min_s(va, vy);
+    const highY = i32x4.max_s(va, vy);
+    const lowB = i32x4.min_s(vb, vx);
+    const highX = i32x4.max_s(vb, vx);
+    const lowC = i32x4.min_s(vc, vw);
+    const highW = i32x4.max_s(vc, vw);
+    const lowD = i32x4.min_s(vd, vv);
+    const highV = i32x4.max_s(vd, vv);
+    const farA = i32x4.min_s(lowA, lowC);
+    const farC = i32x4.max_s(lowA, lowC);
+    const farB = i32x4.min_s(lowB, lowD);
+    const farD = i32x4.max_s(lowB, lowD);
+    v128.store(a, i32x4.min_s(farA, farB));
+    v128.store(b, i32x4.max_s(farA, farB));
+    v128.store(c, i32x4.min_s(farC, farD));
+    v128.store(d, i32x4.max_s(farC, farD));
+    const farV = i32x4.min_s(highV, highX);
+    const farX = i32x4.max_s(highV, highX);
+    const farW = i32x4.min_s(highW, highY);
+    const farY = i32x4.max_s(highW, highY);
+    v128.store(v, i32x4.min_s(farV, farW));
+    v128.store(w, i32x4.max_s(farV, farW));
+    v128.store(x, i32x4.min_s(farX, farY));
+    v128.store(y, i32x4.max_s(farX, farY));
+    y -= VECTOR;
+  }
+}
+
+/** Compares numbers that lie `distance` apart, from `first` on, and then those that lie half of it apart. */
+function compareFour(first: usize, distance: usize): void {
+  const half = distance >> 1;
+  for (let a = first; a < first + half; a += VECTOR) {
+    const b = a + half;
+    const c = a + distance;
+    const d = c + half;
+    const va = v128.load(a);
+    const vb = v128.load(b);
+    const vc = v128.load(c);
+    const vd = v128.load(d);
+    const farA = i32x4.min_s(va, vc);
+    const farC = i32x4.max_s(va, vc);
+    const farB = i32x4.min_s(vb, vd);
+    const farD = i32x4.max_s(vb, vd);
+    v128.store(a, i32x4.min_s(farA, farB));
+    v128.store(b, i32x4.max_s(farA, farB));
+    v128.store(c, i32x4.min_s(farC, farD));
+    v128.store(d, i32x4.max_s(farC, farD));
   }
 }

@@ -95,7 +95,7 @@ export class HostSampler {
     this.#poolSize = 2 ** Math.ceil(Math.log2(units));
     const blocks = Math.ceil((rows * n + 3) / this.#poolSize);
     const pool = 4 * this.#poolSize + 16;
-    const sizes = [4 * rows * most, 8 * rows, kernel.scratchBytes(n, most), product, pool, 4 * blocks];
+    const sizes = [16 * Math.ceil(rows / 4) * most, 12 * rows, kernel.scratchBytes(n, most), product, pool, 4 * blocks];
     const own = ["logits", "mask", "perturbed", "gradient", ...optimizer.state];
     const held = weights === undefined ? [] : ["weights", ...weights.state];
     const begins = allot(kernel, [...sizes, ...[...own, ...held].map(() => bytes)]);
@@ -116,8 +116,8 @@ export class HostSampler {
       const [values, ...ofWeights] = others.map(array);
       this.weights = { values, states: new Map(weights.state.map((name, i) => [name, ofWeights[i]])) };
     }
-    const guesses = new Float32Array(buffer, this.#guesses, 2 * rows);
-    for (let row = 0; row < rows; row++) guesses[2 * row] = -Infinity;
+    const guesses = new Float32Array(buffer, this.#guesses, 3 * rows);
+    for (let row = 0; row < rows; row++) guesses[3 * row] = -Infinity;
   }
 
   /**

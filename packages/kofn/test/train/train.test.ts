@@ -1,6 +1,6 @@
 /** Training: it learns, it is deterministic, it resumes exactly, it stops when told, and it refuses what it can't do. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { InputError, KofnError } from "../../src/errors.js";
 import { lenet5 } from "../../src/models/lenet.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
@@ -128,7 +128,10 @@ describe("train", () => {
       seen.push(progress);
     };
     const data = tinyData({ train: 8_000 });
+    let time = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => (time += 1));
     await train(options({ data, epochs: 2, batch: 8, onProgress }));
+    clock.mockRestore();
     expect(seen.length).toBeGreaterThan(0);
     const last = seen[seen.length - 1];
     expect(last).toMatchObject({ epochs: 2, steps: 2000 });
