@@ -4,7 +4,8 @@ import { glyphs } from "../../packages/kofn/dist/data/glyphs.js";
 import { ZOO } from "../../packages/kofn/dist/models/zoo.js";
 import { prunableLayers } from "../../packages/kofn/dist/prune/layers.js";
 import { parsePrune, resolvePrune } from "../../packages/kofn/dist/prune/spec.js";
-import { Trainer, withDefaults } from "../../packages/kofn/dist/train/trainer.js";
+import { Trainer } from "../../packages/kofn/dist/train/trainer.js";
+import { withDefaults } from "../../packages/kofn/dist/train/with-defaults.js";
 
 /** @typedef {keyof typeof PRUNE} NetworkName */
 /** @typedef {"dense" | "dpp"} Mode */

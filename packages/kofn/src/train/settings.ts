@@ -10,8 +10,8 @@ import { formatQuantizeRule, parseQuantize, quantizeEntries } from "../quantize/
 import type { QuantizeRule } from "../quantize/types.js";
 import type { Config } from "./config.js";
 import { defaultOptimizer } from "./defaults.js";
-import { withDefaults } from "./trainer.js";
 import type { OptimizerOptions, TrainOptions } from "./types.js";
+import { withDefaults } from "./with-defaults.js";
 
 /** The options of `train` without what is no plain data. */
 export type PlainOptions = Omit<

@@ -26,7 +26,7 @@ import { recalibrate, type RecalibrateOptions } from "./recalibrate.js";
 import { reportOf } from "./report.js";
 import { Run } from "./run.js";
 import { checkFinite } from "./trainability.js";
-import { type EpochTotals, Trainer, withDefaults } from "./trainer.js";
+import { type EpochTotals, Trainer } from "./trainer.js";
 import type {
   Checkpoint,
   EpochMetrics,
@@ -36,6 +36,7 @@ import type {
   Recalibration,
   TrainOptions,
 } from "./types.js";
+import { withDefaults } from "./with-defaults.js";
 
 /** The state at the best epoch so far: parameters and logits by name. */
 type Best = ReadonlyMap<string, Tensor>;
