@@ -32,7 +32,7 @@ const BATCH = 500;
 /** @type {Readonly<Record<string, { readonly formats: readonly WeightFormat[], readonly options: readonly string[] }>>} */
 const RECIPES = {
   "lenet-300-100": {
-    formats: ["int8", "int4", "ternary", "binary"],
+    formats: ["int8", "int4", "int3", "ternary", "binary"],
     options: [
       ...["--prune", "fc1=weights:40", "--prune", "fc2=weights:30", "--prune", "fc3=none"],
       ...["--epochs", "20"],
