@@ -58,9 +58,12 @@ export function table(
   columns: readonly Column[],
   rows: readonly (readonly Content[])[],
 ): Html {
-  const titles = columns.map(({ title, numeric }) =>
-    numeric === true ? html`<th scope="col" class="n">${title}</th>` : html`<th scope="col">${title}</th>`,
-  );
+  const titles = columns.map(({ title, numeric }) => {
+    if (title === "") return html`<td></td>`;
+    return numeric === true
+      ? html`<th scope="col" class="n">${title}</th>`
+      : html`<th scope="col">${title}</th>`;
+  });
   const body = rows.map((row) => {
     const cells = row.map((cell, i) => {
       const { numeric } = columns[i];

@@ -1,6 +1,10 @@
 /** report.html: what it says of a real run, what it makes of hostile names, and that it stays small and self-contained. */
 
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type { AxeResults } from "axe-core";
 import { beforeAll, describe, expect, test } from "vitest";
+import { hasChromium, launchChromium } from "../../../studio/test/support/chromium.js";
 import { heatmapOf } from "../../src/metrics/heatmaps.js";
 import { prunableLayers } from "../../src/prune/layers.js";
 import { maps, weights } from "../../src/prune/spec.js";
@@ -243,5 +247,19 @@ describe("reportPage", () => {
     tagsOf(large);
     expect(Buffer.byteLength(large)).toBeLessThan(1e6);
     expect(textOf(large)).toContain("each of 50 layers");
+  });
+});
+
+describe.skipIf(!hasChromium())("in Chromium", { timeout: 120_000 }, () => {
+  test("passes axe in light and dark", async () => {
+    const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+    const browser = await launchChromium();
+    for (const colorScheme of ["light", "dark"] as const) {
+      const page = await browser.newPage({ colorScheme });
+      await page.setContent(reportPage(await pageOf()));
+      const { violations } = await page.evaluate<AxeResults>(`${axe}; window.axe.run()`);
+      expect(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])).toEqual([]);
+    }
+    await browser.close();
   });
 });
