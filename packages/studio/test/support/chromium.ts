@@ -1,4 +1,4 @@
-/** Finds the browser that tests of the page use. */
+/** Finds the browser that tests of pages use. */
 
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
@@ -12,7 +12,7 @@ const PATH = process.env.KOFN_CHROMIUM ?? "/usr/bin/chromium";
  */
 export function hasChromium(): boolean {
   if (existsSync(PATH)) return true;
-  const what = `${PATH} is absent (Debian's package chromium; KOFN_CHROMIUM names another one): the tests of pages are skipped`;
+  const what = `${PATH} is absent (Debian's package chromium; KOFN_CHROMIUM names another one): the tests in a browser are skipped`;
   if (process.env.KOFN_NO_SKIP === "1") throw new Error(`KOFN_NO_SKIP=1, but ${what}`);
   process.stderr.write(`SKIPPED: ${what}\n`);
   return false;
