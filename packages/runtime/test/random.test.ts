@@ -3,25 +3,30 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sparseContents } from "../../kofn/src/pack/contents.js";
-import { load } from "../src/load.js";
 import { largestError, packedCase, TOLERANCE } from "./support/cases.js";
+import { hostsOfFile } from "./support/hosts.js";
 import { networkOf, recipes } from "./support/random-networks.js";
 
 /** The same networks each time; or so many others as KOFN_FUZZ_RUNS says. */
 const { KOFN_FUZZ_RUNS } = process.env;
 const RUNS = KOFN_FUZZ_RUNS === undefined ? { numRuns: 150, seed: 5 } : { numRuns: Number(KOFN_FUZZ_RUNS) };
 
-it("computes what onnxruntime computes", { timeout: 600_000 }, async () => {
+const hosts = hostsOfFile();
+
+it("computes what onnxruntime computes, in all hosts", { timeout: 600_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(recipes, async (recipe) => {
-      const model = networkOf(recipe);
-      const contents = sparseContents(model);
-      const { file, input, expected } = await packedCase("random", contents, [recipe.batch, ...recipe.image]);
-      const net = await load(file);
-      const results = net.run(input);
-      expect(largestError(results, expected)).toBeLessThan(TOLERANCE);
-      // Memory that is used again must not change what follows.
-      expect(net.run(input)).toEqual(results);
+      const contents = sparseContents(networkOf(recipe));
+      const one = await packedCase("random", contents, [recipe.batch, ...recipe.image]);
+      for (const host of hosts) {
+        const [first, second] = await host.call(async ({ load }, { file, input }) => {
+          const net = await load(file);
+          return [net.run(input), net.run(input)] as const;
+        }, one);
+        expect(largestError(first, one.expected), host.name).toBeLessThan(TOLERANCE);
+        // Memory that is used again must not change what follows.
+        expect(second, host.name).toEqual(first);
+      }
     }),
     RUNS,
   );

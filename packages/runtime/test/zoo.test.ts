@@ -1,13 +1,26 @@
 /** The networks of the zoo, pruned in all ways, against onnxruntime. */
 
-import { describe, expect, it } from "vitest";
-import { load } from "../src/load.js";
-import { caseNames, caseOf, largestError, TOLERANCE } from "./support/cases.js";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type Case, caseNames, caseOf, largestError, TOLERANCE } from "./support/cases.js";
+import { hostsOfFile } from "./support/hosts.js";
+
+const hosts = hostsOfFile();
 
 describe.each(caseNames())("%s", (name) => {
-  it("gives what onnxruntime gives for the masked model", { timeout: 600_000 }, async () => {
-    const { file, input, expected } = await caseOf(name, name.startsWith("lenet") ? 41 : 1);
-    const net = await load(file);
-    expect(largestError(net.run(input), expected)).toBeLessThan(TOLERANCE);
-  });
+  let one: Case;
+
+  beforeAll(async () => {
+    one = await caseOf(name, name.startsWith("lenet") ? 41 : 1);
+  }, 600_000);
+
+  for (const host of hosts) {
+    const title = `gives in ${host.name} what onnxruntime gives for the masked model`;
+    it(title, { timeout: 600_000 }, async () => {
+      const results = await host.call(
+        async ({ load }, { file, input }) => (await load(file)).run(input),
+        one,
+      );
+      expect(largestError(results, one.expected)).toBeLessThan(TOLERANCE);
+    });
+  }
 });
