@@ -97,8 +97,8 @@ export function paintUnits(
     });
     if (unit === chosen) {
       context.strokeStyle = colourOf("--ink");
-      context.lineWidth = GAP / 2;
-      context.strokeRect(left - GAP / 4, top - GAP / 4, width + GAP / 2, height + GAP / 2);
+      context.lineWidth = GAP;
+      context.strokeRect(left - GAP / 2, top - GAP / 2, width + GAP, height + GAP);
     }
   });
 }

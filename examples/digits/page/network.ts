@@ -1,6 +1,6 @@
 /** Says in words and figures what the network is. */
 
-import type { NetworkInfo } from "@kofn/runtime";
+import type { LayerInfo, NetworkInfo } from "@kofn/runtime";
 import { byId, write } from "./elements.js";
 import type { FirstLayer } from "./first-layer.js";
 import { bytes, percent, whole } from "./format.js";
@@ -11,7 +11,7 @@ const FLOAT_BYTES = 4;
 export function tellOf({ layers, bytes: sizes, provenance }: NetworkInfo, first: FirstLayer): void {
   const size = bytes(sizes.file);
   const total = sum(layers, ({ weights }) => weights);
-  const kept = sum(layers, (layer) => layer.kept);
+  const kept = sum(layers, keptOf);
   byId("explanation", HTMLParagraphElement).replaceChildren(...explanation(first, size));
   write("size", size);
   const dense = total * FLOAT_BYTES;
@@ -31,6 +31,12 @@ export function tellOf({ layers, bytes: sizes, provenance }: NetworkInfo, first:
     ...(accuracy === undefined ? [] : [`${(100 * accuracy).toFixed(2)} % right on its test images`]),
   ];
   write("origin", `${parts.join(", ")}. Nothing that you draw leaves this page.`);
+}
+
+/** The weights that a layer's mask keeps, be their values in few bits 0 or not; where groups differ, those that are not 0. */
+function keptOf({ weights, kept, n, k }: LayerInfo): number {
+  if (n === undefined || k === undefined) return weights;
+  return k[0] === k[1] ? (weights * k[0]) / n : kept;
 }
 
 /** What k of n means here, for who has never heard of it. */

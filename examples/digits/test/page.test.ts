@@ -40,14 +40,16 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "kofn-demo-"));
-    demo = spawn(process.execPath, [DEMO], { cwd: folder, stdio: ["ignore", "pipe", "inherit"] });
+    demo = spawn(process.execPath, [DEMO], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
     address = await new Promise((resolve, reject) => {
       let printed = "";
-      demo.stdout?.on("data", (text: Buffer) => {
-        printed += text.toString();
-        const [found] = /http:\S+/.exec(printed) ?? [];
-        if (found !== undefined) resolve(found);
-      });
+      for (const stream of [demo.stdout, demo.stderr]) {
+        stream?.on("data", (text: Buffer) => {
+          printed += text.toString();
+          const [found] = /http:\S+/.exec(printed) ?? [];
+          if (found !== undefined) resolve(found);
+        });
+      }
       demo.once("close", (code) => {
         reject(new Error(`the demo ended with code ${String(code)}: ${printed}`));
       });
@@ -189,6 +191,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     expect(await textOf("explanation")).toContain(
       "Instead of all 784 pixels, each of the 300 neurons that look at your drawing sees exactly 16,",
     );
+    expect(await textOf("connections")).toBe("7,400");
     expect(await textOf("connections-note")).toContain("of 266,200: 3 %");
     await draw(ONE);
     const latency = await textOf("latency");
