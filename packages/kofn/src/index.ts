@@ -103,12 +103,16 @@ export {
   type CalibrateOptions,
   type CalibrationMethod,
   type ObservationOptions,
-  withQuantizedWeights,
 } from "./quantize/calibrate.js";
 export { exportQuantized, type LayerKernel, type QuantizedExport } from "./quantize/export.js";
 export { type FusedKernel, fusedKernels } from "./quantize/kernels.js";
 export { integerResults } from "./quantize/integer-results.js";
-export { withoutQuantizedActivations, withQuantizedActivations } from "./quantize/simulate.js";
+export {
+  simulateQuantized,
+  withoutQuantizedActivations,
+  withQuantizedActivations,
+  withQuantizedWeights,
+} from "./quantize/simulate.js";
 export type {
   ActivationFormat,
   ActivationRule,

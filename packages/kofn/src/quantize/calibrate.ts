@@ -5,7 +5,7 @@ import type { Dataset } from "../data/types.js";
 import { Engine } from "../engine/session.js";
 import { InputError } from "../errors.js";
 import type { Graph, Model } from "../onnx/model.js";
-import { type Tensor, tensor } from "../onnx/tensor.js";
+import type { Tensor } from "../onnx/tensor.js";
 import { prunableLayers } from "../prune/layers.js";
 import type { PrunableLayer } from "../prune/types.js";
 import { checkInterface } from "../train/evaluate.js";
@@ -14,6 +14,7 @@ import type { Provider } from "../train/types.js";
 import { integerResults } from "./integer-results.js";
 import { observe } from "./observe.js";
 import { calibratedRange } from "./ranges.js";
+import { withQuantizedWeights } from "./simulate.js";
 import { type LayerQuantization, resolveQuantize } from "./spec.js";
 import type {
   ActivationFormat,
@@ -25,7 +26,7 @@ import type {
 } from "./types.js";
 import { calibratedScales } from "./weight-scales.js";
 import { weightNodes } from "./weight-nodes.js";
-import { channelAxis, channelView, codesOf, dequantized } from "./weights.js";
+import { channelAxis, channelView, codesOf } from "./weights.js";
 
 export const CALIBRATION_METHODS = ["minmax", "percentile", "mse"] as const;
 /** How scales are chosen after training: for the whole range, for nearly all of it, or for the least squared error. */
@@ -164,21 +165,6 @@ function quantizedWeight(
     Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)),
   );
   return { layer: layer.name, weight: layer.weight, format, axis: channelAxis(layer), scale, codes };
-}
-
-/**
- * The model with scale times code in place of its quantized weights, float32: what it computes when its weights are
- * quantized. Other tensors are shared with `model`, which is not changed.
- */
-export function withQuantizedWeights(model: Model, weights: readonly QuantizedWeight[]): Model {
-  const initializers = new Map(model.graph.initializers);
-  const layers = new Map(prunableLayers(model.graph).map((layer) => [layer.weight, layer]));
-  for (const { weight, codes, scale } of weights) {
-    const layer = layers.get(weight);
-    if (layer === undefined) continue;
-    initializers.set(weight, tensor("float32", layer.dims, dequantized(codes, scale, channelView(layer))));
-  }
-  return { ...model, graph: { ...model.graph, initializers } };
 }
 
 type Site = Omit<QuantizedActivation, "scale" | "zeroPoint">;

@@ -10,6 +10,8 @@ import { Readers, type WeightNode, weightNodes } from "./weight-nodes.js";
 export interface IntegerNode {
   /** The quantization of what it reads. */
   readonly input: QuantizedActivation;
+  /** Name of the stored bias that goes into it. */
+  readonly bias: string | undefined;
   /** The value it makes: that of the last node that goes into it. */
   readonly output: string;
 }
@@ -27,6 +29,8 @@ export interface ExportPlan {
   readonly quantized: ReadonlyMap<string, QuantizedActivation>;
   /** Why the other nodes that apply weights multiply floats. */
   readonly reasons: ReadonlyMap<Node, string>;
+  /** Those of them of which onnxruntime would take it that they are to multiply integers. */
+  readonly mistakable: ReadonlySet<Node>;
 }
 
 /** @param graph one that the quantization was checked to belong to. */
@@ -41,6 +45,8 @@ export function planExport(graph: Graph, { weights, activations }: Quantization)
   const allResults = new Map(results);
   const products = new Set<string>();
   const reasons = new Map<Node, string>();
+  const mistakable = new Set<Node>();
+  const isQuantized = (value: string): boolean => quantized.has(value) || results.has(value);
   for (const one of nodes) {
     const { layer, node, norm } = one;
     const input = quantized.get(node.inputs[0]) ?? results.get(node.inputs[0]);
@@ -48,11 +54,13 @@ export function planExport(graph: Graph, { weights, activations }: Quantization)
     const reason = whyFloat(graph, one, quantizedWeights.has(layer.weight), input, result);
     if (reason !== undefined || input === undefined) {
       reasons.set(node, reason ?? UNQUANTIZED);
+      if (input !== undefined && leadsTo(isQuantized, graph, readers, node)) mistakable.add(node);
       continue;
     }
     const isMatrix = types.get(node.inputs[0])?.shape?.length === 2;
     const last = norm ?? (isMatrix ? one.add : undefined);
-    integers.set(node, { input, output: (last ?? node).outputs[0] });
+    const bias = one.add === undefined ? node.inputs.at(2) : last && layer.bias;
+    integers.set(node, { input, bias: bias === "" ? undefined : bias, output: (last ?? node).outputs[0] });
     if (last !== undefined) takenIn.add(last);
     if (result !== undefined) allResults.set(one.result, result);
     else products.add((last ?? node).outputs[0]);
@@ -65,7 +73,20 @@ export function planExport(graph: Graph, { weights, activations }: Quantization)
     results: allResults,
     quantized,
     reasons,
+    mistakable,
   };
+}
+
+/** Whether what a node makes gets to such a value with nothing but constants joining it on the way. */
+function leadsTo(isSought: (value: string) => boolean, graph: Graph, readers: Readers, node: Node): boolean {
+  for (let [value] = node.outputs; ; ) {
+    if (isSought(value)) return true;
+    const reader = readers.only(value);
+    const joins = (input: string): boolean =>
+      input !== value && input !== "" && !graph.initializers.has(input);
+    if (reader === undefined || reader.inputs.some(joins)) return false;
+    [value] = reader.outputs;
+  }
 }
 
 const UNQUANTIZED = "what it reads is not quantized";

@@ -4,11 +4,11 @@ import { InputError } from "../errors.js";
 import { int, type Model, type Node, OPSET } from "../onnx/model.js";
 import { removeDeadCode } from "../onnx/passes.js";
 import { tensor, tensorFrom } from "../onnx/tensor.js";
-import { addActivation } from "./activation-nodes.js";
+import { addActivation, addFloatActivation } from "./activation-nodes.js";
 import { Assembly } from "./assembly.js";
 import { checkQuantization } from "./check.js";
 import { addCodes } from "./expand.js";
-import { type ExportPlan, planExport } from "./export-plan.js";
+import { type ExportPlan, type IntegerNode, planExport } from "./export-plan.js";
 import { affineOf, integerAffine } from "./integer-affine.js";
 import type { Quantization, QuantizedActivation, QuantizedWeight } from "./types.js";
 import type { WeightNode } from "./weight-nodes.js";
@@ -41,7 +41,8 @@ export interface QuantizedExport {
  *   scale s_x * s_w. onnxruntime makes integer kernels of that. Batch normalisation behind a convolution goes into its
  *   scales.
  * - All other layers get their weight as float32, scale times code, and run as fast as before. (onnxruntime does not fold
- *   DequantizeLinear at load; it would be computed in every run.)
+ *   DequantizeLinear at load; it would be computed in every run.) Where such a layer lies between quantized values, it reads no
+ *   DequantizeLinear either, as onnxruntime would round its weights to int8.
  *
  * @param model in operator set 21, masked, without quantized activations; it is not changed, and other tensors are shared with it.
  * @throws InputError if the quantization does not belong to the model.
@@ -110,8 +111,9 @@ class Writer {
       const weight = this.#weights.get(one.layer.weight);
       if (weight !== undefined && integer !== undefined) {
         const value = this.#readByInteger(node.inputs[0]);
-        this.#writeInteger(one, weight, integer.input, value, integer.output);
+        this.#writeInteger(one, weight, integer, value);
       } else {
+        if (this.#plan.mistakable.has(node)) inputs[0] = this.#readByFloat(node.inputs[0]);
         if (weight !== undefined) inputs[1] = this.#floatWeight(weight, one.layer.dims);
         this.#assembly.nodes.push({ ...node, inputs });
         this.kernels.push({ layer: one.layer.name, reason: this.#plan.reasons.get(node) ?? "" });
@@ -153,6 +155,14 @@ class Writer {
     return hasReader && read?.format === "int8" ? addActivation(this.#assembly, source, read) : byLayers;
   }
 
+  /** What a node reads of a value that is to multiply floats where onnxruntime would make integers of its weights. */
+  #readByFloat(value: string): string {
+    const { source, read } = this.#quantized.get(value) ?? {};
+    return source === undefined || read === undefined
+      ? value
+      : addFloatActivation(this.#assembly, source, read);
+  }
+
   /** Writes a Relu as Max(x, 0): onnxruntime would rather compute Gemm and Relu in one pass than the Gemm in integers. */
   #writeRelu(relu: Node): void {
     const zero = this.#assembly.constant(`${relu.outputs[0]}/zero`, tensorFrom("float32", [], [0]));
@@ -160,24 +170,21 @@ class Writer {
   }
 
   #writeInteger(
-    { layer, node, norm, add }: WeightNode,
+    { layer, node, norm }: WeightNode,
     weight: QuantizedWeight,
-    input: QuantizedActivation,
+    { input, bias, output }: IntegerNode,
     value: string,
-    output: string,
   ): void {
     const { axis } = weight;
-    const takesBias = node.op !== "MatMul" || output !== node.outputs[0];
-    const bias = add === undefined ? node.inputs.at(2) : layer.bias;
-    const affine = affineOf(this.#model.graph, weight, layer.dims, takesBias ? bias : undefined, norm);
+    const affine = affineOf(this.#model.graph, weight, layer.dims, bias, norm);
     const integers = integerAffine(affine, input.scale, layer.dims, axis);
     const codes = addCodes(this.#assembly, layer.weight, layer.dims, integers.codes, "int8");
     const inputs = [value, this.#dequantized(layer.weight, codes, "int8", integers.scale, axis)];
     if (integers.bias !== undefined) {
       const name = `${layer.weight}/bias`;
-      const bias = this.#assembly.constant(name, tensor("int32", [integers.bias.length], integers.bias));
+      const codes = this.#assembly.constant(name, tensor("int32", [integers.bias.length], integers.bias));
       const scale = integers.scale.map((one) => one * input.scale);
-      inputs.push(this.#dequantized(name, bias, "int32", scale, 0));
+      inputs.push(this.#dequantized(name, codes, "int32", scale, 0));
     }
     const isProduct = node.op === "MatMul" && integers.bias !== undefined;
     this.#assembly.nodes.push({

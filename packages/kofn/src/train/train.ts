@@ -11,8 +11,9 @@ import { type Heatmap, heatmapOf } from "../metrics/heatmaps.js";
 import { meanConfidence } from "../metrics/masks.js";
 import { type LayerMask, maskedModel, maskOfLogits, masksOfWeights } from "../prune/apply.js";
 import { planPruning } from "../prune/budget.js";
+import { cutQuantized } from "../quantize/cut.js";
 import { planQuantization } from "../quantize/plan.js";
-import { withQuantizedActivations } from "../quantize/simulate.js";
+import { simulateQuantized, withQuantizedActivations } from "../quantize/simulate.js";
 import type { Quantization } from "../quantize/types.js";
 import { membersOf } from "../prune/groups.js";
 import { removeMaps } from "../prune/structure/remove.js";
@@ -117,9 +118,9 @@ export async function train(options: TrainOptions): Promise<Run> {
         },
         options.signal,
       );
-      const { values, activations } = trainer.parameters();
+      const { values, quantization: learned } = trainer.parameters();
       const masks = trainer.masks();
-      const candidate = withQuantizedActivations(maskedModel(model, values, masks), activations);
+      const candidate = simulateQuantized(maskedModel(model, values, masks), learned);
       const validation = await evaluateOn(trainer.engine, candidate, data.validation, data, normalization);
       if (!Number.isFinite(validation.loss)) {
         throw new KofnError(
@@ -156,7 +157,7 @@ export async function train(options: TrainOptions): Promise<Run> {
 
     restoreBest(trainer, best);
     const masks = trainer.masks();
-    const { values, activations } = trainer.parameters();
+    const { values, quantization: learned } = trainer.parameters();
     const trained = maskedModel(model, values, masks);
     const { chosen, recalibration } = await recalibrated(trained, bestEpoch.validation, {
       engine: trainer.engine,
@@ -167,7 +168,7 @@ export async function train(options: TrainOptions): Promise<Run> {
       batch: settings.batch,
       batches: settings.batchNorm === "frozen" ? 0 : settings.recalibrate,
       seed: settings.seed,
-      activations,
+      quantization: learned,
     });
     const final = withNormalization(chosen, normalization);
     const maskTensors = new Map(
@@ -177,15 +178,17 @@ export async function train(options: TrainOptions): Promise<Run> {
     );
     const hasMaps = layers.some(({ granularity }) => granularity === "maps");
     const remains = hasMaps ? removeMaps(final, maskTensors) : undefined;
-    const masked = withQuantizedActivations(final, activations);
-    const removed = remains === undefined ? masked : withQuantizedActivations(remains.model, activations);
+    const left = hasMaps ? cutQuantized(final, learned) : { model: final, quantization: learned };
+    const removed = simulateQuantized(left.model, left.quantization);
+    // Biases are rounded in what is left, when the shares of removed maps have been added to them.
+    const masked = hasMaps ? withQuantizedActivations(final, learned.activations) : removed;
     const test = await evaluateOn(trainer.engine, removed, data.test, data, normalization);
     const report = reportOf({
       model: final,
       masks,
       ...(budget === undefined ? {} : { budget }),
       remains,
-      quantization: trainer.quantization(),
+      quantization: learned,
       logits: logitsOf(trainer),
       beta: bestEpoch.beta,
       parameter: (name) => trainer.state.get(name),
@@ -211,7 +214,7 @@ export async function train(options: TrainOptions): Promise<Run> {
         samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
       },
     });
-    return new Run(report, removed, masked, maskTensors, metrics, prepared, trainer.quantization(), {
+    return new Run(report, removed, masked, maskTensors, metrics, prepared, learned, {
       epochs: heatmaps,
       result: masks.map(heatmapOfMask),
     });
@@ -224,13 +227,13 @@ export async function train(options: TrainOptions): Promise<Run> {
 async function recalibrated(
   trained: Model,
   before: Evaluation,
-  options: RecalibrateOptions & Pick<Quantization, "activations">,
+  options: RecalibrateOptions & { readonly quantization: Quantization },
 ): Promise<{ chosen: Model; recalibration?: Recalibration }> {
-  const { engine, data, normalization, activations } = options;
+  const { engine, data, normalization, quantization } = options;
   const batches = Math.min(options.batches, stepsPerEpoch(options.count, options.batch));
   if (batches === 0 || normNodes(trained.graph).length === 0) return { chosen: trained };
   const measured = maskedModel(trained, await recalibrate(trained, { ...options, batches }), []);
-  const quantized = withQuantizedActivations(measured, activations);
+  const quantized = simulateQuantized(measured, quantization);
   const after = await evaluateOn(engine, quantized, data.validation, data, normalization);
   const kept = isBetter(after, before);
   return { chosen: kept ? measured : trained, recalibration: { batches, before, after, kept } };

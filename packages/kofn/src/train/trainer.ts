@@ -255,13 +255,13 @@ export class Trainer {
     return [...this.#modelTensors(), ...(this.#quantizers?.scaleNames ?? [])];
   }
 
-  /** Current values of the model's parameters and running statistics, quantized if they are by now; and its quantized activations. */
-  parameters(): { values: Map<string, Float32Array>; activations: Quantization["activations"] } {
+  /** Current values of the model's parameters and running statistics, quantized if they are by now; and what is quantized. */
+  parameters(): { values: Map<string, Float32Array>; quantization: Quantization } {
     const values = new Map(this.#modelTensors().map((name) => [name, this.state.get(name)]));
     const quantization = this.quantization();
     for (const [name, quantized] of this.#quantizers?.valuesOf(quantization) ?? [])
       values.set(name, quantized);
-    return { values, activations: quantization.activations };
+    return { values, quantization };
   }
 
   /** Codes and scales of what is quantized by now, under the deterministic masks of the current logits. */

@@ -3,10 +3,10 @@
 import { describe, expect, it } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { type Tensor, tensor } from "../../src/onnx/tensor.js";
-import { calibrate, CALIBRATION_METHODS, withQuantizedWeights } from "../../src/quantize/calibrate.js";
+import { calibrate, CALIBRATION_METHODS } from "../../src/quantize/calibrate.js";
 import { exportQuantized } from "../../src/quantize/export.js";
 import { calibratedRange, type Observed } from "../../src/quantize/ranges.js";
-import { withQuantizedActivations } from "../../src/quantize/simulate.js";
+import { simulateQuantized } from "../../src/quantize/simulate.js";
 import { int, int8, ternary, uint8 } from "../../src/quantize/spec.js";
 import { calibratedScales } from "../../src/quantize/weight-scales.js";
 import { codesOf, dequantized } from "../../src/quantize/weights.js";
@@ -117,10 +117,7 @@ describe("calibrate", () => {
         ["conv", "input"],
         ["fc", "pool/Flatten"],
       ]);
-      const simulated = withQuantizedActivations(
-        withQuantizedWeights(model, quantization.weights),
-        quantization.activations,
-      );
+      const simulated = simulateQuantized(model, quantization);
       const exported = exportQuantized(model, quantization);
       expect(exported.kernels.every((kernel) => "codes" in kernel)).toBe(true);
       const [expected, actual] = await Promise.all(

@@ -3,8 +3,8 @@
 import { expect, it } from "vitest";
 import type { Model } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
-import { withQuantizedWeights } from "../../src/quantize/calibrate.js";
 import { cutQuantized } from "../../src/quantize/cut.js";
+import { withQuantizedWeights } from "../../src/quantize/simulate.js";
 import { exportQuantized } from "../../src/quantize/export.js";
 import { largestDifference, runModel, uniform } from "../import/support.js";
 import { quantizedWeights, residualModel } from "./networks.js";

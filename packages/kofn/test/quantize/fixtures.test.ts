@@ -6,10 +6,10 @@ import { Engine } from "../../src/engine/session.js";
 import { importModel } from "../../src/import/import.js";
 import { loadModel } from "../../src/onnx/file.js";
 import type { Model } from "../../src/onnx/model.js";
-import { calibrate, withQuantizedWeights } from "../../src/quantize/calibrate.js";
+import { calibrate } from "../../src/quantize/calibrate.js";
 import { exportQuantized } from "../../src/quantize/export.js";
 import { fusedKernels } from "../../src/quantize/kernels.js";
-import { withQuantizedActivations } from "../../src/quantize/simulate.js";
+import { simulateQuantized } from "../../src/quantize/simulate.js";
 import { int8, uint8 } from "../../src/quantize/spec.js";
 import { sharedFolder } from "../support/fixtures.js";
 
@@ -30,10 +30,7 @@ describe.skipIf(fixtures === undefined || mnist === undefined)("lenet5-mnist", (
       images: 256,
       threads: 1,
     });
-    const simulated = withQuantizedActivations(
-      withQuantizedWeights(model, quantization.weights),
-      quantization.activations,
-    );
+    const simulated = simulateQuantized(model, quantization);
     const exported = exportQuantized(model, quantization);
     expect((await fusedKernels(exported)).map(({ op }) => op)).toEqual([
       undefined,
