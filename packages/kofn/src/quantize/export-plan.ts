@@ -79,7 +79,7 @@ export function planExport(graph: Graph, { weights, activations }: Quantization)
 
 /** Whether what a node makes gets to such a value with nothing but constants joining it on the way. */
 function leadsTo(isSought: (value: string) => boolean, graph: Graph, readers: Readers, node: Node): boolean {
-  for (let [value] = node.outputs; ; ) {
+  for (let [value] = node.outputs; ;) {
     if (isSought(value)) return true;
     const reader = readers.only(value);
     const joins = (input: string): boolean =>

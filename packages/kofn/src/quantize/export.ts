@@ -4,12 +4,13 @@ import { InputError } from "../errors.js";
 import { int, type Model, type Node, OPSET } from "../onnx/model.js";
 import { removeDeadCode } from "../onnx/passes.js";
 import { tensor, tensorFrom } from "../onnx/tensor.js";
-import { addActivation, addFloatActivation } from "./activation-nodes.js";
+import { addActivation } from "./activation-nodes.js";
 import { Assembly } from "./assembly.js";
 import { checkQuantization } from "./check.js";
 import { addCodes } from "./expand.js";
 import { type ExportPlan, type IntegerNode, planExport } from "./export-plan.js";
 import { affineOf, integerAffine } from "./integer-affine.js";
+import { isInteger } from "./integer-results.js";
 import type { Quantization, QuantizedActivation, QuantizedWeight } from "./types.js";
 import type { WeightNode } from "./weight-nodes.js";
 
@@ -41,8 +42,8 @@ export interface QuantizedExport {
  *   scale s_x * s_w. onnxruntime makes integer kernels of that. Batch normalisation behind a convolution goes into its
  *   scales.
  * - All other layers get their weight as float32, scale times code, and run as fast as before. (onnxruntime does not fold
- *   DequantizeLinear at load; it would be computed in every run.) Where such a layer lies between quantized values, it reads no
- *   DequantizeLinear either, as onnxruntime would round its weights to int8.
+ *   DequantizeLinear at load; it would be computed in every run.) Where such a layer lies between quantized values, a Max before it
+ *   keeps onnxruntime from rounding its weights to int8.
  *
  * @param model in operator set 21, masked, without quantized activations; it is not changed, and other tensors are shared with it.
  * @throws InputError if the quantization does not belong to the model.
@@ -143,7 +144,7 @@ class Writer {
   }
 
   /**
-   * What the next node that multiplies integers reads of a value. Where int8 has several such readers, each has a pair of its own, with
+   * What the next node that multiplies integers (or could) reads of a value. Where int8 has several such readers, each has a pair of its own, with
    * constants of its own, as onnxruntime would merge pairs of the same. On x86 it computes with uint8, and makes that of int8 where one
    * DequantizeLinear alone reads a QuantizeLinear.
    */
@@ -155,12 +156,18 @@ class Writer {
     return hasReader && read?.format === "int8" ? addActivation(this.#assembly, source, read) : byLayers;
   }
 
-  /** What a node reads of a value that is to multiply floats where onnxruntime would make integers of its weights. */
+  /**
+   * What a node that multiplies floats reads of a value where onnxruntime would take it to multiply integers, if it found
+   * DequantizeLinear before it: the larger of the value and the least one that a code has, which is the value.
+   */
   #readByFloat(value: string): string {
-    const { source, read } = this.#quantized.get(value) ?? {};
-    return source === undefined || read === undefined
-      ? value
-      : addFloatActivation(this.#assembly, source, read);
+    const quantized = this.#readByInteger(value);
+    const read = this.#quantized.get(value)?.read;
+    if (read === undefined || !isInteger(read)) return quantized;
+    const code = read.format === "int8" ? -128 : 0;
+    const least = tensorFrom("float32", [], [read.scale * (code - read.zeroPoint)]);
+    const inputs = [quantized, this.#assembly.constant(`${value}/least`, least)];
+    return this.#assembly.add("Max", inputs, {}, `${value}/float`);
   }
 
   /** Writes a Relu as Max(x, 0): onnxruntime would rather compute Gemm and Relu in one pass than the Gemm in integers. */
