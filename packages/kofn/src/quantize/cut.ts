@@ -2,9 +2,12 @@
 
 import type { Model } from "../onnx/model.js";
 import { tensor } from "../onnx/tensor.js";
+import type { Roundings } from "../prune/structure/constants.js";
 import { removeMaps } from "../prune/structure/remove.js";
+import { quantizedValue } from "./activation-values.js";
 import { channels } from "./integer-affine.js";
-import type { Quantization, QuantizedWeight } from "./types.js";
+import { byTensor } from "./integer-results.js";
+import type { Quantization, QuantizedActivation, QuantizedWeight } from "./types.js";
 
 /** Codes of a weight fit in so many values. */
 const CODES = 256;
@@ -37,7 +40,7 @@ export function cutQuantized(
       ];
     }),
   );
-  const remains = removeMaps(model, packed);
+  const remains = removeMaps(model, packed, roundingsOf(activations));
   const left = weights.flatMap((weight): QuantizedWeight[] => {
     const value = remains.masks.get(weight.weight);
     if (value === undefined) return [];
@@ -57,4 +60,11 @@ export function cutQuantized(
     model: remains.model,
     quantization: { weights: left, activations: activations.filter(({ tensor: name }) => made.has(name)) },
   };
+}
+
+function roundingsOf(activations: readonly QuantizedActivation[]): Roundings {
+  const { quantized, results } = byTensor(activations);
+  const roundings = (list: ReadonlyMap<string, QuantizedActivation>): Roundings["made"] =>
+    new Map([...list].map(([name, one]) => [name, (value: number) => quantizedValue(one, value)]));
+  return { made: roundings(results), read: roundings(quantized) };
 }

@@ -1,10 +1,10 @@
 /** Channels that masks leave without effect, cut out of a quantized model. */
 
 import { expect, it } from "vitest";
-import type { Model } from "../../src/onnx/model.js";
+import type { Model, Node } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
 import { cutQuantized } from "../../src/quantize/cut.js";
-import { withQuantizedWeights } from "../../src/quantize/simulate.js";
+import { simulateQuantized, withQuantizedWeights } from "../../src/quantize/simulate.js";
 import { exportQuantized } from "../../src/quantize/export.js";
 import { largestDifference, runModel, uniform } from "../import/support.js";
 import { quantizedWeights, residualModel } from "./networks.js";
@@ -39,4 +39,45 @@ it("cuts codes and scales like weights", async () => {
     runModel(exportQuantized(small, quantization).model, x),
   ]);
   expect(largestDifference(actual.get("logits"), expected.get("logits"))).toBeLessThan(1e-4);
+});
+
+it("moves constants into biases as quantized activations are read", async () => {
+  const residual = residualModel();
+  // fc2 as a Gemm, which has a bias.
+  const nodes = residual.graph.nodes.flatMap((node): Node[] => {
+    if (node.op === "MatMul") return [];
+    const inputs = ["relu3", "fc2.weight", "fc2.bias"];
+    return [node.outputs[0] === "logits" ? { ...node, op: "Gemm", inputs } : node];
+  });
+  // Neurons 3 and 17 of fc1 have no weights left, but biases.
+  const initializers = new Map(residual.graph.initializers);
+  initializers.set(
+    "fc1.bias",
+    tensor(
+      "float32",
+      [20],
+      Float32Array.from({ length: 20 }, (_, c) => c / 7),
+    ),
+  );
+  const model = { ...residual, graph: { ...residual.graph, nodes, initializers } };
+  const weights = quantizedWeights(model.graph, "int4").map((one) => {
+    if (one.layer !== "fc1") return one;
+    return { ...one, codes: one.codes.map((code, i) => ([3, 17].includes(Math.floor(i / 96)) ? 0 : code)) };
+  });
+  const masked = withQuantizedWeights(model, weights);
+  const reads = { tensor: "relu3", layer: "fc2", format: "uint8", scale: 0.9, zeroPoint: 0 } as const;
+  const whole = { weights, activations: [reads] };
+  const { model: small, quantization } = cutQuantized(masked, whole);
+  expect(small.graph.initializers.get("fc1.weight")?.dims).toEqual([18, 96]);
+  const x = uniform([16, 2, 8, 8], 3);
+  const [expected, actual, rounded] = await Promise.all([
+    runModel(simulateQuantized(masked, whole), x),
+    runModel(exportQuantized(small, quantization).model, x),
+    runModel(
+      exportQuantized(cutQuantized(masked, { weights, activations: [] }).model, quantization).model,
+      x,
+    ),
+  ]);
+  expect(largestDifference(actual.get("logits"), expected.get("logits"))).toBeLessThan(1e-4);
+  expect(largestDifference(rounded.get("logits"), expected.get("logits"))).toBeGreaterThan(0.1);
 });

@@ -18,12 +18,22 @@ import { inputIndex, tapSum, weightTable } from "./weights.js";
 /** The value of each channel along the axis that carries them, NaN where it varies. By the name of the tensor. */
 export type Constants = ReadonlyMap<string, Float64Array>;
 
+/** What constants become where activations are quantized, by the name of the tensor. */
+export interface Roundings {
+  /** For all that reads the tensor. */
+  readonly made: ReadonlyMap<string, (value: number) => number>;
+  /** For the layers that read it. */
+  readonly read: ReadonlyMap<string, (value: number) => number>;
+}
+
 /** What a rule sees. */
 interface Context {
   readonly trace: Trace;
   readonly node: Node;
   /** The constants of an input; undefined if none of its channels is constant. */
   readonly of: (input: number) => Float64Array | undefined;
+  /** The constants of the first input as a layer reads them. */
+  readonly read: Float64Array | undefined;
   /** The value of a stored vector along the channels of the node's output. */
   readonly parameter: (input: number) => Float32Array | undefined;
   /** Whether a channel's mask is 0 on all that carries it, by the channel's label. */
@@ -46,30 +56,49 @@ export function channelAxis(trace: Trace, value: string): number | undefined {
  *
  * @param isMasked in place of the weights' values: which channels have a mask of 0 on all that carries them. All other
  * channels then count as varying.
+ * @param roundings of quantized activations. Default: none are.
  */
-export function channelConstants(trace: Trace, isMasked?: (label: number) => boolean): Constants {
+export function channelConstants(
+  trace: Trace,
+  isMasked?: (label: number) => boolean,
+  roundings?: Roundings,
+): Constants {
   const constants = new Map<string, Float64Array>();
   for (const node of trace.graph.nodes) {
     for (const output of node.outputs) {
       const axis = output === "" ? undefined : channelAxis(trace, output);
       const labels = axis === undefined ? undefined : trace.layouts.get(output)?.[axis];
       if (labels === undefined) continue;
+      const [input = ""] = node.inputs;
       const context: Context = {
         trace,
         node: { ...node, outputs: [output, ...node.outputs.filter((other) => other !== output)] },
-        of: (input) => constants.get(node.inputs.at(input) ?? ""),
-        parameter: (input) => {
-          const stored = trace.parameter(node.inputs.at(input) ?? "")?.tensor;
+        of: (at) => constants.get(node.inputs.at(at) ?? ""),
+        read: readConstants(constants, input, roundings),
+        parameter: (at) => {
+          const stored = trace.parameter(node.inputs.at(at) ?? "")?.tensor;
           return stored?.dtype === "float32" ? (stored as Tensor<"float32">).array() : undefined;
         },
         isMasked,
         labels,
       };
       const values = Object.hasOwn(RULES, node.op) ? RULES[node.op](context) : undefined;
-      if (values?.some((value) => !Number.isNaN(value)) === true) constants.set(output, values);
+      if (values?.some((value) => !Number.isNaN(value)) !== true) continue;
+      const round = roundings?.made.get(output);
+      constants.set(output, round === undefined ? values : values.map(round));
     }
   }
   return constants;
+}
+
+/** The constants of a tensor as the layers that read it see them. */
+export function readConstants(
+  constants: Constants,
+  name: string,
+  roundings: Roundings | undefined,
+): Float64Array | undefined {
+  const [values, round] = [constants.get(name), roundings?.read.get(name)];
+  return round === undefined ? values : values?.map(round);
 }
 
 /** Whether the share of a constant channel can be added to the bias of the node that reads it. */
@@ -180,11 +209,10 @@ const elementwise: ConstantRule = ({ trace, node, of, isMasked, labels }) => {
 };
 
 /** Convolutions and products with a stored weight: constant where all that reaches an output is, through weights that are not 0. */
-const producer: ConstantRule = ({ trace, node, of, parameter, isMasked, labels }) => {
+const producer: ConstantRule = ({ trace, node, read: inputs, parameter, isMasked, labels }) => {
   if (isMasked !== undefined) return Float64Array.from(labels, (label) => (isMasked(label) ? 0 : NaN));
   const table = weightTable(trace, node);
   if (table === undefined) return undefined;
-  const inputs = of(0);
   const bias = node.op === "MatMul" ? undefined : parameter(2);
   const scale = node.op === "Gemm" ? getFloat(node, "beta", 1) : 1;
   if (bias === undefined && node.op !== "MatMul" && (node.inputs.at(2) ?? "") !== "") return undefined;

@@ -8,7 +8,13 @@ import type { DataType } from "../../onnx/dtype.js";
 import { getInt, type Graph, int, type Model, type Node, type ValueType } from "../../onnx/model.js";
 import { sizeOf, Tensor, tensorFrom } from "../../onnx/tensor.js";
 import { removeDeadCode } from "../../onnx/passes.js";
-import { channelConstants, type Constants, takesConstants } from "./constants.js";
+import {
+  channelConstants,
+  type Constants,
+  readConstants,
+  type Roundings,
+  takesConstants,
+} from "./constants.js";
 import { type Trace, traceChannels } from "./trace.js";
 import { inputIndex, tapSum, type WeightTable, weightTable } from "./weights.js";
 
@@ -45,6 +51,8 @@ export interface Remains<T extends DataType = "uint8"> {
  * {@link removeDeadChannels} of a masked model, together with its masks.
  *
  * @param masks by the name of the weight and in its shape; or other tensors that go with weights, element by element.
+ * @param roundings of activations that are quantized where the model is used, though not in its graph: constants are then moved into
+ * biases as they are read. Which channels go does not depend on it.
  * @throws InputError if the model's shapes can't be inferred.
  * @example
  * removeMaps(run.masked, run.masks).masks.get("fc1.weight")?.dims; // [500, 400]
@@ -52,12 +60,13 @@ export interface Remains<T extends DataType = "uint8"> {
 export function removeMaps<T extends DataType = "uint8">(
   model: Model,
   masks: ReadonlyMap<string, Tensor<T>>,
+  roundings?: Roundings,
 ): Remains<T> {
   let { graph } = model;
   const left = new Map<string, Tensor>(masks);
   // Each round takes at least one channel away, so this ends.
   for (;;) {
-    const smaller = removeOnce(graph, left);
+    const smaller = removeOnce(graph, left, roundings);
     if (smaller === undefined) break;
     graph = smaller;
   }
@@ -73,7 +82,11 @@ export function removeMaps<T extends DataType = "uint8">(
  *
  * @param masks tensors that are cut as the parameters of their names.
  */
-function removeOnce(graph: Graph, masks: Map<string, Tensor>): Graph | undefined {
+function removeOnce(
+  graph: Graph,
+  masks: Map<string, Tensor>,
+  roundings: Roundings | undefined,
+): Graph | undefined {
   const trace = traceChannels(graph);
   const constants = channelConstants(trace);
   const removed = deadSets(trace, constants);
@@ -89,7 +102,8 @@ function removeOnce(graph: Graph, masks: Map<string, Tensor>): Graph | undefined
     })),
     initializers: new Map(source.initializers),
   };
-  moveIntoBiases(trace, constants, isKept, smaller);
+  const rounded = roundings === undefined ? constants : channelConstants(trace, undefined, roundings);
+  moveIntoBiases(trace, (name) => readConstants(rounded, name, roundings), isKept, smaller);
   cut(trace, isKept, masks);
   cut(trace, isKept, smaller.initializers);
   for (const node of smaller.nodes) adapt(trace, isKept, smaller, node);
@@ -146,13 +160,18 @@ function keepOne(trace: Trace, dead: Set<number>): void {
 }
 
 /** Adds to biases what the removed channels, which are constant, contribute to the layers that read them. */
-function moveIntoBiases(trace: Trace, constants: Constants, isKept: IsKept, graph: Graph): void {
+function moveIntoBiases(
+  trace: Trace,
+  constants: (name: string) => Float64Array | undefined,
+  isKept: IsKept,
+  graph: Graph,
+): void {
   for (const mixer of trace.mixers) {
     const { node, inputAxis } = mixer;
     const [input, weight, bias = ""] = node.inputs;
     const labels = trace.layouts.get(input)?.[inputAxis];
     const outputs = trace.layouts.get(node.outputs[0])?.[1];
-    const values = constants.get(input);
+    const values = constants(input);
     const table = weightTable(trace, node);
     if (labels === undefined || outputs === undefined || values === undefined || table === undefined)
       continue;
