@@ -54,7 +54,7 @@ function reasonAgainst(node: Node, graph: Graph): string | undefined {
 const IN_TRAINING = "it is in training mode; export the model in evaluation mode";
 
 function whyUnknown(node: Node, graph: Graph): string {
-  if (node.op === "DequantizeLinear" || node.op.startsWith("QLinear")) {
+  if (/^(Q|Deq)uantizeLinear$|^QLinear/.test(node.op)) {
     const weights = node.inputs.filter((name) => (graph.initializers.get(name)?.size ?? 0) > 1);
     const named = weights.length === 0 ? "" : ` (${weights.map((name) => `"${name}"`).join(", ")})`;
     return `its numbers${named} are quantized, and kofn trains float32; take the model from before it was quantized`;

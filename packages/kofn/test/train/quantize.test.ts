@@ -10,13 +10,15 @@ import type { Model } from "../../src/onnx/model.js";
 import { tensor, type Tensor } from "../../src/onnx/tensor.js";
 import { maps, weights } from "../../src/prune/spec.js";
 import { topKMask } from "../../src/prune/topk.js";
+import { exportTrained } from "../../src/quantize/export-trained.js";
+import { fusedKernels } from "../../src/quantize/kernels.js";
 import { binary, int, int8, ternary, uint8 } from "../../src/quantize/spec.js";
 import type { ActivationRule, WeightRule } from "../../src/quantize/types.js";
 import { evaluateModel } from "../../src/train/evaluate-model.js";
 import { readRun } from "../../src/train/run-directory.js";
 import { train } from "../../src/train/train.js";
 import type { Checkpoint, TrainOptions } from "../../src/train/types.js";
-import { largestDifference, runModel } from "../import/support.js";
+import { largestDifference, runModel, uniform } from "../import/support.js";
 import { interruptedAfter } from "../support/interrupted.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
@@ -62,6 +64,22 @@ describe("quantized activations", () => {
     expect(report.result.test.accuracy).toBeGreaterThan(0.6);
     const best = metrics.findLast((line) => line.best);
     expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
+  });
+
+  it.each<[string, TrainOptions["prune"]]>([
+    ["weights", { conv: weights({ k: 4 }), fc: weights({ k: 12 }) }],
+    ["maps", { conv: maps({ k: 3 }), fc: weights({ k: 12 }) }],
+  ])("give the model the logits of the export in integers (%s pruned)", async (_, prune) => {
+    const quantize = { "*": int(3), "activations.*": uint8() };
+    const { model, masked, quantization } = await train(options({ prune, quantize }));
+    const exported = exportTrained(masked, quantization);
+    expect(await fusedKernels(exported)).toEqual([
+      { layer: "conv", op: "QLinearConv" },
+      { layer: "fc", op: "QGemm" },
+    ]);
+    const x = uniform([64, 1, 8, 8], 5);
+    const [expected, actual] = await Promise.all([runModel(model, x), runModel(exported.model, x)]);
+    expect(largestDifference(actual.get("fc"), expected.get("fc"))).toBeLessThan(1e-5);
   });
 
   it("learns their scales, which are the same after going on from a checkpoint", async () => {
