@@ -3,18 +3,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { BatchFiller, sequentialOrder } from "../packages/kofn/dist/data/batches.js";
-import { BatchLoader } from "../packages/kofn/dist/data/loader.js";
 import { loadDataset } from "../packages/kofn/dist/data/registry.js";
-import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { InputError } from "../packages/kofn/dist/errors.js";
 import { loadModel } from "../packages/kofn/dist/onnx/file.js";
 import { calibrate, CALIBRATION_METHODS } from "../packages/kofn/dist/quantize/calibrate.js";
 import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
-import { checkInterface } from "../packages/kofn/dist/train/evaluate.js";
 import { evaluateModel } from "../packages/kofn/dist/train/evaluate-model.js";
-import { chooseNormalization } from "../packages/kofn/dist/train/normalize.js";
 import { readRun } from "../packages/kofn/dist/train/run-directory.js";
+import { agreementOf, classesOf } from "./support/classes.js";
 import { run } from "./support/process.js";
 import { say } from "./support/progress.js";
 import { table } from "./support/table.js";
@@ -22,12 +18,8 @@ import { table } from "./support/table.js";
 const KOFN = fileURLToPath(new URL("../packages/kofn/bin/kofn.js", import.meta.url));
 const SEEDS = [1, 2, 3];
 const FLOAT = "float";
-/** Images at a time. */
-const BATCH = 500;
 
 /** @typedef {import("../packages/kofn/dist/quantize/types.js").WeightFormat} WeightFormat */
-/** @typedef {import("../packages/kofn/dist/data/types.js").Dataset} Dataset */
-/** @typedef {import("../packages/kofn/dist/onnx/model.js").Model} Model */
 
 /** @type {Readonly<Record<string, { readonly formats: readonly WeightFormat[], readonly options: readonly string[] }>>} */
 const RECIPES = {
@@ -78,7 +70,8 @@ export async function benchQuantize({ runs, "data-dir": dir, model: name = "lene
       const folder = join(runs, `${format}-${seed}`);
       joint.push(await errorOf(folder));
       const [own, exported] = [(await readRun(folder)).modelPath, join(folder, "model.quantized.onnx")];
-      agreement.push(agreementOf(await classesOf(own, data), await classesOf(exported, data)));
+      const [one, other] = [await loadModel(own), await loadModel(exported)];
+      agreement.push(agreementOf(await classesOf(one, data), await classesOf(other, data)));
       const { modelPath } = await readRun(join(runs, `${FLOAT}-${seed}`));
       const float = await loadModel(modelPath);
       for (const method of CALIBRATION_METHODS) {
@@ -139,43 +132,4 @@ function errors(values) {
   const percent = (value) => (100 * value).toFixed(2);
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   return `${percent(mean)} (${values.map(percent).join(", ")})`;
-}
-
-/**
- * @param {string} path
- * @param {Dataset} data
- * @returns {Promise<Uint8Array>} the class of each test image, as onnxruntime computes it
- */
-async function classesOf(path, data) {
-  const model = await loadModel(path);
-  const { model: view, input, output, dims } = checkInterface(model, data);
-  const { normalization } = await chooseNormalization(model, data, {});
-  const loader = new BatchLoader(data.test, data, new BatchFiller(data, normalization));
-  const engine = await Engine.open();
-  const session = await engine.session(view);
-  const pixels = new Float32Array(BATCH * dims.reduce((size, dim) => size * dim, 1));
-  const order = sequentialOrder(data.test.count);
-  const classes = new Uint8Array(data.test.count);
-  for (let start = 0; start < classes.length; start += BATCH) {
-    const filled = await loader.load(order, start, 0, pixels, new BigInt64Array(BATCH));
-    const images = engine.value("float32", [BATCH, ...dims], pixels);
-    const logits = (await session.run({ [input]: images }, { [output]: null }))[output].data;
-    const width = logits.length / BATCH;
-    for (let i = 0; i < filled; i++) {
-      let best = 0;
-      for (let c = 1; c < width; c++) if (logits[i * width + c] > logits[i * width + best]) best = c;
-      classes[start + i] = best;
-    }
-  }
-  await loader.close();
-  await session.close();
-  return classes;
-}
-
-/**
- * @param {Uint8Array} a
- * @param {Uint8Array} b
- */
-function agreementOf(a, b) {
-  return a.filter((one, i) => one === b[i]).length / a.length;
 }

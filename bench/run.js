@@ -45,6 +45,11 @@ const BENCHES = {
     options: ["runs", "data-dir", "model"],
     load: async () => (await import("./quantize.js")).benchQuantize,
   },
+  agreement: {
+    summary: "a quantized run in floats and in integers, code by code: --runs RUN --data-dir DIR",
+    options: ["runs", "data-dir"],
+    load: async () => (await import("./agreement.js")).benchAgreement,
+  },
   qdq: {
     summary: "resnet-20 in integers beside floats, in onnxruntime-node",
     options: [],

@@ -66,7 +66,7 @@ describe("quantized activations", () => {
     expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
   });
 
-  it.each<[string, TrainOptions["prune"]]>([
+  it.each<[string, NonNullable<TrainOptions["prune"]>]>([
     ["weights", { conv: weights({ k: 4 }), fc: weights({ k: 12 }) }],
     ["maps", { conv: maps({ k: 3 }), fc: weights({ k: 12 }) }],
   ])("give the model the logits of the export in integers (%s pruned)", async (_, prune) => {
