@@ -5,6 +5,7 @@ import { canonicalDims } from "../prune/spec.js";
 import { removeMaps } from "../prune/structure/remove.js";
 import type { PrunableLayer, PrunedLayer } from "../prune/types.js";
 import { cutQuantized } from "../quantize/cut.js";
+import { withIntegerBiases } from "../quantize/integer-biases.js";
 import type { Quantization } from "../quantize/types.js";
 import type { Model } from "../onnx/model.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
@@ -36,7 +37,7 @@ export function prunedContents(
 ): KofnContents {
   const rules = new Map(layers.map((layer) => [layer.weight, layer]));
   const hasMaps = layers.some(({ granularity }) => granularity === "maps");
-  const left = hasMaps ? cutQuantized(model, quantization) : { model, quantization };
+  const left = hasMaps ? withoutMaps(model, quantization) : { model, quantization };
   const leftMasks = hasMaps ? removeMaps(model, masks).masks : masks;
   const unitMasks = new Map<string, UnitMask>();
   for (const layer of prunableLayers(left.model.graph)) {
@@ -47,6 +48,12 @@ export function prunedContents(
     if (units !== undefined) unitMasks.set(layer.weight, units);
   }
   return { ...left, masks: unitMasks, provenance, labels };
+}
+
+/** A quantized model without its removed maps, as `train` leaves it: biases are rounded when the shares of maps are in them. */
+function withoutMaps(model: Model, quantization: Quantization): Pick<MaskedModel, "model" | "quantization"> {
+  const left = cutQuantized(model, quantization);
+  return { model: withIntegerBiases(left.model, left.quantization), quantization: left.quantization };
 }
 
 /**

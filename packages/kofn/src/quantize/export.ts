@@ -144,8 +144,8 @@ class Writer {
   }
 
   /**
-   * What the next node that multiplies integers (or could) reads of a value. Where int8 has several such readers, each has a pair of its own, with
-   * constants of its own, as onnxruntime would merge pairs of the same. On x86 it computes with uint8, and makes that of int8 where one
+   * What the next node that multiplies integers, or could, reads of a value. Where int8 has several such readers, each has a pair of its
+   * own, with constants of its own, as onnxruntime would merge pairs of the same. On x86 it computes with uint8, and makes that of int8 where one
    * DequantizeLinear alone reads a QuantizeLinear.
    */
   #readByInteger(value: string): string {

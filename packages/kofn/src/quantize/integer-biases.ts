@@ -28,11 +28,12 @@ export function withIntegerBiases(model: Model, quantization: Quantization): Mod
     if (timesRead(graph, offset) > 1) continue;
     const affine = affineOf(graph, weight, layer.dims, bias, norm);
     const integer = integerAffine(affine, input.scale, layer.dims, weight.axis);
-    const values = (graph.initializers.get(offset) as Tensor<"float32">).array().map((value, c) => {
+    const stored = graph.initializers.get(offset) as Tensor<"float32">;
+    const values = stored.array().map((value, c) => {
       const rounded = (integer.bias?.[c] ?? 0) * input.scale * integer.scale[c];
       return value + rounded - (affine.bias?.[c] ?? 0);
     });
-    initializers.set(offset, tensor("float32", [values.length], values));
+    initializers.set(offset, tensor("float32", stored.dims, values));
   }
   return { ...model, graph: { ...graph, initializers } };
 }

@@ -79,9 +79,7 @@ describe("codes of values", () => {
     } as const;
     const codes = codesOf(activation);
     const model = withQuantizedActivations(residualModel(), [activation]);
-    const [made] = model.graph.nodes
-      .filter(({ op }) => op === "Mul")
-      .map(({ outputs }) => outputs[0]);
+    const [made] = model.graph.nodes.filter(({ op }) => op === "Mul").map(({ outputs }) => outputs[0]);
     const outputs = [{ name: made, type: { dtype: "float32", shape: undefined } as const }];
     const values = samples(1, 128)[0].map((value, i) =>
       i < 60 ? Math.fround(0.0173) * (i - 20.5) : value * 5,

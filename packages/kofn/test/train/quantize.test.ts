@@ -8,6 +8,8 @@ import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { loadModel } from "../../src/onnx/file.js";
 import type { Model } from "../../src/onnx/model.js";
 import { tensor, type Tensor } from "../../src/onnx/tensor.js";
+import { modelOfKofn } from "../../src/pack/file.js";
+import { runContents } from "../../src/pack/run-contents.js";
 import { maps, weights } from "../../src/prune/spec.js";
 import { topKMask } from "../../src/prune/topk.js";
 import { exportTrained } from "../../src/quantize/export-trained.js";
@@ -69,18 +71,29 @@ describe("quantized activations", () => {
   it.each<[string, NonNullable<TrainOptions["prune"]>]>([
     ["weights", { conv: weights({ k: 4 }), fc: weights({ k: 12 }) }],
     ["maps", { conv: maps({ k: 3 }), fc: weights({ k: 12 }) }],
-  ])("give the model the logits of the export in integers (%s pruned)", async (_, prune) => {
-    const quantize = { "*": int(3), "activations.*": uint8() };
-    const { model, masked, quantization } = await train(options({ prune, quantize }));
-    const exported = exportTrained(masked, quantization);
-    expect(await fusedKernels(exported)).toEqual([
-      { layer: "conv", op: "QLinearConv" },
-      { layer: "fc", op: "QGemm" },
-    ]);
-    const x = uniform([64, 1, 8, 8], 5);
-    const [expected, actual] = await Promise.all([runModel(model, x), runModel(exported.model, x)]);
-    expect(largestDifference(actual.get("fc"), expected.get("fc"))).toBeLessThan(1e-5);
-  });
+  ])(
+    "give the model, and its .kofn file, the logits of the export in integers (%s pruned)",
+    async (name, prune) => {
+      const quantize = { "*": int(3), "activations.*": uint8() };
+      const run = await train(options({ prune, quantize }));
+      const { model, masked, quantization } = run;
+      const exported = exportTrained(masked, quantization);
+      expect(await fusedKernels(exported)).toEqual([
+        { layer: "conv", op: "QLinearConv" },
+        { layer: "fc", op: "QGemm" },
+      ]);
+      const x = uniform([64, 1, 8, 8], 5);
+      const path = join(folder, `integers, ${name} pruned`);
+      await run.save(path);
+      const packed = modelOfKofn(await runContents(await readRun(path)));
+      const [expected, ...others] = await Promise.all(
+        [exported.model, model, packed].map((one) => runModel(one, x)),
+      );
+      for (const actual of others) {
+        expect(largestDifference(actual.get("fc"), expected.get("fc"))).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   it("learns their scales, which are the same after going on from a checkpoint", async () => {
     const changes = { quantize: { "activations.fc": uint8() }, quantizeFrom: 0.3 };
