@@ -13,11 +13,11 @@ import { chooseNormalization } from "../train/normalize.js";
 import type { Provider } from "../train/types.js";
 import { integerResults } from "./integer-results.js";
 import { observe } from "./observe.js";
+import { activationReads } from "./plan.js";
 import { calibratedRange } from "./ranges.js";
 import { withQuantizedWeights } from "./simulate.js";
 import { type LayerQuantization, resolveQuantize } from "./spec.js";
 import type {
-  ActivationFormat,
   Quantization,
   QuantizedActivation,
   QuantizedWeight,
@@ -25,7 +25,6 @@ import type {
   WeightFormat,
 } from "./types.js";
 import { calibratedScales } from "./weight-scales.js";
-import { weightNodes } from "./weight-nodes.js";
 import { channelAxis, channelView, codesOf } from "./weights.js";
 
 export const CALIBRATION_METHODS = ["minmax", "percentile", "mse"] as const;
@@ -171,27 +170,16 @@ type Site = Omit<QuantizedActivation, "scale" | "zeroPoint">;
 
 /** The activations that are to be quantized: what layers read, and what integer kernels make. */
 function sitesOf(graph: Graph, layers: readonly LayerQuantization[]): Site[] {
-  const formats = new Map<string, ActivationFormat>();
-  for (const { layer, activations } of layers) {
-    if (activations !== undefined) formats.set(layer.name, activations);
-  }
-  const read = new Map<string, Site>();
-  for (const { layer, node } of weightNodes(graph)) {
-    const format = formats.get(layer.name);
-    if (format === undefined) continue;
-    const [tensorName] = node.inputs;
-    const known = read.get(tensorName);
-    if (known === undefined) read.set(tensorName, { tensor: tensorName, layer: layer.name, format });
-    else if (known.format !== format) {
-      throw new InputError(
-        `quantize spec: the layers "${known.layer}" and "${layer.name}" read the same activations, which can't be both ${known.format} and ${format}. Give both layers one format.`,
-      );
-    }
-  }
-  const unscaled = [...read.values()].map((site) => ({ ...site, scale: 1, zeroPoint: 0 }));
+  const read = activationReads(graph, layers).map(({ tensor, layer, format }): Site => ({
+    tensor,
+    layer,
+    format,
+  }));
+  const formats = new Map(layers.map(({ layer, activations }) => [layer.name, activations]));
+  const unscaled = read.map((site) => ({ ...site, scale: 1, zeroPoint: 0 }));
   const weights = new Set(layers.flatMap((one) => (one.weights === undefined ? [] : [one.layer.weight])));
   const results = integerResults(graph, unscaled, weights).map(({ layer, tensor: name }): Site => {
     return { tensor: name, layer, format: formats.get(layer) ?? "uint8", result: true };
   });
-  return [...read.values(), ...results];
+  return [...read, ...results];
 }

@@ -1,10 +1,11 @@
 /** What a quantize spec means for a model: which weights, and which activations of which layers. */
 
+import { InputError } from "../errors.js";
 import type { Graph } from "../onnx/model.js";
 import { prunableLayers, weightOf } from "../prune/layers.js";
 import type { PrunableLayer } from "../prune/types.js";
 import { isNonNegative } from "./non-negative.js";
-import { resolveQuantize } from "./spec.js";
+import { type LayerQuantization, resolveQuantize } from "./spec.js";
 import type { ActivationFormat, QuantizedActivation, QuantizeSpec, WeightRule } from "./types.js";
 
 /** A weight that is quantized. */
@@ -42,24 +43,45 @@ export interface QuantizationPlan {
 export function planQuantization(graph: Graph, spec: QuantizeSpec = {}): QuantizationPlan {
   const { layers, exempt } = resolveQuantize(prunableLayers(graph), spec);
   const weights = layers.flatMap(({ layer, weights: rule }) => (rule === undefined ? [] : [{ layer, rule }]));
-  const byWeight = new Map(layers.map((one) => [one.layer.weight, one]));
-  const activations = new Map<string, PlannedActivation & { readonly readers: Set<string> }>();
+  const activations = activationReads(graph, layers).map(({ tensor, layer, readers, format }) => {
+    return { tensor, layer, readers, format, signed: !isNonNegative(graph, tensor) };
+  });
+  return { weights, activations, exempt };
+}
+
+/**
+ * The activations that layers read quantized, each with all layers that read it.
+ *
+ * @throws InputError if of layers that read the same value some want it otherwise.
+ */
+export function activationReads(
+  graph: Graph,
+  layers: readonly LayerQuantization[],
+): Omit<PlannedActivation, "signed">[] {
+  const formats = new Map(layers.map(({ layer, activations }) => [layer.weight, activations]));
+  const names = new Map(prunableLayers(graph).map(({ weight, name }) => [weight, name]));
+  const reads = new Map<
+    string,
+    { layer: string; readers: Set<string>; format: ActivationFormat | undefined }
+  >();
   for (const node of graph.nodes) {
     const weight = weightOf(graph, node)?.name ?? "";
-    const found = byWeight.get(weight);
-    if (found?.activations === undefined) continue;
-    const [tensor] = node.inputs;
-    const format = found.activations;
-    const key = `${format} ${tensor}`;
-    const known = activations.get(key);
-    if (known !== undefined) known.readers.add(weight);
+    const layer = names.get(weight);
+    if (layer === undefined) continue;
+    const format = formats.get(weight);
+    const known = reads.get(node.inputs[0]);
+    if (known === undefined) reads.set(node.inputs[0], { layer, readers: new Set([weight]), format });
+    else if (known.format === format) known.readers.add(weight);
     else {
-      const signed = !isNonNegative(graph, tensor);
-      const readers = new Set([weight]);
-      activations.set(key, { tensor, layer: found.layer.name, readers, format, signed });
+      throw new InputError(
+        `quantize spec: the layers "${known.layer}" and "${layer}" read the same activations, which can't be both ` +
+          `${known.format ?? "left alone"} and ${format ?? "left alone"}. Give both layers one format: "activations.${known.layer}" and "activations.${layer}".`,
+      );
     }
   }
-  return { weights, activations: [...activations.values()], exempt };
+  return [...reads].flatMap(([tensor, { layer, readers, format }]) =>
+    format === undefined ? [] : [{ tensor, layer, readers, format }],
+  );
 }
 
 /** The smallest and the largest of round(x / scale). */
