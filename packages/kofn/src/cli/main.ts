@@ -9,6 +9,7 @@ import { addExportCommand } from "./export.js";
 import { addInspectCommand } from "./inspect.js";
 import { Interrupted, INTERRUPTED } from "./interrupt.js";
 import { addPackCommand } from "./pack.js";
+import { addRunCommand } from "./run.js";
 import { addStudioCommand } from "./studio.js";
 import { note, styled } from "./terminal.js";
 import { addTrainCommand } from "./train.js";
@@ -19,6 +20,7 @@ Examples:
   kofn eval runs/a
   kofn inspect runs/a
   kofn pack runs/a -o model.kofn
+  kofn run model.kofn photo.jpg
   kofn studio runs
   kofn data get mnist
 
@@ -44,6 +46,7 @@ export async function main(args: readonly string[]): Promise<number> {
   addInspectCommand(program);
   addExportCommand(program);
   addPackCommand(program);
+  addRunCommand(program);
   addStudioCommand(program);
   addDataCommand(program);
   try {

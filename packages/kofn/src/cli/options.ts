@@ -45,6 +45,18 @@ export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
+/**
+ * A whole number that was given to an option; undefined if none was.
+ *
+ * @throws InputError if it is no whole number, or below the least.
+ */
+export function countOption(name: string, given: string | undefined, least = 1): number | undefined {
+  if (given === undefined) return undefined;
+  const count = readNumber(given);
+  if (typeof count === "number" && Number.isSafeInteger(count) && count >= least) return count;
+  throw new InputError(`${name}: expected a whole number of at least ${least}, got "${given}".`);
+}
+
 /** @throws InputError for a provider that this version does not run. */
 export function checkProvider(provider: Provider | undefined): void {
   if (provider === "webgpu" || provider === "cuda") {

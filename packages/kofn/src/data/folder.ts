@@ -3,13 +3,8 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, extname, join, relative, resolve } from "node:path";
 import { InputError, messageOf } from "../errors.js";
-import {
-  dividePictures,
-  inRandomOrder,
-  type Picture,
-  pictureDataset,
-  type PictureOptions,
-} from "./pictures.js";
+import type { Picture } from "./decoder.js";
+import { dividePictures, inRandomOrder, pictureDataset, type PictureOptions } from "./pictures.js";
 import { listFolder } from "./split.js";
 import type { Dataset } from "./types.js";
 

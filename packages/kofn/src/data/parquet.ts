@@ -6,13 +6,8 @@ import { asyncBufferFromFile, type FileMetaData, parquetMetadataAsync, parquetRe
 import { compressors } from "hyparquet-compressors";
 import { z } from "zod";
 import { InputError, messageOf } from "../errors.js";
-import {
-  dividePictures,
-  inRandomOrder,
-  type Picture,
-  pictureDataset,
-  type PictureOptions,
-} from "./pictures.js";
+import type { Picture } from "./decoder.js";
+import { dividePictures, inRandomOrder, pictureDataset, type PictureOptions } from "./pictures.js";
 import type { Dataset } from "./types.js";
 
 /** Names of the columns, in the order in which they are looked for. */

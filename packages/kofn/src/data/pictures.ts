@@ -1,22 +1,12 @@
 /** Makes data sets of encoded images (JPEG, PNG, WebP): decoded in threads, brought to one size, kept as bytes if they fit. */
 
-import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import type { Sharp, SharpInput } from "sharp";
 import { InputError, KofnError, messageOf } from "../errors.js";
 import { Random } from "../random.js";
+import { Decoder, type Picture } from "./decoder.js";
 import { measureNormalization } from "./normalization.js";
 import { validationCount } from "./split.js";
 import type { Dataset, EncodedImages, Geometry, Split } from "./types.js";
-
-/** An encoded image and its class. */
-export interface Picture {
-  /** For messages: its path, or the file and row that it is in. */
-  readonly name: string;
-  readonly label: number;
-  /** A path, or the encoded bytes. */
-  readonly source: string | Uint8Array;
-}
 
 /** How pictures become a data set. */
 export interface PictureOptions {
@@ -100,7 +90,7 @@ export async function pictureDataset(
     options.signal?.throwIfAborted();
     try {
       if (keep) await decoder.decode(pictures[i], images, i * size);
-      else await decoder.check(pictures[i]);
+      else await decoder.original(pictures[i]);
     } catch (error) {
       bad.set(pictures[i], messageOf(error).split("\n")[0]);
     }
@@ -118,7 +108,7 @@ export async function pictureDataset(
     const labels = Uint16Array.from(good, ({ label }) => label);
     const own = images.subarray(first * size, (first + part.length) * size);
     first += part.length;
-    if (!keep) return { count: good.length, images: decoder.images(good), labels };
+    if (!keep) return { count: good.length, images: encodedImages(decoder, good), labels };
     let to = 0;
     part.forEach((picture, i) => {
       if (!bad.has(picture)) own.copyWithin(size * to++, i * size, (i + 1) * size);
@@ -173,100 +163,22 @@ function reportBad(
   onNote?.(`${found}; going on without them.`);
 }
 
-type SharpModule = (input: SharpInput) => Sharp;
-
-/** Decodes pictures to planes of bytes of one size. sharp works in the threads of libuv's pool. */
-class Decoder {
-  readonly geometry: Geometry;
-  /** Bytes of an image. */
-  readonly size: number;
-  readonly #sharp: SharpModule;
-
-  private constructor(sharp: SharpModule, geometry: Geometry) {
-    this.#sharp = sharp;
-    this.geometry = geometry;
-    this.size = geometry.channels * geometry.height * geometry.width;
-  }
-
-  static async open(wanted: Geometry | undefined, first: Picture): Promise<Decoder> {
-    const sharp = await loadSharp();
-    if (wanted !== undefined) {
-      if (wanted.channels === 1 || wanted.channels === 3) return new Decoder(sharp, wanted);
-      throw new InputError(
-        `images can be brought to 1 channel (grey) or 3 (colour), but the model takes ${wanted.channels}.`,
-      );
-    }
-    try {
-      const { autoOrient } = await sharp(await bytesOf(first)).metadata();
-      return new Decoder(sharp, { channels: 3, height: autoOrient.height, width: autoOrient.width });
-    } catch (error) {
-      throw new InputError(
-        `${first.name}: the size of this image decides that of all, but it can't be decoded ` +
-          `(${messageOf(error)}). Replace it, or say what size images are to have.`,
-        { cause: error },
-      );
-    }
-  }
-
-  /** Writes the image's planes, [channels, height, width], from `offset` on. */
-  async decode(picture: Picture, target: Uint8Array, offset: number): Promise<void> {
-    const { channels, height, width } = this.geometry;
-    const image = this.#sharp(await bytesOf(picture))
-      .autoOrient()
-      .resize(width, height, { fit: "cover" })
-      .removeAlpha();
-    const coloured = channels === 1 ? image.greyscale().toColourspace("b-w") : image.toColourspace("srgb");
-    const { data, info } = await coloured.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    const plane = height * width;
-    if (info.channels !== channels || data.length !== channels * plane) {
-      throw new KofnError(`decoded to ${info.channels} channels of ${info.height}x${info.width} pixels`);
-    }
-    for (let channel = 0; channel < channels; channel++) {
-      let to = offset + channel * plane;
-      for (let from = channel; from < data.length; from += channels) target[to++] = data[from];
-    }
-  }
-
-  /** Reads the image's header. */
-  async check(picture: Picture): Promise<void> {
-    await this.#sharp(await bytesOf(picture)).metadata();
-  }
-
-  /** Pictures that are decoded when they are asked for. */
-  images(pictures: readonly Picture[]): EncodedImages {
-    return {
-      decode: (numbers, target) =>
-        inParallel(numbers.length, async (i) => {
-          const picture = pictures[numbers[i]];
-          try {
-            await this.decode(picture, target, i * this.size);
-          } catch (error) {
-            throw new KofnError(
-              `${picture.name}: the image can't be decoded (${messageOf(error)}). Replace or remove it, and train anew.`,
-              { cause: error },
-            );
-          }
-        }),
-    };
-  }
-}
-
-async function bytesOf({ source }: Picture): Promise<Uint8Array> {
-  return typeof source === "string" ? readFile(source) : source;
-}
-
-async function loadSharp(): Promise<SharpModule> {
-  try {
-    const { default: sharp } = await import("sharp");
-    // Its cache holds on to images that are not read twice.
-    sharp.cache(false);
-    return sharp;
-  } catch (error) {
-    throw new KofnError(
-      `the package sharp, which decodes images, can't be loaded (${messageOf(error)}); install it with "npm install sharp"`,
-      { cause: error },
-    );
-  }
+/** Pictures that are decoded when they are asked for. */
+function encodedImages(decoder: Decoder, pictures: readonly Picture[]): EncodedImages {
+  return {
+    decode: (numbers, target) =>
+      inParallel(numbers.length, async (i) => {
+        const picture = pictures[numbers[i]];
+        try {
+          await decoder.decode(picture, target, i * decoder.size);
+        } catch (error) {
+          throw new KofnError(
+            `${picture.name}: the image can't be decoded (${messageOf(error)}). Replace or remove it, and train anew.`,
+            { cause: error },
+          );
+        }
+      }),
+  };
 }
 
 /** Does the work 0 .. count-1, several at a time. */
