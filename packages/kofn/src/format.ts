@@ -28,3 +28,19 @@ export function clock(seconds: number): string {
 export function times(ratio: number): string {
   return `${ratio.toFixed(1)}x`;
 }
+
+/** A ratio to three digits, as "5.21x". */
+export function ratio(value: number): string {
+  return `${threeDigits(value)}x`;
+}
+
+/** Milliseconds as "4.86 µs", "12.1 ms" or "1.81 s". */
+export function duration(ms: number): string {
+  if (ms < 0.9995) return `${threeDigits(1e3 * ms)} µs`;
+  return ms < 999.5 ? `${threeDigits(ms)} ms` : `${threeDigits(ms / 1e3)} s`;
+}
+
+/** Without an exponent. */
+function threeDigits(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

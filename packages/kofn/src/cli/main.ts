@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { KofnError, messageOf } from "../errors.js";
 import { VERSION } from "../version.js";
+import { addBenchCommand } from "./bench.js";
 import { addDataCommand } from "./data.js";
 import { addEvalCommand } from "./eval.js";
 import { addExportCommand } from "./export.js";
@@ -21,6 +22,7 @@ Examples:
   kofn inspect runs/a
   kofn pack runs/a -o model.kofn
   kofn run model.kofn photo.jpg
+  kofn bench model.kofn
   kofn studio runs
   kofn data get mnist
 
@@ -47,6 +49,7 @@ export async function main(args: readonly string[]): Promise<number> {
   addExportCommand(program);
   addPackCommand(program);
   addRunCommand(program);
+  addBenchCommand(program);
   addStudioCommand(program);
   addDataCommand(program);
   try {

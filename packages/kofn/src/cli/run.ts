@@ -8,7 +8,7 @@ import { formatNormalization } from "../data/normalization.js";
 import type { Geometry } from "../data/types.js";
 import { InputError, KofnError, messageOf } from "../errors.js";
 import { percent, whole } from "../format.js";
-import { loadNetwork, readKofn } from "./network.js";
+import { loadNetwork, readKofn } from "../pack/network.js";
 import { countOption } from "./options.js";
 import { print, printJson, table } from "./terminal.js";
 

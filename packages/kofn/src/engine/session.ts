@@ -13,6 +13,7 @@ export type Value = OrtTensor;
 interface Backend {
   readonly InferenceSession: {
     create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
+    create(path: string, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
   };
   readonly Tensor: TensorConstructor;
   readonly env: { wasm: { numThreads?: number } };
@@ -72,10 +73,11 @@ export class Engine {
   }
 
   /**
+   * @param source a model, or the path of an ONNX file.
    * @param optimizedPath file to write the graph to as onnxruntime has rewritten it (cpu alone).
    * @throws KofnError with onnxruntime's message if it refuses the model.
    */
-  async session(model: Model, optimizedPath?: string): Promise<Session> {
+  async session(source: Model | string, optimizedPath?: string): Promise<Session> {
     const { threads, profile } = this.#options;
     if (this.provider === "wasm") this.#backend.env.wasm.numThreads = threads ?? 1;
     const options: InferenceSession.SessionOptions = {
@@ -90,12 +92,16 @@ export class Engine {
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     };
     try {
-      const session = await this.#backend.InferenceSession.create(encodeModelBytes(model), options);
+      const { InferenceSession: sessions } = this.#backend;
+      const session = await (typeof source === "string"
+        ? sessions.create(source, options)
+        : sessions.create(encodeModelBytes(source), options));
       // The WebAssembly build leaves preallocated results as they were.
       return new Session(session, this.provider !== "wasm");
     } catch (error) {
+      const name = typeof source === "string" ? source : `the graph "${source.graph.name}"`;
       throw new KofnError(
-        `onnxruntime (${this.provider}) refuses the graph "${model.graph.name}": ${messageOf(error)}`,
+        `onnxruntime (${this.provider}) refuses ${name}: ${messageOf(error)}`,
         {
           cause: error,
         },

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { load, type Network, NetworkError } from "@kofn/runtime";
 import { InputError, messageOf } from "../errors.js";
-import { isKofn } from "../pack/container.js";
+import { isKofn } from "./container.js";
 import { isFolder } from "../train/run-directory.js";
 
 /**
