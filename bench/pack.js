@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { ZOO } from "../packages/kofn/dist/models/zoo.js";
 import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { encodeModelBytes } from "../packages/kofn/dist/onnx/codec.js";
@@ -15,7 +16,6 @@ import { readRun } from "../packages/kofn/dist/train/run-directory.js";
 import { matrixModel, packedNetwork } from "./support/packed.js";
 import { say } from "./support/progress.js";
 import { takeTurns } from "./support/rounds.js";
-import { median, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 
 /** @typedef {import("../packages/kofn/dist/pack/types.js").KofnContents} KofnContents */
@@ -232,7 +232,7 @@ const samples = () => ({ load: [], run: [] });
  * @param {string} name
  * @param {import("../packages/kofn/dist/onnx/model.js").Model} model
  * @param {{ load: number[], run: number[] }} rounds gathers milliseconds of loading and microseconds of running
- * @returns {Promise<import("./support/rounds.js").Contender>}
+ * @returns {Promise<import("../packages/kofn/dist/bench/rounds.js").Contender>}
  */
 async function contender(name, model, rounds) {
   const { input, output, dims } = classifierOf(model);

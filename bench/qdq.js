@@ -1,5 +1,6 @@
 /** Times resnet-20 in onnxruntime-node with int8 weights and uint8 activations, in turns with the float model. */
 
+import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { ZOO } from "../packages/kofn/dist/models/zoo.js";
 import { calibrate } from "../packages/kofn/dist/quantize/calibrate.js";
@@ -9,7 +10,7 @@ import { int8, uint8 } from "../packages/kofn/dist/quantize/spec.js";
 import { classifierOf } from "../packages/kofn/dist/train/classifier.js";
 import { randomImages } from "./support/images.js";
 import { takeTurns } from "./support/rounds.js";
-import { median, pairedRatio, summarise } from "./support/statistics.js";
+import { pairedRatio } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 
 const NETWORK = "resnet-20";
@@ -66,7 +67,7 @@ export async function benchQdq() {
  * @param {number} batch
  * @param {number} threads
  * @param {number[]} rounds gathers milliseconds
- * @returns {Promise<import("./support/rounds.js").Contender>}
+ * @returns {Promise<import("../packages/kofn/dist/bench/rounds.js").Contender>}
  */
 async function contender(name, model, batch, threads, rounds) {
   const { model: view, input, output, dims } = classifierOf(model);

@@ -1,8 +1,10 @@
 /** `npm run bench -- runtime`: @kofn/runtime beside onnxruntime on the same pruned networks: one thread each, batch 1. */
 
-import { Engine } from "../packages/kofn/dist/engine/session.js";
+import { kofnRunner, onnxRunner, PEERS } from "../packages/kofn/dist/bench/engines.js";
+import { timeRuns } from "../packages/kofn/dist/bench/rounds.js";
+import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { zoo } from "../packages/kofn/dist/models/zoo.js";
-import { tensor } from "../packages/kofn/dist/onnx/tensor.js";
+import { sizeOf, tensor } from "../packages/kofn/dist/onnx/tensor.js";
 import { prunedContents } from "../packages/kofn/dist/pack/contents.js";
 import { encodeKofn } from "../packages/kofn/dist/pack/file.js";
 import { NO_CONFIG } from "../packages/kofn/dist/pack/info-section.js";
@@ -12,7 +14,6 @@ import { kernels, weights } from "../packages/kofn/dist/prune/spec.js";
 import { Random } from "../packages/kofn/dist/random.js";
 import { load } from "../packages/runtime/dist/index.js";
 import { takeTurns } from "./support/rounds.js";
-import { median, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 import { speedTarget, targetList } from "./support/targets.js";
 
@@ -142,74 +143,50 @@ function compared(peer, own) {
 async function measure({ name, model, prune }) {
   const contents = randomlyPruned(model(), prune);
   const { bytes } = encodeKofn(contents);
-  const [, ...sample] = contents.model.graph.inputs[0].type?.shape ?? [];
-  const dims = [1, ...sample.map(Number)];
-  const random = new Random(1, "bench");
-  const input = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => random.uniform() - 0.5);
+  const { graph } = contents.model;
+  const batch = randomBatch(graph);
+  const names = { input: graph.inputs[0].name, output: graph.outputs[0].name };
   const begin = performance.now();
   const net = await load(bytes);
-  const output = new Float32Array(net.info.output.reduce((a, b) => a * b));
+  const runners = [kofnRunner(net, batch)];
+  const loadMs = [performance.now() - begin];
+  for (const peer of PEERS) {
+    const start = performance.now();
+    runners.push(await onnxRunner(peer, contents.model, names, batch, 1));
+    loadMs.push(performance.now() - start);
+  }
   /** @type {Result} */
   const result = {
     name,
     rounds: { kofn: [], "onnxruntime-node": [], "onnxruntime-web": [] },
-    loadMs: { kofn: performance.now() - begin, "onnxruntime-node": 0, "onnxruntime-web": 0 },
+    loadMs: { kofn: loadMs[0], "onnxruntime-node": loadMs[1], "onnxruntime-web": loadMs[2] },
     fileBytes: bytes.length,
     memoryBytes: net.info.bytes.memory,
   };
-  /** @type {import("./support/rounds.js").Contender[]} */
-  const contenders = [
-    {
-      name: "kofn",
-      round: () => {
-        const times = Array.from({ length: WARM_UP + RUNS }, () => {
-          const start = performance.now();
-          net.run(input, output);
-          return performance.now() - start;
-        });
-        return Promise.resolve(recorded(result, "kofn", times));
-      },
+  const contenders = runners.map((runner) => ({
+    name: runner.engine,
+    round: async () => {
+      const ms = median(await timeRuns(() => runner.run(), { warmUp: WARM_UP, runs: RUNS }));
+      result.rounds[runner.engine].push(ms);
+      return ms;
     },
-  ];
-  for (const [who, provider] of /** @type {const} */ ([
-    ["onnxruntime-node", "cpu"],
-    ["onnxruntime-web", "wasm"],
-  ])) {
-    const start = performance.now();
-    const engine = await Engine.open({ provider, threads: 1 });
-    const session = await engine.session(contents.model);
-    result.loadMs[who] = performance.now() - start;
-    const feeds = { [contents.model.graph.inputs[0].name]: engine.value("float32", dims, input) };
-    const fetches = { [contents.model.graph.outputs[0].name]: null };
-    contenders.push({
-      name: who,
-      round: async () => {
-        /** @type {number[]} */
-        const times = [];
-        for (let i = 0; i < WARM_UP + RUNS; i++) {
-          const from = performance.now();
-          await session.run(feeds, fetches);
-          times.push(performance.now() - from);
-        }
-        return recorded(result, who, times);
-      },
-      close: () => session.close(),
-    });
-  }
+    close: () => runner.close(),
+  }));
   await takeTurns(name, contenders, LIMITS);
   return result;
 }
 
 /**
- * @param {Result} result
- * @param {Who} who
- * @param {readonly number[]} times
- * @returns {number}
+ * A sample of random numbers.
+ *
+ * @param {import("../packages/kofn/dist/onnx/model.js").Graph} graph
+ * @returns {import("../packages/kofn/dist/bench/engines.js").Batch}
  */
-function recorded(result, who, times) {
-  const ms = median(times.slice(WARM_UP));
-  result.rounds[who].push(ms);
-  return ms;
+function randomBatch({ inputs }) {
+  const [, ...sample] = inputs[0].type?.shape ?? [];
+  const dims = [1, ...sample.map(Number)];
+  const random = new Random(1, "bench");
+  return { dims, values: Float32Array.from({ length: sizeOf(dims) }, () => random.uniform() - 0.5) };
 }
 
 /**

@@ -1,45 +1,8 @@
-/** Order statistics of timing samples. */
+/** Order statistics of samples that were taken in turn. */
 
-/**
- * @typedef {object} Summary
- * @property {number} median
- * @property {number} low first quartile
- * @property {number} high third quartile
- * @property {number} best the least
- */
+import { summarise } from "../../packages/kofn/dist/bench/statistics.js";
 
-/**
- * The quantile of a sample, interpolated linearly between neighbours.
- *
- * @param {readonly number[]} values at least one
- * @param {number} share from 0 to 1
- * @returns {number}
- */
-export function quantile(values, share) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = share * (sorted.length - 1);
-  const below = sorted[Math.floor(at)];
-  return below + (sorted[Math.ceil(at)] - below) * (at - Math.floor(at));
-}
-
-/**
- * @param {readonly number[]} values at least one
- * @returns {number}
- */
-export const median = (values) => quantile(values, 0.5);
-
-/**
- * @param {readonly number[]} values at least one
- * @returns {Summary}
- */
-export function summarise(values) {
-  return {
-    median: median(values),
-    low: quantile(values, 0.25),
-    high: quantile(values, 0.75),
-    best: Math.min(...values),
-  };
-}
+/** @typedef {import("../../packages/kofn/dist/bench/statistics.js").Summary} Summary */
 
 /**
  * The ratio of two samples that were taken in turn, round by round: what slows the machine for a while slows both.

@@ -19,8 +19,10 @@ import { type Contender, takeTurns, timeRuns } from "./rounds.js";
 import { median, type Summary, summarise } from "./statistics.js";
 import type { Subject } from "./subject.js";
 
-/** Results that differ by no more are the same: as a part of the largest result, or of 1 if that is less. */
-export const TOLERANCE = 1e-4;
+/** Results that differ by no more, as a part of the largest one, are the same. */
+const TOLERANCE = 1e-4;
+/** The same where activations are rounded to codes: one that lies between two codes may become either. */
+const CODE_TOLERANCE = 1e-2;
 
 export const ROUNDS = 10;
 /** A round takes at least so long, and its first runs are not timed. */
@@ -62,8 +64,10 @@ export interface Comparison {
   readonly memory: number;
   /** kofn's file over the peer's. */
   readonly file: number;
-  /** By how much results differ at most, as a part of the largest result, or of 1 if that is less. */
+  /** By how much results differ at most, as a part of the largest one. */
   readonly largestDifference: number;
+  /** What it may be. */
+  readonly tolerance: number;
   readonly agrees: boolean;
 }
 
@@ -195,17 +199,15 @@ async function timeInTurns(fields: readonly Field[], options: CompareOptions): P
     }),
   );
   for (const { measure } of timed) await measure(WARM_UP);
-  const contenders = timed.map(
-    ({ entry, measure }): Contender => ({
-      name: entry.engine,
-      round: async () => {
-        const times = await measure({ ...ROUND, runs: Math.ceil(runs / ROUNDS) });
-        entry.times.push(...times);
-        return median(times);
-      },
-      close: () => entry.runner.close(),
-    }),
-  );
+  const contenders = timed.map(({ entry, measure }): Contender => ({
+    name: entry.engine,
+    round: async () => {
+      const times = await measure({ ...ROUND, runs: Math.ceil(runs / ROUNDS) });
+      entry.times.push(...times);
+      return median(times);
+    },
+    close: () => entry.runner.close(),
+  }));
   const roundName = (round: number): string => `round ${round} of ${ROUNDS}`;
   doing = roundName(1);
   await takeTurns(contenders, { rounds: ROUNDS }, (done) => {
@@ -216,6 +218,7 @@ async function timeInTurns(fields: readonly Field[], options: CompareOptions): P
 
 function figuresOf({ subject, kofn, peers }: Field): FileFigures {
   const own = engineFigures(kofn, subject);
+  const tolerance = subject.hasCodes ? CODE_TOLERANCE : TOLERANCE;
   return {
     subject,
     kofn: own,
@@ -228,7 +231,8 @@ function figuresOf({ subject, kofn, peers }: Field): FileFigures {
         memory: own.memoryBytes / figures.memoryBytes,
         file: own.fileBytes / figures.fileBytes,
         largestDifference: entry.difference,
-        agrees: entry.difference <= TOLERANCE,
+        tolerance,
+        agrees: entry.difference <= tolerance,
       };
       return { ...figures, comparison };
     }),
@@ -244,11 +248,11 @@ function engineFigures(entry: Entry, { batch }: Subject): EngineFigures {
 
 function largestDifference(results: Float32Array, expected: Float32Array): number {
   if (results.length !== expected.length) return Infinity;
-  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   let largest = 0;
   results.forEach((value, i) => {
     const one = Math.abs(value - expected[i]);
     largest = one <= largest ? largest : Number.isNaN(one) ? Infinity : one;
   });
-  return largest / scale;
+  return largest === 0 ? 0 : largest / scale;
 }

@@ -14,7 +14,11 @@ export interface LayerFigures extends LayerInfo {
 
 const FLOAT_BITS = 32;
 
-export function layersOf({ net, model, tensors }: Pick<Subject, "net" | "model" | "tensors">): LayerFigures[] {
+export function layersOf({
+  net,
+  model,
+  tensors,
+}: Pick<Subject, "net" | "model" | "tensors">): LayerFigures[] {
   const weights = new Map(model.graph.nodes.map(({ name, inputs }) => [name, inputs[1]]));
   const stored = new Map(tensors.map(({ name, bits }) => [name, bits]));
   return net.info.layers.map((layer) => {

@@ -18,6 +18,8 @@ export interface Subject {
   readonly names: Names;
   /** How weights are stored in the file. */
   readonly tensors: readonly StoredTensor[];
+  /** Whether activations are rounded to codes. */
+  readonly hasCodes: boolean;
   readonly batch: Batch;
 }
 
@@ -46,6 +48,7 @@ export async function openSubject(path: string, samples: number): Promise<Subjec
     model,
     names: { input: input.name, output: output.name },
     tensors: contents.tensors,
+    hasCodes: contents.quantization.activations.length > 0,
     batch: randomBatch(net, samples),
   };
 }

@@ -1,6 +1,6 @@
 /** The figures of `kofn bench` as text. */
 
-import { type Comparison, type EngineFigures, type FileFigures, ROUNDS, TOLERANCE } from "../bench/compare.js";
+import { type Comparison, type EngineFigures, type FileFigures, ROUNDS } from "../bench/compare.js";
 import { type LayerFigures, layersOf } from "../bench/layers.js";
 import type { Subject } from "../bench/subject.js";
 import { bytes, duration, percent, ratio, whole } from "../format.js";
@@ -35,7 +35,14 @@ function fileLines({ subject, kofn, peers }: FileFigures): string[] {
     { title: "memory", ...right },
     { title: "file", ...right },
   ];
-  const row = ({ engine, latencyMs, samplesPerSecond, loadMs, memoryBytes, fileBytes }: EngineFigures): string[] => [
+  const row = ({
+    engine,
+    latencyMs,
+    samplesPerSecond,
+    loadMs,
+    memoryBytes,
+    fileBytes,
+  }: EngineFigures): string[] => [
     engine,
     `${duration(latencyMs.median)} [${duration(latencyMs.low)}, ${duration(latencyMs.high)}]`,
     whole(samplesPerSecond),
@@ -51,11 +58,13 @@ function fileLines({ subject, kofn, peers }: FileFigures): string[] {
   ];
 }
 
-/** "beside onnxruntime-node: 5.21x as fast; loads slower, 0.40x as fast; 0.31x of its memory, 0.06x of its file; the same results (within 3e-7)" */
-function verdict({ peer, speed, loading, memory, file, largestDifference, agrees }: Comparison): string {
+/** "beside onnxruntime-node: 5.21x as fast; loads slower, 0.40x as fast; 0.31x its memory, 0.06x its file; the same results, to 3.0e-7" */
+function verdict(comparison: Comparison): string {
+  const { peer, speed, loading, memory, file, largestDifference, tolerance, agrees } = comparison;
+  const difference = largestDifference.toExponential(1);
   const results = agrees
-    ? `the same results, to ${largestDifference.toPrecision(2)}`
-    : styled("red", `OTHER RESULTS, by ${largestDifference.toPrecision(2)} where ${TOLERANCE} is the limit`);
+    ? `the same results, to ${difference}`
+    : styled("red", `OTHER RESULTS, by ${difference} of the largest where ${tolerance} is the limit`);
   return (
     `beside ${peer}: ${fast(speed)}; loads ${fast(loading)}; ` +
     `${ratio(memory)} its memory${memory > 1 ? ", more" : ""}, ${ratio(file)} its file; ${results}`

@@ -3,7 +3,7 @@
 import { availableParallelism, cpus, loadavg } from "node:os";
 import type { Command } from "commander";
 import { createLogUpdate } from "log-update";
-import { compare, type CompareOptions, type FileFigures, installedPeers, TOLERANCE } from "../bench/compare.js";
+import { compare, type CompareOptions, type FileFigures, installedPeers } from "../bench/compare.js";
 import { checkThreads } from "../bench/engines.js";
 import { layersOf } from "../bench/layers.js";
 import { openSubject, type Subject } from "../bench/subject.js";
@@ -77,12 +77,24 @@ async function benchCommand(paths: readonly string[], flags: BenchFlags): Promis
 function jsonOf({ subject, kofn, peers }: FileFigures): object {
   const { path, net, model } = subject;
   const { input, output } = net.info;
-  return { path, model: model.graph.name, input, output, engines: [kofn, ...peers], layers: layersOf(subject) };
+  return {
+    path,
+    model: model.graph.name,
+    input,
+    output,
+    engines: [kofn, ...peers],
+    layers: layersOf(subject),
+  };
 }
 
 /** What figures depend on. */
 function machine(): object {
-  return { cpu: cpus()[0]?.model, cores: availableParallelism(), node: process.versions.node, load: loadavg()[0] };
+  return {
+    cpu: cpus()[0]?.model,
+    cores: availableParallelism(),
+    node: process.versions.node,
+    load: loadavg()[0],
+  };
 }
 
 /** Measures, and says on stderr how that goes: a live line on a terminal, a line for what is finished elsewhere. */
@@ -91,7 +103,8 @@ async function measured(
   peers: Parameters<typeof compare>[1],
   options: Pick<CompareOptions, "threads" | "runs">,
 ): Promise<FileFigures[]> {
-  const live = process.stderr.isTTY && process.stderr.columns > 0 ? createLogUpdate(process.stderr) : undefined;
+  const live =
+    process.stderr.isTTY && process.stderr.columns > 0 ? createLogUpdate(process.stderr) : undefined;
   return interruptible(
     (signal) =>
       compare(subjects, peers, {
@@ -105,7 +118,10 @@ async function measured(
         },
       }),
     () => "nothing is told of a bench that is not finished.",
-  ).finally(() => live?.clear());
+  ).finally(() => {
+    live?.clear();
+    live?.done();
+  });
 }
 
 function printLayers(subject: Subject): void {
@@ -120,7 +136,7 @@ function checkResults(figures: readonly FileFigures[]): void {
     if (wrong === undefined) continue;
     throw new KofnError(
       `${subject.path}: results of @kofn/runtime differ from those of ${wrong.peer} by ${wrong.largestDifference.toPrecision(2)}, ` +
-        `expected at most ${TOLERANCE}: times of different results can't be compared.`,
+        `of the largest, expected at most ${wrong.tolerance}: times of different results can't be compared.`,
     );
   }
 }

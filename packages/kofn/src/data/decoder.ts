@@ -107,4 +107,3 @@ async function loadSharp(): Promise<SharpModule> {
     );
   }
 }
-

@@ -12,8 +12,8 @@ export type Value = OrtTensor;
 
 interface Backend {
   readonly InferenceSession: {
-    create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
-    create(path: string, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
+    /** @param source an encoded model, or the path of one. */
+    create(source: Uint8Array | string, options: InferenceSession.SessionOptions): Promise<InferenceSession>;
   };
   readonly Tensor: TensorConstructor;
   readonly env: { wasm: { numThreads?: number } };
@@ -92,20 +92,17 @@ export class Engine {
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     };
     try {
-      const { InferenceSession: sessions } = this.#backend;
-      const session = await (typeof source === "string"
-        ? sessions.create(source, options)
-        : sessions.create(encodeModelBytes(source), options));
+      const session = await this.#backend.InferenceSession.create(
+        typeof source === "string" ? source : encodeModelBytes(source),
+        options,
+      );
       // The WebAssembly build leaves preallocated results as they were.
       return new Session(session, this.provider !== "wasm");
     } catch (error) {
       const name = typeof source === "string" ? source : `the graph "${source.graph.name}"`;
-      throw new KofnError(
-        `onnxruntime (${this.provider}) refuses ${name}: ${messageOf(error)}`,
-        {
-          cause: error,
-        },
-      );
+      throw new KofnError(`onnxruntime (${this.provider}) refuses ${name}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 }
