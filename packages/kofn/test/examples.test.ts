@@ -147,7 +147,7 @@ function offered(help: string): [option: string, description: string][] {
 }
 
 describe("docs/cli.md", () => {
-  it.each(["train", "eval", "inspect", "data list", "data get"])(
+  it.each(["train", "eval", "inspect", "run", "bench", "data list", "data get"])(
     "has the options of kofn %s",
     async (command) => {
       const { stdout } = await run(process.execPath, [KOFN, ...command.split(" "), "--help"]);

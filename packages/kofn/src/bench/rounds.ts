@@ -34,7 +34,8 @@ export async function takeTurns(
   while (done < LEAST_ROUNDS || (done < rounds && performance.now() - begin < 1000 * seconds)) {
     const times: number[] = [];
     for (const i of done % 2 === 0 ? numbers : numbers.toReversed()) times[i] = await contenders[i].round();
-    onRound?.(++done, times);
+    done++;
+    onRound?.(done, times);
   }
   for (const contender of contenders) await contender.close?.();
   return done;

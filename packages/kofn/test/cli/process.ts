@@ -22,6 +22,17 @@ export interface Options {
   readonly onSpawn?: (child: ChildProcess) => void;
 }
 
+/** The environment of a process that does not find a package. */
+export function withoutPackage(name: string): Record<string, string> {
+  const hooks = `export function resolve(name, context, next) {
+    if (name === ${JSON.stringify(name)}) throw new Error("Cannot find package '" + name + "'");
+    return next(name, context);
+  }`;
+  const hooksUrl = `data:text/javascript,${encodeURIComponent(hooks)}`;
+  const script = `import { register } from "node:module"; register(${JSON.stringify(hooksUrl)});`;
+  return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
+}
+
 /** Runs `kofn ARGS`. */
 export function kofn(args: readonly string[], options: Options = {}): Promise<Result> {
   return run(process.execPath, [KOFN, ...args], options);
