@@ -14,7 +14,7 @@ import { describeMachine, machineFacts } from "./support/machine.js";
  * @property {readonly string[]} options those of OPTIONS that it takes besides "json"
  * @property {() => Promise<(options: Options) => Promise<Outcome>>} load
  *
- * @typedef {{ model?: string | undefined, dense?: boolean | undefined, runs?: string | undefined, "data-dir"?: string | undefined }} Options
+ * @typedef {{ model?: string | undefined, dense?: boolean | undefined, runs?: string | undefined, "data-dir"?: string | undefined, out?: string | undefined }} Options
  */
 
 /** @type {Readonly<Record<string, Bench>>} */
@@ -70,6 +70,11 @@ const BENCHES = {
     options: [],
     load: async () => (await import("./runtime.js")).benchRuntime,
   },
+  latency: {
+    summary: "@kofn/runtime over density, maps and image size beside onnxruntime: [--out DIR] for the plots",
+    options: ["out"],
+    load: async () => (await import("./latency.js")).benchLatency,
+  },
   ops: {
     summary: "where a step's time goes, by operator: --model NAME [--dense]",
     options: ["model", "dense"],
@@ -103,6 +108,7 @@ function commandLine() {
         dense: { type: "boolean" },
         runs: { type: "string" },
         "data-dir": { type: "string" },
+        out: { type: "string" },
       },
     });
     const { json, ...options } = values;

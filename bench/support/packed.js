@@ -1,7 +1,7 @@
 /** Networks with random masks and codes, ready to be packed: what they take does not depend on training. */
 
 import { Builder } from "../../packages/kofn/dist/onnx/builder.js";
-import { emptyGraph, int } from "../../packages/kofn/dist/onnx/model.js";
+import { emptyGraph, int, ints } from "../../packages/kofn/dist/onnx/model.js";
 import { tensor } from "../../packages/kofn/dist/onnx/tensor.js";
 import { modelOf } from "../../packages/kofn/dist/lower/model.js";
 import { prunedContents } from "../../packages/kofn/dist/pack/contents.js";
@@ -40,6 +40,28 @@ export function matrixModel(rows, columns) {
   const weight = b.initializer("fc.weight", tensor("float32", [rows, columns], values));
   const bias = b.initializer("fc.bias", tensor("float32", [rows], new Float32Array(rows)));
   b.output(b.op("Gemm", ["input", weight, bias], { transB: int(1) }, "fc"));
+  return modelOf(b.graph);
+}
+
+/**
+ * One 3x3 convolution with as many maps as it reads, all cells of which it keeps, with normally distributed weights.
+ *
+ * @param {number} maps
+ * @param {number} side height and width
+ * @returns {Model}
+ */
+export function convolutionModel(maps, side) {
+  const random = new Random(1, "bench");
+  const b = new Builder(emptyGraph("convolution"));
+  const type = /** @type {const} */ ({ dtype: "float32", shape: ["batch", maps, side, side] });
+  b.graph.inputs.push({ name: "input", type });
+  b.graph.valueTypes.set("input", type);
+  const scale = 1 / (3 * Math.sqrt(maps));
+  const values = Float32Array.from({ length: maps * maps * 9 }, () => scale * random.normal());
+  const weight = b.initializer("conv.weight", tensor("float32", [maps, maps, 3, 3], values));
+  const bias = b.initializer("conv.bias", tensor("float32", [maps], new Float32Array(maps)));
+  const attributes = { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) };
+  b.output(b.op("Conv", ["input", weight, bias], attributes, "conv"));
   return modelOf(b.graph);
 }
 

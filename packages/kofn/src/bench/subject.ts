@@ -54,7 +54,7 @@ export async function openSubject(path: string, samples: number): Promise<Subjec
 }
 
 /** Random pixels, normalised as the network expects it; numbers from -1 to 1 where that is not known. */
-function randomBatch({ info }: Network, samples: number): Batch {
+export function randomBatch({ info }: Network, samples: number): Batch {
   const dims = [samples, ...info.input.slice(1)];
   const [, channels, ...rest] = dims;
   const random = new Random(1, "bench");
