@@ -10,7 +10,7 @@ import { convolutionModel, packedNetwork } from "./support/packed.js";
 import { logPlot } from "./support/plot.js";
 import { takeTurns } from "./support/rounds.js";
 import { ENGINES, openKofn, openPeers } from "./support/runners.js";
-import { digits, table } from "./support/table.js";
+import { digits, spread, table } from "./support/table.js";
 
 /** @typedef {import("./support/runners.js").EngineName} EngineName */
 /** @typedef {import("./support/runners.js").Runner} Runner */
@@ -48,8 +48,8 @@ export async function benchLatency({ out }) {
     for (const one of curves) writeFileSync(join(out, one.file), plot(one));
   }
   const text = [
-    `Milliseconds of one run at batch 1, one thread each, median [quartiles] over ${LIMITS.rounds} rounds of the median of at least ${ROUND.runs} runs each; ` +
-      "contenders take turns within a round. Ratios are those of the medians. Weights and masks are random; onnxruntime runs the dense network.",
+    `Milliseconds of one run at batch 1, one thread each: median [quartiles; best] over ${LIMITS.rounds} rounds of the median of at least ${ROUND.runs} runs each; ` +
+      "contenders take turns within a round. Ratios and plots are those of the best rounds. Weights and masks are random; onnxruntime runs the dense network.",
     ...curves.flatMap((one) => ["", `### ${one.title}`, "", tableOf(one)]),
   ].join("\n");
   return { text, data: { curves } };
@@ -152,17 +152,14 @@ async function roundsOf(what, runners) {
  */
 function tableOf({ x, at, rounds }) {
   const speed = (/** @type {EngineName} */ peer, /** @type {number} */ i) => {
-    const ratio = median(rounds[peer][i]) / median(rounds.kofn[i]);
+    const ratio = Math.min(...rounds[peer][i]) / Math.min(...rounds.kofn[i]);
     return `${digits(ratio)}x${ratio < 1 ? ", slower" : ""}`;
   };
   return table(
     [x, ...ENGINES, "over node", "over web"],
     at.map((value, i) => [
       String(value),
-      ...ENGINES.map((engine) => {
-        const { median: middle, low, high } = summarise(rounds[engine][i]);
-        return `${digits(middle)} [${digits(low)}, ${digits(high)}]`;
-      }),
+      ...ENGINES.map((engine) => spread(summarise(rounds[engine][i]))),
       speed("onnxruntime-node", i),
       speed("onnxruntime-web", i),
     ]),
@@ -176,7 +173,7 @@ function tableOf({ x, at, rounds }) {
 function plot({ title, x, at, rounds }) {
   const lines = ENGINES.map((name) => ({
     name,
-    points: at.map((value, i) => /** @type {const} */ ([value, median(rounds[name][i])])),
+    points: at.map((value, i) => /** @type {const} */ ([value, Math.min(...rounds[name][i])])),
   }));
   return logPlot({ title, x, y: "milliseconds of a run", ticks: at, lines });
 }
