@@ -63,10 +63,13 @@ async function benchCommand(paths: readonly string[], flags: BenchFlags): Promis
   if (peers.length === 0) {
     throw new KofnError("kofn bench compares with onnxruntime, but neither of its packages can be loaded.");
   }
+  const host = machine();
   const figures = await measured(subjects, peers, { threads, runs });
   if (flags.json === true) {
-    printJson({ batch, threads, machine: machine(), files: figures.map(jsonOf) });
+    printJson({ batch, threads, machine: host, files: figures.map(jsonOf) });
   } else {
+    const { cpu, cores, node, load } = host;
+    print(`${cpu}, ${cores} cores, load average ${load.toFixed(1)} before the bench; Node ${node}`);
     for (const line of benchReport(figures, { batch, threads })) print(line);
     if (flags.explain === true) subjects.forEach(printLayers);
   }
@@ -88,13 +91,17 @@ function jsonOf({ subject, kofn, peers }: FileFigures): object {
 }
 
 /** What figures depend on. */
-function machine(): object {
-  return {
-    cpu: cpus()[0]?.model,
-    cores: availableParallelism(),
-    node: process.versions.node,
-    load: loadavg()[0],
-  };
+interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly node: string;
+  /** Load average of the last minute: above the number of cores, other work slows all. */
+  readonly load: number;
+}
+
+function machine(): Machine {
+  const { node } = process.versions;
+  return { cpu: cpus()[0]?.model ?? "unknown", cores: availableParallelism(), node, load: loadavg()[0] };
 }
 
 /** Measures, and says on stderr how that goes: a live line on a terminal, a line for what is finished elsewhere. */

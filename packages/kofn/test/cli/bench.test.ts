@@ -41,7 +41,7 @@ test("compares files with both of onnxruntime's packages, and explains layers", 
   ]);
   const [head, sides, tiny, overview, ...layers] = stdout.trim().split("\n\n");
   expect(head).toMatch(
-    /^batch 1, 1 thread each; latency: median \[quartiles\] of [\d,]+ runs or more in 10 rounds/,
+    /^.+ cores, load average \d+\.\d before the bench; Node \d.*\nbatch 1, 1 thread each; latency: median \[quartiles\] of [\d,]+ runs or more in 10 rounds/,
   );
   expect(sides).toMatch(/^sides\.kofn: linear, input 1x4x4, 16 of 48 weights \(33\.33 %\)\n/);
   expect(tiny).toMatch(/^tiny\.kofn: tiny, input 1x8x8, 144 of 144 weights \(100\.00 %\)\n/);
@@ -60,7 +60,7 @@ test("compares files with both of onnxruntime's packages, and explains layers", 
   expect(layers).toHaveLength(2);
   expect(layers[0]).toMatch(/^fc +weights 1:3 |^fc +weights +/m);
   expect(layers[1]).toMatch(/^conv +dense +100\.00 % +32 +1,296 +92\.31 % +taps/m);
-});
+}, 120_000);
 
 test("--json is one document; without one of onnxruntime's packages the other one is compared with", async () => {
   const { code, stdout, stderr } = await cli("bench two.kofn --batch 2 --runs 5 --json", {
