@@ -95,7 +95,14 @@ export class HostSampler {
     this.#poolSize = 2 ** Math.ceil(Math.log2(units));
     const blocks = Math.ceil((rows * n + 3) / this.#poolSize);
     const pool = 4 * this.#poolSize + 16;
-    const sizes = [16 * Math.ceil(rows / 4) * most, 12 * rows, kernel.scratchBytes(n, most), product, pool, 4 * blocks];
+    const sizes = [
+      16 * Math.ceil(rows / 4) * most,
+      12 * rows,
+      kernel.scratchBytes(n, most),
+      product,
+      pool,
+      4 * blocks,
+    ];
     const own = ["logits", "mask", "perturbed", "gradient", ...optimizer.state];
     const held = weights === undefined ? [] : ["weights", ...weights.state];
     const begins = allot(kernel, [...sizes, ...[...own, ...held].map(() => bytes)]);
