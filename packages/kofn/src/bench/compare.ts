@@ -58,6 +58,8 @@ export interface Comparison {
   readonly peer: Peer;
   /** The peer's median latency over kofn's: below 1 kofn is slower. */
   readonly speed: number;
+  /** The same of the fastest runs: other work on the machine interrupts long runs more often than short ones. */
+  readonly bestSpeed: number;
   /** The peer's time to load over kofn's. */
   readonly loading: number;
   /** kofn's memory over the peer's. */
@@ -227,6 +229,7 @@ function figuresOf({ subject, kofn, peers }: Field): FileFigures {
       const comparison = {
         peer: entry.engine,
         speed: figures.latencyMs.median / own.latencyMs.median,
+        bestSpeed: figures.latencyMs.best / own.latencyMs.best,
         loading: figures.loadMs / own.loadMs,
         memory: own.memoryBytes / figures.memoryBytes,
         file: own.fileBytes / figures.fileBytes,

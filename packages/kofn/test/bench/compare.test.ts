@@ -49,6 +49,7 @@ test("figures of engines and ratios belong together", async () => {
   expect(comparison).toEqual({
     peer: PEER,
     speed: peer.latencyMs.median / kofn.latencyMs.median,
+    bestSpeed: peer.latencyMs.best / kofn.latencyMs.best,
     loading: peer.loadMs / kofn.loadMs,
     memory: kofn.memoryBytes / peer.memoryBytes,
     file: kofn.fileBytes / peer.fileBytes,
