@@ -4,6 +4,8 @@ import { NetworkError } from "./errors.js";
 import type { Kernels } from "./plan/memory.js";
 import { WASM } from "./wasm.generated.js";
 
+const [ZERO, NINE, A] = [48, 57, 97];
+
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** @throws NetworkError if WebAssembly or its vectors are not available. */
@@ -14,7 +16,13 @@ export async function instantiate(): Promise<Kernels> {
 }
 
 async function compile(): Promise<WebAssembly.Module> {
-  const bytes = Uint8Array.from(atob(WASM), (character) => character.charCodeAt(0));
+  // Many times as fast as parseInt.
+  const digit = (at: number): number => {
+    const code = WASM.charCodeAt(at);
+    return code - (code > NINE ? A - 10 : ZERO);
+  };
+  const bytes = new Uint8Array(WASM.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = 16 * digit(2 * i) + digit(2 * i + 1);
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
