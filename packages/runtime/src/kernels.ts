@@ -1,7 +1,7 @@
 /** Makes instances of the WebAssembly kernels, which are part of the script. */
 
 import { NetworkError } from "./errors.js";
-import type { Kernels } from "./plan/memory.js";
+import type { Kernels } from "./execute.js";
 import { WASM } from "./wasm.generated.js";
 
 const [ZERO, NINE, A] = [48, 57, 97];

@@ -6,6 +6,7 @@ import { readGraph } from "./file/graph.js";
 import { type FileInfo, readInfo } from "./file/info.js";
 import { type Fused, fuse } from "./graph/fuse.js";
 import { withQuantizers } from "./graph/quantizers.js";
+import { rewritten } from "./graph/rewrite.js";
 import { inferShapes } from "./graph/shapes.js";
 import type { Dims, Graph } from "./graph/types.js";
 import { layerInfo, type LayerInfo } from "./info.js";
@@ -36,7 +37,7 @@ export async function load(source: Source): Promise<Network> {
 
 /** A network of a graph, for one sample and for several side by side. */
 export async function networkOf(read: Graph, info: FileInfo, fileBytes: number): Promise<Network> {
-  const graph = withQuantizers(read);
+  const graph = withQuantizers(rewritten(read));
   if (graph.inputs.length !== 1 || graph.outputs.length !== 1) {
     throw new NetworkError(
       `only networks with one input and one output are supported, not with ${graph.inputs.length} and ${graph.outputs.length}`,
@@ -52,12 +53,13 @@ export async function networkOf(read: Graph, info: FileInfo, fileBytes: number):
     return choice === undefined ? [] : [layerInfo(graph, one, (name) => planner.dims(name), choice)];
   });
   return new Network({
+    kernels: memory.kernels,
     info: {
       ...info,
       input: planner.dims(graph.inputs[0].name),
       output: planner.dims(graph.outputs[0].name),
       layers,
-      bytes: { file: fileBytes, values: single.bytes.arena, memory: single.bytes.total },
+      bytes: { file: fileBytes, values: single.arena, memory: memory.bytes },
     },
     single,
     wide: () => wideOf(memory, graph, shapes, fused),

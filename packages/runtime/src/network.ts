@@ -1,10 +1,10 @@
 /** A network that is ready to run. */
 
 import { NetworkError } from "./errors.js";
+import { type Kernels, type Program, type Runner, runnerOf } from "./execute.js";
 import type { NetworkInfo } from "./info.js";
 import { sizeOf } from "./graph/types.js";
 import { normalize, type PixelImage } from "./pixels.js";
-import type { Program } from "./plan/planner.js";
 
 /** Batches of at least so many samples run side by side, if the network allows it. */
 const LEAST_WIDE = 8;
@@ -24,8 +24,14 @@ export interface Wide {
   readonly lanes: number;
 }
 
+interface RunnableWide {
+  readonly run: Runner;
+  readonly lanes: number;
+}
+
 /** What a network is made of. */
 export interface Parts {
+  readonly kernels: Kernels;
   readonly info: NetworkInfo;
   readonly single: Program;
   /** Plans for several samples side by side; undefined if the network has no layer that gains by it. */
@@ -48,12 +54,14 @@ export class Network {
   readonly #inputSize: number;
   readonly #outputSize: number;
   /** Planned when it is needed first; null if there is none. */
-  #wide: Wide | null | undefined;
+  #wide: RunnableWide | null | undefined;
+  readonly #single: Runner;
 
   /** Use `load`. */
   constructor(parts: Parts) {
     this.info = parts.info;
     this.#parts = parts;
+    this.#single = runnerOf(parts.kernels, parts.single);
     this.#inputSize = sizeOf(parts.info.input);
     this.#outputSize = sizeOf(parts.info.output);
   }
@@ -83,36 +91,19 @@ export class Network {
     while (done < batch) {
       const wide = batch - done >= LEAST_WIDE ? this.#wideOrNull() : null;
       const count = wide === null ? 1 : Math.min(wide.lanes, batch - done);
-      this.#runPart(wide?.program ?? this.#parts.single, input, results, done, count);
+      (wide?.run ?? this.#single)(input, results, done, count);
       done += count;
     }
     return results;
   }
 
-  #wideOrNull(): Wide | null {
-    if (this.#wide === undefined) this.#wide = this.#parts.wide() ?? null;
+  #wideOrNull(): RunnableWide | null {
+    if (this.#wide === undefined) {
+      const wide = this.#parts.wide();
+      this.#wide =
+        wide === undefined ? null : { run: runnerOf(this.#parts.kernels, wide.program), lanes: wide.lanes };
+    }
     return this.#wide;
-  }
-
-  #runPart(program: Program, input: Float32Array, results: Float32Array, first: number, count: number): void {
-    const { kernels, each, together } = program;
-    const floats = new Float32Array(kernels.memory.buffer);
-    if (program.isWideInput) {
-      floats.set(
-        input.subarray(first * this.#inputSize, (first + count) * this.#inputSize),
-        program.input / 4,
-      );
-    }
-    for (let lane = 0; lane < count; lane++) {
-      if (!program.isWideInput) {
-        const at = (first + lane) * this.#inputSize;
-        floats.set(input.subarray(at, at + this.#inputSize), program.input / 4);
-      }
-      for (const step of each) step(lane);
-    }
-    for (const step of together) step(0);
-    const begin = program.output / 4;
-    results.set(floats.subarray(begin, begin + count * this.#outputSize), first * this.#outputSize);
   }
 
   /**

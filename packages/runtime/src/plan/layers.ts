@@ -1,10 +1,12 @@
 /** Convolutions and fully connected layers. */
 
+import type { Call } from "../execute.js";
 import type { Fused } from "../graph/fuse.js";
 import { constantOf, numberOf, numbersOf, refuse } from "../graph/node.js";
+import { sizeOf } from "../graph/types.js";
 import { type Axis, windowOf } from "../graph/window.js";
+import { alongOf, copies, denseSteps, stepsOf } from "./copies.js";
 import type { Memory } from "./memory.js";
-import type { Step } from "./operation.js";
 import type { Planner } from "./planner.js";
 import { choose, emitSums, type Places, type Sums } from "./sums.js";
 import { aligned, type Value } from "./value.js";
@@ -33,7 +35,7 @@ export function conv(planner: Planner, fused: Fused): void {
   const residual = agree(planner, fused, output);
   const inputs = residual === undefined ? [x] : [x, residual];
   const choice = planner.choice(node.name, () => choose(sums, output));
-  const emit = (memory: Memory, at: Places): Step =>
+  const emit = (memory: Memory, at: Places): Call[] =>
     emitSums(memory, sums, at, output, choice(), residual, () => planner.mask(memory, output));
 
   if (output.isFlat) {
@@ -87,19 +89,15 @@ export function conv(planner: Planner, fused: Fused): void {
     output,
     scratch: () => x.dims[1] * plane() * phases.size,
     emit: (memory, scratch) => {
-      const { kernels } = memory;
-      const steps = [...phases].map(([phase, index]): Step => {
+      const gathering = [...phases].map(([phase, index]): Call => {
         const [row, column] = phase.split(",").map(Number);
         const target = scratch + 4 * index * x.dims[1] * plane();
         const [y0, x0] = [rowPhases.first * y.stride + row, columnPhases.first * columns.stride + column];
         const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input];
         const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size];
-        const args = [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride];
-        return () => {
-          kernels.phase(...args);
-        };
+        return { kernel: "phase", args: [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride] };
       });
-      const sum = emit(memory, {
+      const sums = emit(memory, {
         input: scratch,
         distances: places((channel, row, column) => {
           const index = phases.get(phaseOf(row, column));
@@ -110,10 +108,7 @@ export function conv(planner: Planner, fused: Fused): void {
         }),
         group: 4 * channels * plane(),
       });
-      return (lane) => {
-        for (const step of steps) step(lane);
-        sum(lane);
-      };
+      return [...gathering, ...sums];
     },
   });
 }
@@ -124,8 +119,7 @@ export function gemm(planner: Planner, fused: Fused): void {
   const [x, output] = [planner.value(node.inputs[0]), planner.value(fused.output)];
   const weight = constantOf(planner.graph, node, 1);
   const isTransposed = node.op === "Gemm" && numberOf(node, "transB", 0) !== 0;
-  const [, outputs] = output.dims;
-  const [, inputs] = x.dims;
+  const [inputs, outputs] = [x, output].map(({ dims }) => dims.at(-1) ?? 1);
   const data = weight?.data ?? [];
   const rows = new Float32Array(data.length);
   const alpha = node.op === "Gemm" ? numberOf(node, "alpha", 1) : 1;
@@ -141,22 +135,36 @@ export function gemm(planner: Planner, fused: Fused): void {
   const bias = found && Array.from({ length: outputs }, (_, o) => beta * found[found.length === 1 ? 0 : o]);
   const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias);
   const residual = agree(planner, fused, output);
-  if (!output.isFlat) x.rows.join(output.rows);
-  const choice = planner.choice(node.name, () => choose(sums, output));
+  // Of several vectors, those of a sample's tokens for instance, each becomes a column of planes for the time being.
+  const isMany = x.dims.length > 2;
+  const [source, target] = isMany ? [x, output].map((value) => columnsOf(planner, value)) : [x, output];
+  if (!target.isFlat) source.rows.join(target.rows);
+  const choice = planner.choice(node.name, () => choose(sums, target));
+  if (isMany) planner.add({ inputs: [x], output: source, emit: () => turned(x, source, true) });
   planner.add({
-    inputs: residual === undefined ? [x] : [x, residual],
-    output,
-    emit: (memory) =>
-      emitSums(
-        memory,
-        sums,
-        { input: x.address, distances: Array.from({ length: inputs }, (_, i) => 4 * i * x.plane), group: 0 },
-        output,
-        choice(),
-        residual,
-        () => planner.mask(memory, output),
-      ),
+    inputs: residual === undefined ? [source] : [source, residual],
+    output: target,
+    emit: (memory) => {
+      const distances = Array.from({ length: inputs }, (_, i) => 4 * i * source.plane);
+      const places = { input: source.address, distances, group: 0 };
+      return emitSums(memory, sums, places, target, choice(), residual, () => planner.mask(memory, target));
+    },
   });
+  if (isMany) planner.add({ inputs: [target], output, emit: () => turned(output, target, false) });
+}
+
+/** A value [..., features] as planes of one row, a plane for each feature. */
+function columnsOf(planner: Planner, { name, dims }: Value): Value {
+  const features = dims.at(-1) ?? 1;
+  return planner.temporary(`${name}/columns`, [1, features, 1, sizeOf(dims) / features]);
+}
+
+function turned(value: Value, columns: Value, isTurned: boolean): Call[] {
+  const [rows, [, plane, , cell]] = [stepsOf(value), stepsOf(columns)];
+  const turn = [...denseSteps(value.dims.slice(0, -1)).map((step) => step * cell), plane];
+  return isTurned
+    ? copies(alongOf(value.dims, rows, turn), value.address, columns.address)
+    : copies(alongOf(value.dims, turn, rows), columns.address, value.address);
 }
 
 /** The value that is added to a layer's result, which has to lie as the result does. */

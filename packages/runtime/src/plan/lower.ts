@@ -3,11 +3,14 @@
 import type { Fused } from "../graph/fuse.js";
 import { refuse } from "../graph/node.js";
 import { QUANTIZE } from "../graph/quantizers.js";
-import { batchNorm, binary, quantize, softmax, unary } from "./elementwise.js";
+import { BLOCKS } from "../graph/rewrite.js";
+import { layerNorm, matmul, reduce, softmax } from "./along.js";
+import { batchNorm, binary, quantize, unary } from "./elementwise.js";
 import { conv, gemm } from "./layers.js";
-import { concat, reshape, transpose } from "./movement.js";
+import { blocks, concat, expand, gather, pad, reshape, slice, transpose } from "./movement.js";
 import type { Planner } from "./planner.js";
 import { globalMax, mean, pool } from "./pools.js";
+import { resize } from "./resize.js";
 
 type Rule = (planner: Planner, fused: Fused) => void;
 
@@ -15,13 +18,21 @@ const RULES: Readonly<Record<string, Rule>> = {
   [QUANTIZE]: quantize,
   Conv: conv,
   Gemm: gemm,
-  MatMul: gemm,
+  MatMul: (planner, fused) => {
+    const weight = planner.constant(fused.node.inputs[1]);
+    (weight?.dims.length === 2 ? gemm : matmul)(planner, fused);
+  },
   BatchNormalization: batchNorm,
   MaxPool: pool,
   AveragePool: pool,
   GlobalMaxPool: globalMax,
   GlobalAveragePool: mean,
-  ReduceMean: mean,
+  ReduceMean: reduce,
+  ReduceSum: reduce,
+  ReduceMax: reduce,
+  ReduceMin: reduce,
+  LayerNormalization: layerNorm,
+  Resize: resize,
   Add: binary,
   Sub: binary,
   Mul: binary,
@@ -39,6 +50,13 @@ const RULES: Readonly<Record<string, Rule>> = {
   Unsqueeze: reshape,
   Transpose: transpose,
   Concat: concat,
+  Slice: slice,
+  Split: slice,
+  Gather: gather,
+  Expand: expand,
+  Pad: pad,
+  DepthToSpace: blocks,
+  [BLOCKS]: blocks,
   Relu: unary,
   Clip: unary,
   LeakyRelu: unary,
@@ -55,6 +73,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   Sqrt: unary,
   Reciprocal: unary,
   Softsign: unary,
+  Selu: unary,
+  Log: unary,
+  Softplus: unary,
+  Floor: unary,
+  Ceil: unary,
+  Round: unary,
 };
 
 export function lower(planner: Planner, fused: Fused): void {

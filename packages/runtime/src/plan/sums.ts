@@ -1,7 +1,8 @@
 /** Weighted sums: convolutions and fully connected layers as lists of the inputs that each output adds up. */
 
+import type { Call } from "../execute.js";
 import type { Memory } from "./memory.js";
-import type { Choice, Step } from "./operation.js";
+import type { Choice } from "./operation.js";
 import { type Value, VECTOR } from "./value.js";
 
 /** Outputs that share a list in the kernels taps4 and rows4. */
@@ -102,7 +103,7 @@ export function emitSums(
   { isShared }: Choice,
   residual: Value | undefined,
   mask: () => number,
-): Step {
+): Call[] {
   const { outputs, weights, fanIn, perGroup, bias, least, most } = sums;
   const reads = (first: number, count: number): number[] => {
     const columns: number[] = [];
@@ -121,7 +122,6 @@ export function emitSums(
   const biases = memory.floatTable(bias, Math.ceil(outputs / TOGETHER) * TOGETHER);
   const added = residual === undefined ? 0 : residual.address - output.address;
   const weight = (row: number, column: number): number => (row < outputs ? weights[row * fanIn + column] : 0);
-  const { kernels } = memory;
 
   if (output.isFlat) {
     const fours = Math.ceil(outputs / TOGETHER);
@@ -157,17 +157,14 @@ export function emitSums(
       }
       memory.words[ends / 4 + i] = 4 * at;
     }
-    const kernel = isShared ? kernels.rows4 : kernels.rows1;
-    const { address } = output;
-    return () => {
-      kernel(entries, ends, fours, address, biases, added, least, most);
-    };
+    const args = [entries, ends, fours, output.address, biases, added, least, most];
+    return [{ kernel: isShared ? "rows4" : "rows1", args }];
   }
 
   const whole = isShared ? outputs - (outputs % TOGETHER) : 0;
   const plane = 4 * output.plane;
-  const part = (first: number, end: number, together: number): Step | undefined => {
-    if (first === end) return undefined;
+  const part = (first: number, end: number, together: number): Call[] => {
+    if (first === end) return [];
     const lists = Array.from({ length: (end - first) / together }, (_, i) =>
       reads(first + i * together, together),
     );
@@ -188,20 +185,10 @@ export function emitSums(
     const width = together === 1 ? rowBlock(output) : 0;
     if (width > 0) {
       const { height, width: columns, row } = output;
-      return () => {
-        kernels.tapsRows(width, ...before, height, columns, 4 * row, least, most);
-      };
+      return [{ kernel: "tapsRows", args: [width, ...before, height, columns, 4 * row, least, most] }];
     }
-    const kernel = together === 1 ? kernels.taps1 : kernels.taps4;
-    const cells = mask();
-    const { vectors } = output;
-    return () => {
-      kernel(...before, cells, vectors, least, most);
-    };
+    const args = [...before, mask(), output.vectors, least, most];
+    return [{ kernel: together === 1 ? "taps1" : "taps4", args }];
   };
-  const [shared, single] = [part(0, whole, TOGETHER), part(whole, outputs, 1)];
-  return (lane) => {
-    shared?.(lane);
-    single?.(lane);
-  };
+  return [...part(0, whole, TOGETHER), ...part(whole, outputs, 1)];
 }

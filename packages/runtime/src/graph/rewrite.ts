@@ -1,0 +1,142 @@
+/** Writes operators as others that have kernels. */
+
+import { constantOf, listOf, numberOf, numbersOf, refuse, textOf } from "./node.js";
+import type { Attribute, Constant, Graph, Node } from "./types.js";
+
+/** Channels become blocks of cells, of which borders are left out. */
+export const BLOCKS = "kofn:Blocks";
+
+export function rewritten(graph: Graph): Graph {
+  const constants = new Map(graph.constants);
+  const nodes = graph.nodes.flatMap((node): readonly Node[] => {
+    switch (node.op) {
+      case "Split":
+        // One node for each part.
+        return node.outputs.flatMap((output, part) =>
+          output === ""
+            ? []
+            : [
+                {
+                  ...node,
+                  outputs: [output],
+                  attributes: withNumbers(node, { part, parts: node.outputs.length }),
+                },
+              ],
+        );
+      case "Pow":
+        return power(graph, node);
+      case "ConvTranspose":
+        return transposed(graph, node, constants);
+      default:
+        return [node];
+    }
+  });
+  return { ...graph, nodes, constants };
+}
+
+function withNumbers(
+  { attributes }: Node,
+  numbers: Readonly<Record<string, number | readonly number[]>>,
+): ReadonlyMap<string, Attribute> {
+  return new Map<string, Attribute>([...attributes, ...Object.entries(numbers)]);
+}
+
+/** Powers as products, and roots. */
+function power(graph: Graph, node: Node): Node[] {
+  const exponents = numbersOf(graph, node, 1) ?? [];
+  const [exponent] = exponents;
+  const [x, output] = [node.inputs[0], node.outputs[0]];
+  const one = (op: string, inputs: string[], made = output): Node => ({
+    ...node,
+    op,
+    inputs,
+    outputs: [made],
+  });
+  switch (exponents.length === 1 ? exponent : NaN) {
+    case 0.5:
+      return [one("Sqrt", [x])];
+    case -1:
+      return [one("Reciprocal", [x])];
+    case 1:
+      return [one("Identity", [x])];
+    case 2:
+      return [one("Mul", [x, x])];
+    case 3:
+      return [one("Mul", [x, x], `${output}/2`), one("Mul", [`${output}/2`, x])];
+    default:
+      return refuse(
+        node,
+        `only the exponents -1, 0.5, 1, 2 and 3 are supported, not ${exponents.join(", ")}`,
+      );
+  }
+}
+
+/**
+ * ConvTranspose with stride s as a Conv of stride 1 with s x s results for each channel, one for each place in a block of the output:
+ * y[s q + r] = sum over m of x[q - m] w[r + s m] along each axis.
+ */
+function transposed(graph: Graph, node: Node, constants: Map<string, Constant>): Node[] {
+  const weight = constantOf(graph, node, 1) ?? refuse(node, "it has no weight");
+  const [channels, perGroup, ...kernel] = weight.dims;
+  const groups = numberOf(node, "group", 1);
+  const two = (name: string, fallback: number): readonly number[] =>
+    listOf(node, name) ?? [fallback, fallback];
+  const [strides, extra] = [two("strides", 1), two("output_padding", 0)];
+  const pads = listOf(node, "pads") ?? [0, 0, 0, 0];
+  const isFit =
+    kernel.length === 2 &&
+    [strides, extra].every(({ length }) => length === 2) &&
+    strides.every((stride) => stride > 0) &&
+    pads.length === 4 &&
+    Number.isInteger(channels / groups) &&
+    two("dilations", 1).every((dilation) => dilation === 1) &&
+    textOf(node, "auto_pad", "NOTSET") === "NOTSET" &&
+    listOf(node, "output_shape") === undefined;
+  if (!isFit) refuse(node, "only images without dilation, auto_pad and output_shape are supported");
+  const taps = kernel.map((size, i) => Math.ceil(size / strides[i]));
+  // Blocks of the output beyond those where the input's cells lie, and cells that are too many behind it.
+  const beyond = [0, 1].map((i) =>
+    Math.max(0, Math.ceil((kernel[i] + extra[i] - pads[i + 2]) / strides[i]) - 1),
+  );
+  const behind = [0, 1].map((i) => strides[i] * (beyond[i] + 1) - kernel[i] - extra[i] + pads[i + 2]);
+  const cells = strides[0] * strides[1];
+  const fanIn = channels / groups;
+  const [maps, size] = [groups * perGroup, taps[0] * taps[1]];
+  const data = new Float32Array(maps * cells * fanIn * size);
+  for (let i = 0; i < data.length; i++) {
+    const tap = i % size;
+    const channel = Math.floor(i / size) % fanIn;
+    const cell = Math.floor(i / (size * fanIn)) % cells;
+    const map = Math.floor(i / (size * fanIn * cells));
+    const y = Math.floor(cell / strides[1]) + strides[0] * (taps[0] - 1 - Math.floor(tap / taps[1]));
+    const x = (cell % strides[1]) + strides[1] * (taps[1] - 1 - (tap % taps[1]));
+    if (y >= kernel[0] || x >= kernel[1]) continue;
+    const from = Math.floor(map / perGroup) * fanIn + channel;
+    data[i] = weight.data?.[((from * perGroup + (map % perGroup)) * kernel[0] + y) * kernel[1] + x] ?? 0;
+  }
+  const name = node.outputs[0];
+  const inputs = [node.inputs[0], `${name}/weight`];
+  constants.set(inputs[1], { dims: [maps * cells, fanIn, ...taps], data });
+  const bias = numbersOf(graph, node, 2);
+  if (bias !== undefined) {
+    inputs.push(`${name}/bias`);
+    const repeated = Float32Array.from({ length: maps * cells }, (_, i) => bias[Math.floor(i / cells)]);
+    constants.set(inputs[2], { dims: [maps * cells], data: repeated });
+  }
+  const around = {
+    pads: [taps[0] - 1, taps[1] - 1, ...beyond],
+    strides: [1, 1],
+    kernel_shape: taps,
+    group: groups,
+  };
+  const crop = [pads[0], pads[1], ...behind];
+  return [
+    { ...node, op: "Conv", inputs, outputs: [`${name}/blocks`], attributes: withNumbers(node, around) },
+    {
+      ...node,
+      op: BLOCKS,
+      inputs: [`${name}/blocks`],
+      attributes: withNumbers(node, { block: strides, crop }),
+    },
+  ];
+}
