@@ -1,6 +1,6 @@
 /**
- * Compiles the kernels, writes them as a text into src/wasm.generated.ts, so that the package has no file to be found at run time, and
- * bundles the package into one small file. Types are tsc's part.
+ * Compiles the kernels, writes them as a text into src/wasm.generated.ts, so that the package has no file to be found at run time, does
+ * the same with what threads run, and bundles the package into one small file. Types are tsc's part.
  */
 
 import { execFileSync } from "node:child_process";
@@ -37,13 +37,21 @@ try {
   rmSync(temporary, { recursive: true });
 }
 
+/** @type {import("esbuild").BuildOptions} */
+const SMALL = { bundle: true, minify: true, platform: "neutral", target: "es2023" };
+
+// Threads get a text, too, so that no bundler has to find a file for them.
+const entry = join(folder, "src/threads/worker.ts");
+const { outputFiles } = await build({ ...SMALL, entryPoints: [entry], format: "iife", write: false });
+writeFileSync(
+  join(folder, "src/worker.generated.ts"),
+  `/** src/threads/worker.ts, compiled by build.js. */\n\nexport const WORKER = ${JSON.stringify(outputFiles[0].text.trim())};\n`,
+);
+
 await build({
+  ...SMALL,
   entryPoints: [join(folder, "src/index.ts")],
   outfile: join(folder, "dist/index.js"),
-  bundle: true,
-  minify: true,
   format: "esm",
-  platform: "neutral",
-  target: "es2023",
   sourcemap: "linked",
 });

@@ -9,9 +9,12 @@ const [ZERO, NINE, A] = [48, 57, 97];
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** @throws NetworkError if WebAssembly or its vectors are not available. */
+export function kernelModule(): Promise<WebAssembly.Module> {
+  return (compiled ??= compile());
+}
+
 export async function instantiate(): Promise<Kernels> {
-  compiled ??= compile();
-  const { exports } = await WebAssembly.instantiate(await compiled);
+  const { exports } = await WebAssembly.instantiate(await kernelModule());
   return exports as unknown as Kernels;
 }
 

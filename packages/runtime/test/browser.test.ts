@@ -1,10 +1,13 @@
 /** The built package in Chromium: the networks of zoo.test.ts that are small, on a page and in a worker. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { build as esbuild } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { build as vite } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Case, caseNames, caseOf, largestError, TOLERANCE } from "./support/cases.js";
 import { packagePath } from "./support/package.js";
@@ -34,10 +37,20 @@ describe.skipIf(!isThere)("in Chromium", () => {
   let address: string;
 
   beforeAll(async () => {
+    const bundles = new Map([
+      ["esbuild.js", await bundledByEsbuild()],
+      ["vite.js", await bundledByVite()],
+    ]);
     server = createServer(({ url = "/" }, response) => {
       const path = decodeURIComponent(url.slice(1));
+      const bundle = bundles.get(path);
+      if (path !== "shared") {
+        response.setHeader("cross-origin-opener-policy", "same-origin");
+        response.setHeader("cross-origin-embedder-policy", "require-corp");
+      }
       const found = cases.get(path.replace(/\.\w+$/, ""));
-      if (path === "")
+      if (bundle !== undefined) response.setHeader("content-type", "text/javascript").end(bundle);
+      else if (path === "" || path === "shared")
         response.setHeader("content-type", "text/html").end("<!doctype html><title>kofn</title>");
       else if (path === "worker.js") response.setHeader("content-type", "text/javascript").end(WORKER);
       else if (found !== undefined && path.endsWith(".kofn")) response.end(found.file);
@@ -79,9 +92,68 @@ describe.skipIf(!isThere)("in Chromium", () => {
       const worker = new Worker("/worker.js", { type: "module" });
       worker.onmessage = ({ data }) => resolve([...data]);
       worker.onerror = ({ message }) => reject(new Error(message));
-      worker.postMessage(${JSON.stringify(encodeURIComponent(name))});
+      worker.postMessage({ path: ${JSON.stringify(encodeURIComponent(name))}, threads: 1 });
     })`);
     expect(largestError(Float32Array.from(results as number[]), one.expected)).toBeLessThan(TOLERANCE);
+  });
+
+  describe("on two threads", () => {
+    const name = "lenet-5: weights 60 %";
+
+    beforeAll(async () => {
+      cases.set(name, await caseOf(name, 41));
+    });
+
+    /** Runs `run`, an expression with what loads and runs the case, on the page. */
+    async function expectResults(run: string): Promise<void> {
+      const results = await page.evaluate(`(async () => {
+        const path = encodeURIComponent(${JSON.stringify(name)});
+        const input = new Float32Array(await (await fetch(path + ".input")).arrayBuffer());
+        const file = new Uint8Array(await (await fetch(path + ".kofn")).arrayBuffer());
+        return [...(await (${run})(file, input))];
+      })()`);
+      const { expected } = cases.get(name) ?? expect.fail();
+      expect(largestError(Float32Array.from(results as number[]), expected)).toBeLessThan(TOLERANCE);
+    }
+
+    it("runs on a page's main thread", { timeout: 300_000 }, async () => {
+      await expectResults(`async (file, input) => {
+        const net = await (await import("/dist/index.js")).load(file, { threads: 2 });
+        net.run(input);
+        const results = net.run(input);
+        net.close();
+        return results;
+      }`);
+    });
+
+    it("runs in a worker", { timeout: 300_000 }, async () => {
+      await expectResults(`(file, input) => new Promise((resolve, reject) => {
+        const worker = new Worker("/worker.js", { type: "module" });
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = ({ message }) => reject(new Error(message));
+        worker.postMessage({ path: encodeURIComponent(${JSON.stringify(name)}), threads: 2 });
+      })`);
+    });
+
+    it.each(["esbuild.js", "vite.js"])("runs in the bundle %s", { timeout: 300_000 }, async (bundle) => {
+      await expectResults(`async (file, input) => {
+        await import("/${bundle}");
+        return globalThis.runOnTwo(file, input);
+      }`);
+    });
+
+    it("names the headers that are missing", { timeout: 300_000 }, async () => {
+      const other = await browser.newPage();
+      await other.goto(`${address}/shared`);
+      const message = await other.evaluate(`(async () => {
+        const { load } = await import("/dist/index.js");
+        const file = await (await fetch(encodeURIComponent(${JSON.stringify(name)}) + ".kofn")).arrayBuffer();
+        return load(file, { threads: 2 }).then(() => "", ({ name, message }) => name + ": " + message);
+      })()`);
+      await other.close();
+      expect(message).toMatch(/^NetworkError: threads need .*"Cross-Origin-Opener-Policy: same-origin"/);
+      expect(message).toContain('"Cross-Origin-Embedder-Policy: require-corp"');
+    });
   });
 
   it("says what is missing", { timeout: 300_000 }, async () => {
@@ -94,9 +166,45 @@ describe.skipIf(!isThere)("in Chromium", () => {
 
 const WORKER = `
   import { load } from "/dist/index.js";
-  onmessage = async ({ data }) => {
-    const net = await load("/" + data + ".kofn");
-    const input = await (await fetch("/" + data + ".input")).arrayBuffer();
+  onmessage = async ({ data: { path, threads } }) => {
+    const net = await load("/" + path + ".kofn", { threads });
+    const input = await (await fetch("/" + path + ".input")).arrayBuffer();
     postMessage(net.run(new Float32Array(input)));
   };
 `;
+
+const APP = `
+  import { load } from ${JSON.stringify(join(packagePath, "dist/index.js"))};
+  globalThis.runOnTwo = async (file, input) => (await load(file, { threads: 2 })).run(input);
+`;
+
+async function bundledByEsbuild(): Promise<string> {
+  const { outputFiles } = await esbuild({
+    stdin: { contents: APP, resolveDir: packagePath },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    write: false,
+  });
+  return outputFiles[0].text;
+}
+
+async function bundledByVite(): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "kofn-vite-"));
+  try {
+    writeFileSync(join(folder, "app.js"), APP);
+    writeFileSync(join(folder, "index.html"), '<script type="module" src="./app.js"></script>');
+    const build = { write: false, modulePreload: false } as const;
+    const result = await vite({ root: folder, logLevel: "silent", build });
+    const outputs = Array.isArray(result)
+      ? result.flatMap(({ output }) => output)
+      : "output" in result
+        ? result.output
+        : [];
+    const chunk = outputs.find((output) => output.type === "chunk");
+    return chunk?.code ?? expect.fail("vite made no script");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
