@@ -11,8 +11,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
+// With s, functions that are called within loops are not copied into them; the loops of convolutions and layers are the same.
 const OPTIONS =
-  "-O3 --runtime stub --enable simd --enable nontrapping-f2i --noAssert --initialMemory 1 --disableWarning 112".split(
+  "-O3s --runtime stub --enable simd --enable nontrapping-f2i --noAssert --initialMemory 1 --disableWarning 112".split(
     " ",
   );
 

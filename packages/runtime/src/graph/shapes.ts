@@ -167,6 +167,7 @@ const slice: Rule = (node, [x], graph) => slicesOf(node, x, graph).map(({ size }
 const gather: Rule = (node, [x, places], graph) => {
   const axis = axisOf(node, numberOf(node, "axis", 0), x.length);
   constantOf(graph, node, 1);
+  if (places.length > 1) refuse(node, `places of [${places.join(", ")}]`);
   return [...x.slice(0, axis), ...places, ...x.slice(axis + 1)];
 };
 
@@ -283,12 +284,16 @@ const concat: Rule = (node, inputs) => {
   return first.map((dim, i) => (i === axis ? inputs.reduce((sum, dims) => sum + dims[axis], 0) : dim));
 };
 
+/** Operators whose results have the shape of their first input. */
+const SAME =
+  "BatchNormalization LayerNormalization Relu Clip LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Elu Exp Abs Neg Sqrt Reciprocal Softsign Selu Log Softplus Floor Ceil Round Softmax LogSoftmax Identity Dropout";
+
 const RULES: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries(SAME.split(" ").map((op) => [op, same])),
   [QUANTIZE]: same,
   Conv: conv,
   Gemm: gemm,
   MatMul: matmul,
-  BatchNormalization: same,
   MaxPool: pool,
   AveragePool: pool,
   GlobalAveragePool: globalPool,
@@ -297,7 +302,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   ReduceSum: reduce,
   ReduceMax: reduce,
   ReduceMin: reduce,
-  LayerNormalization: same,
   Resize: resize,
   Slice: slice,
   Split: slice,
@@ -313,32 +317,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   Max: broadcast,
   Min: broadcast,
   PRelu: broadcast,
-  Relu: same,
-  Clip: same,
-  LeakyRelu: same,
-  Sigmoid: same,
-  HardSigmoid: same,
-  HardSwish: same,
-  Tanh: same,
-  Erf: same,
-  Gelu: same,
-  Elu: same,
-  Exp: same,
-  Abs: same,
-  Neg: same,
-  Sqrt: same,
-  Reciprocal: same,
-  Softsign: same,
-  Selu: same,
-  Log: same,
-  Softplus: same,
-  Floor: same,
-  Ceil: same,
-  Round: same,
-  Softmax: same,
-  LogSoftmax: same,
-  Identity: same,
-  Dropout: same,
   Flatten: flatten,
   Reshape: reshape,
   Squeeze: squeeze,

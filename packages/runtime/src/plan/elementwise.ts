@@ -46,6 +46,8 @@ const OPERATORS: Readonly<Record<string, number>> = {
   PRelu: 6,
 };
 
+export const isBinary = (op: string): boolean => Object.hasOwn(OPERATORS, op);
+
 /** A function of one value. */
 export function unary(planner: Planner, { node, output: name }: Fused): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];

@@ -1,11 +1,10 @@
 /** Which operation carries out which operator. */
 
 import type { Fused } from "../graph/fuse.js";
-import { refuse } from "../graph/node.js";
 import { QUANTIZE } from "../graph/quantizers.js";
 import { BLOCKS } from "../graph/rewrite.js";
 import { layerNorm, matmul, reduce, softmax } from "./along.js";
-import { batchNorm, binary, quantize, unary } from "./elementwise.js";
+import { batchNorm, binary, isBinary, quantize, unary } from "./elementwise.js";
 import { conv, gemm } from "./layers.js";
 import { blocks, concat, expand, gather, pad, reshape, slice, transpose } from "./movement.js";
 import type { Planner } from "./planner.js";
@@ -14,6 +13,7 @@ import { resize } from "./resize.js";
 
 type Rule = (planner: Planner, fused: Fused) => void;
 
+/** Operators that are no functions of each element. */
 const RULES: Readonly<Record<string, Rule>> = {
   [QUANTIZE]: quantize,
   Conv: conv,
@@ -33,13 +33,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   ReduceMin: reduce,
   LayerNormalization: layerNorm,
   Resize: resize,
-  Add: binary,
-  Sub: binary,
-  Mul: binary,
-  Div: binary,
-  Max: binary,
-  Min: binary,
-  PRelu: binary,
   Softmax: softmax,
   LogSoftmax: softmax,
   Identity: reshape,
@@ -57,31 +50,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   Pad: pad,
   DepthToSpace: blocks,
   [BLOCKS]: blocks,
-  Relu: unary,
-  Clip: unary,
-  LeakyRelu: unary,
-  Sigmoid: unary,
-  HardSigmoid: unary,
-  HardSwish: unary,
-  Tanh: unary,
-  Erf: unary,
-  Gelu: unary,
-  Elu: unary,
-  Exp: unary,
-  Abs: unary,
-  Neg: unary,
-  Sqrt: unary,
-  Reciprocal: unary,
-  Softsign: unary,
-  Selu: unary,
-  Log: unary,
-  Softplus: unary,
-  Floor: unary,
-  Ceil: unary,
-  Round: unary,
 };
 
 export function lower(planner: Planner, fused: Fused): void {
-  if (!Object.hasOwn(RULES, fused.node.op)) refuse(fused.node, "the runtime has no kernel for this operator");
-  RULES[fused.node.op](planner, fused);
+  const { op } = fused.node;
+  // Every operator without a kernel was refused when shapes were inferred.
+  const rule = Object.hasOwn(RULES, op) ? RULES[op] : isBinary(op) ? binary : unary;
+  rule(planner, fused);
 }

@@ -133,33 +133,29 @@ export function slice(planner: Planner, fused: Fused): void {
   });
 }
 
-/** Gather of constant places. */
+/** Gather of constant places, one or a list of them. */
 export function gather(planner: Planner, fused: Fused): void {
   const { node } = fused;
   const [input, output] = ends(planner, fused);
-  const axis = axisOf(node, numberOf(node, "axis", 0), input.dims.length);
+  const { dims } = input;
+  const axis = axisOf(node, numberOf(node, "axis", 0), dims.length);
   const places = numbersOf(planner.graph, node, 1) ?? [];
-  const outer = input.dims.slice(0, axis);
-  const inner = input.dims.slice(axis + 1);
   planner.add({
     inputs: [input],
     output,
     emit: () => {
-      const [from, to] = [stepsOf(input), stepsOf(output)];
-      const last = to.slice(to.length - inner.length);
-      // Places of several dimensions lie one after the other, but for rows of an image.
-      const own = to.slice(axis, to.length - inner.length);
-      const shape = output.dims.slice(axis, to.length - inner.length);
-      const dense = denseSteps(shape);
+      const from = stepsOf(input);
+      const to = stepsOf(output);
+      // Without an axis of places, each axis of the result belongs to the one behind it.
+      if (output.dims.length < dims.length) to.splice(axis, 0, 0);
+      const axes = alongOf(
+        dims.map((size, i) => (i === axis ? 1 : size)),
+        from,
+        to,
+      );
       return places.flatMap((place, i) => {
-        const at = axisOf(node, place, input.dims[axis]);
-        const target = own.reduce((sum, step, j) => sum + step * (Math.floor(i / dense[j]) % shape[j]), 0);
-        const axes = alongOf(
-          [...outer, ...inner],
-          [...from.slice(0, axis), ...from.slice(axis + 1)],
-          [...to.slice(0, axis), ...last],
-        );
-        return copies(axes, input.address + 4 * at * from[axis], output.address + 4 * target);
+        const at = axisOf(node, place, dims[axis]);
+        return copies(axes, input.address + 4 * at * from[axis], output.address + 4 * i * to[axis]);
       });
     },
   });

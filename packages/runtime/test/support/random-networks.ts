@@ -260,7 +260,9 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
         }
         if (p % 6 === 4) {
           const kept = Array.from({ length: 1 + (q % 3) }, (_, i) => (r + i * s) % height);
-          return b.op("Gather", [x, whole(kept)], { axis: int(2) });
+          if (t % 2 === 0) return b.op("Gather", [x, whole(kept)], { axis: int(2) });
+          const place = b.initializer(`p${names++}`, tensorFrom("int64", [], [-1]));
+          return b.op("Unsqueeze", [b.op("Gather", [x, place], { axis: int(1) }), whole([1])]);
         }
         if (p % 3 === 0) return b.op("Transpose", [x], { perm: ints([0, 1, 3, 2]) });
         if (p % 3 === 1) return b.op("Reshape", [x, whole([-1, height, channels, width])]);
