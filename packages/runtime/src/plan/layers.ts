@@ -79,9 +79,11 @@ export function conv(planner: Planner, fused: Fused): void {
   const phaseOf = (row: number, column: number): string =>
     `${mod(row, y.stride)},${mod(column, columns.stride)}`;
   const used = places((_, row, column) => phaseOf(row, column));
-  sums.weights.forEach((value, i) => {
-    const phase = used[i % fanIn];
-    if (value !== 0 && !phases.has(phase)) phases.set(phase, phases.size);
+  used.forEach((phase, j) => {
+    if (phases.has(phase)) return;
+    let at = j;
+    while (at < sums.weights.length && sums.weights[at] === 0) at += fanIn;
+    if (at < sums.weights.length) phases.set(phase, phases.size);
   });
   const plane = (): number => aligned(rowPhases.size * output.row);
   planner.add({
@@ -121,19 +123,14 @@ export function gemm(planner: Planner, fused: Fused): void {
   const isTransposed = node.op === "Gemm" && numberOf(node, "transB", 0) !== 0;
   const [inputs, outputs] = [x, output].map(({ dims }) => dims.at(-1) ?? 1);
   const data = weight?.data ?? [];
-  const rows = new Float32Array(data.length);
   const alpha = node.op === "Gemm" ? numberOf(node, "alpha", 1) : 1;
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < inputs; i++) {
-      rows[o * inputs + i] = alpha * data[isTransposed ? o * inputs + i : i * outputs + o];
-    }
-  }
+  const rows = isTransposed ? data : transposed(data, inputs, outputs);
   const found = node.op === "Gemm" ? numbersOf(planner.graph, node, 2) : undefined;
   const beta = numberOf(node, "beta", 1);
   if (found !== undefined && found.length !== outputs && found.length !== 1)
     refuse(node, `a bias of ${found.length} numbers`);
   const bias = found && Array.from({ length: outputs }, (_, o) => beta * found[found.length === 1 ? 0 : o]);
-  const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias);
+  const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias, alpha);
   const residual = agree(planner, fused, output);
   // Of several vectors, those of a sample's tokens for instance, each becomes a column of planes for the time being.
   const isMany = x.dims.length > 2;
@@ -151,6 +148,14 @@ export function gemm(planner: Planner, fused: Fused): void {
     },
   });
   if (isMany) planner.add({ inputs: [target], output, emit: () => turned(output, target, false) });
+}
+
+function transposed(data: ArrayLike<number>, rows: number, columns: number): Float32Array {
+  const turned = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      turned[column * rows + row] = data[row * columns + column];
+  return turned;
 }
 
 /** A value [..., features] as planes of one row, a plane for each feature. */
@@ -184,15 +189,12 @@ function sumsOf(
   fanIn: number,
   perGroup: number,
   bias: readonly number[] = [],
+  alpha = 1,
 ): Sums {
-  const weights = Float32Array.from(data);
-  const biases = new Float32Array(outputs);
-  for (let o = 0; o < outputs; o++) {
-    const factor = scale?.[o] ?? 1;
-    biases[o] = factor * (bias[o] ?? 0) + (shift?.[o] ?? 0);
-    if (factor !== 1) for (let j = o * fanIn; j < (o + 1) * fanIn; j++) weights[j] *= factor;
-  }
-  return { outputs, weights, bias: biases, fanIn, perGroup, least, most };
+  const scales = scale ?? new Float64Array(outputs).fill(1);
+  const factors = scales.map((factor) => factor * alpha);
+  const biases = Float32Array.from(scales, (factor, o) => factor * (bias[o] ?? 0) + (shift?.[o] ?? 0));
+  return { outputs, weights: data, factors, bias: biases, fanIn, perGroup, least, most };
 }
 
 const mod = (value: number, by: number): number => ((value % by) + by) % by;

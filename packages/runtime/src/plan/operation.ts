@@ -8,6 +8,8 @@ import type { Value } from "./value.js";
 export interface Choice {
   readonly kernel: string;
   readonly why: string;
+  /** Weights that are not 0. */
+  readonly kept: number;
   /** Whether four outputs share a list of inputs. */
   readonly isShared: boolean;
 }
