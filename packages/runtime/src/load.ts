@@ -53,7 +53,7 @@ export async function load(source: Source, { threads = 1 }: LoadOptions = {}): P
 
 /** A network of a graph, for one sample and for several side by side. */
 async function networkOf(read: Graph, info: FileInfo, fileBytes: number, threads: number): Promise<Network> {
-  const graph = withQuantizers(rewritten(read));
+  const graph = rewritten(withQuantizers(read));
   if (graph.inputs.length !== 1 || graph.outputs.length !== 1) {
     throw new NetworkError(
       `only networks with one input and one output are supported, not with ${graph.inputs.length} and ${graph.outputs.length}`,

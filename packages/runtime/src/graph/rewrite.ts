@@ -8,30 +8,89 @@ export const BLOCKS = "kofn:Blocks";
 
 export function rewritten(graph: Graph): Graph {
   const constants = new Map(graph.constants);
-  const nodes = graph.nodes.flatMap((node): readonly Node[] => {
-    switch (node.op) {
-      case "Split":
-        // One node for each part.
-        return node.outputs.flatMap((output, part) =>
-          output === ""
-            ? []
-            : [
-                {
-                  ...node,
-                  outputs: [output],
-                  attributes: withNumbers(node, { part, parts: node.outputs.length }),
-                },
-              ],
-        );
-      case "Pow":
-        return power(graph, node);
-      case "ConvTranspose":
-        return transposed(graph, node, constants);
-      default:
-        return [node];
-    }
+  const images = new Map<string, string>();
+  const nodes = graph.nodes
+    .flatMap((node) => asImages(node, constants, images))
+    .flatMap((node): readonly Node[] => {
+      switch (node.op) {
+        case "Split":
+          return parts(node);
+        case "Pow":
+          return power(graph, node);
+        case "ConvTranspose":
+          return transposed({ ...graph, constants }, node, constants);
+        default:
+          return [node];
+      }
+    });
+  // Rows that are read as images alone need not be made.
+  const read = new Set([...graph.outputs.map(({ name }) => name), ...nodes.flatMap(({ inputs }) => inputs)]);
+  return {
+    ...graph,
+    nodes: nodes.filter(({ outputs }) => !images.has(outputs[0]) || read.has(outputs[0])),
+    constants,
+  };
+}
+
+const WINDOWED = ["Conv", "ConvTranspose", "MaxPool", "AveragePool"];
+/** Operators that compute the same of images of one row as of rows. */
+const ALIKE = ["Relu", "Clip", "BatchNormalization", "Add"];
+
+/**
+ * Convolutions and pools of rows [1, channels, width] as those of images of one row, and what lies between them.
+ *
+ * @param images the images of rows
+ */
+function asImages(node: Node, constants: Map<string, Constant>, images: Map<string, string>): Node[] {
+  const { op, attributes } = node;
+  const [input, second = ""] = node.inputs;
+  const weight = constants.get(second);
+  const isWindowed =
+    WINDOWED.includes(op) && (weight?.dims.length === 3 || listOf(node, "kernel_shape")?.length === 1);
+  const known = op === "Add" ? node.inputs : [input];
+  if (!isWindowed && !(ALIKE.includes(op) && known.every((name) => images.has(name)))) return [node];
+  const [output] = node.outputs;
+  const inputs = [...node.inputs];
+  const axes = withNumbers({ ...node, attributes: new Map() }, { axes: [2] });
+  const made: Node[] = [];
+  const imageOf = (name: string): string => {
+    const image = images.get(name) ?? `${name}/image`;
+    if (!images.has(name))
+      made.push({ ...node, op: "Unsqueeze", inputs: [name], outputs: [image], attributes: axes });
+    images.set(name, image);
+    return image;
+  };
+  known.forEach((name, i) => (inputs[i] = imageOf(name)));
+  if (isWindowed && weight !== undefined) {
+    inputs[1] = `${second}/image`;
+    constants.set(inputs[1], { ...weight, dims: [...weight.dims.slice(0, 2), 1, ...weight.dims.slice(2)] });
+  }
+  const numbers: Record<string, readonly number[]> = {};
+  for (const [name, none] of [
+    ["kernel_shape", 1],
+    ["strides", 1],
+    ["dilations", 1],
+    ["output_padding", 0],
+    ["pads", 0],
+  ] as const) {
+    const list = attributes.has(name) ? listOf(node, name) : undefined;
+    if (list !== undefined) numbers[name] = list.flatMap((value) => [none, value]);
+  }
+  const image = `${output}/image`;
+  images.set(output, image);
+  return [
+    ...made,
+    { ...node, inputs, outputs: [image], attributes: withNumbers(node, numbers) },
+    { ...node, op: "Squeeze", inputs: [image], outputs: [output], attributes: axes },
+  ];
+}
+
+/** One node for each part of a Split. */
+function parts(node: Node): Node[] {
+  return node.outputs.flatMap((output, part) => {
+    const attributes = withNumbers(node, { part, parts: node.outputs.length });
+    return output === "" ? [] : [{ ...node, outputs: [output], attributes }];
   });
-  return { ...graph, nodes, constants };
 }
 
 function withNumbers(

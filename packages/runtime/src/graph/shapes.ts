@@ -27,7 +27,7 @@ export function inferShapes(graph: Graph): Map<string, Dims> {
     shapes.set(name, checked([1, ...rest.map(Number)], name));
   }
   for (const node of graph.nodes) {
-    if (!Object.hasOwn(RULES, node.op)) refuse(node, "the runtime has no kernel for this operator");
+    if (!Object.hasOwn(SHAPE_RULES, node.op)) refuse(node, "the runtime has no kernel for this operator");
     const inputs = node.inputs.map((name) => {
       const dims = name === "" ? [] : shapes.get(name);
       return dims ?? refuse(node, `its input "${name}" is not computed before it`);
@@ -37,7 +37,7 @@ export function inferShapes(graph: Graph): Map<string, Dims> {
       const isRead = name !== "" && graph.nodes.some(({ inputs: reads }) => reads.includes(name));
       if (isRead) refuse(node, `only its first output is supported, "${name}" is read`);
     }
-    shapes.set(output, checked(RULES[node.op](node, inputs, graph), output));
+    shapes.set(output, checked(SHAPE_RULES[node.op](node, inputs, graph), output));
   }
   return shapes;
 }
@@ -288,7 +288,8 @@ const concat: Rule = (node, inputs) => {
 const SAME =
   "BatchNormalization LayerNormalization Relu Clip LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Elu Exp Abs Neg Sqrt Reciprocal Softsign Selu Log Softplus Floor Ceil Round Softmax LogSoftmax Identity Dropout";
 
-const RULES: Readonly<Record<string, Rule>> = {
+/** The shape of an operator's result, for every operator that is supported. */
+export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(SAME.split(" ").map((op) => [op, same])),
   [QUANTIZE]: same,
   Conv: conv,

@@ -31,7 +31,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   ),
   density: fc.constantFrom(0.05, 0.2, 0.5, 1),
   batch: fc.constantFrom(1, 2, 9, 33),
-  layers: fc.array(fc.tuple(fc.nat(20), number, number, number, number, number), {
+  layers: fc.array(fc.tuple(fc.nat(21), number, number, number, number, number), {
     minLength: 1,
     maxLength: 7,
   }),
@@ -57,7 +57,13 @@ const ACTIVATIONS = [
   ["Softplus", {}],
   ["Floor", {}],
   ["Ceil", {}],
+  ["Round", {}],
+  ["Identity", {}],
+  ["Dropout", {}],
 ] as const;
+
+/** Those of positive values. */
+const ROOTS = ["Sqrt", "Log", "Reciprocal"] as const;
 
 /** Cells of an image that is not made larger. */
 const LARGE = 1000;
@@ -125,8 +131,13 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
         // Of a bounded value: infinite ones are no matter of tolerance.
         return b.op(op, [op === "Exp" ? b.op("Tanh", [x]) : x], attributes);
       }
-      case 6:
+      case 6: {
+        const power = parameter([], () => [0.5, -1, 1, 2, 3][q % 5]);
+        if (p % 4 === 1) return b.op(ROOTS[q % 3], [b.op("Sigmoid", [x])]);
+        if (p % 4 === 2) return b.op("Pow", [b.op("Sigmoid", [x]), power]);
+        if (p % 4 === 3) return b.op("Expand", [x, whole([1, channels, height, width])]);
         return b.op("Clip", [x, parameter([], () => -0.3), parameter([], () => 0.6)]);
+      }
       case 7:
       case 8: {
         const kernel = [1 + (p % 3), 1 + (q % 3)];
@@ -253,6 +264,32 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
         const back = p % 2 === 0 ? b.op("Transpose", [sum], { perm: ints([0, 2, 1]) }) : sum;
         return b.op("Reshape", [back, whole([0, channels, height, width])]);
       }
+      case 20: {
+        // Rows: the image's cells one after the other, through convolutions and pools of one axis.
+        const rows = b.op("Reshape", [x, whole([0, channels, height * width])]);
+        const kernel = [1 + (q % 3)];
+        const stride = {
+          strides: ints([1 + (t % 2)]),
+          pads: ints([r % kernel[0], s % kernel[0]]),
+          kernel_shape: ints(kernel),
+        };
+        const maps = 1 + (s % 4);
+        const weight = parameter([maps, channels, ...kernel], sparse);
+        const conv = b.op("Conv", [rows, weight, parameter([maps], signed)], {
+          ...stride,
+          dilations: ints([1]),
+        });
+        const relu = b.op("Relu", [p % 3 === 0 ? b.op("Sigmoid", [conv]) : conv]);
+        const length = dims(relu)[1];
+        const last =
+          p % 2 === 0 || length < 3
+            ? b.op("Add", [relu, conv])
+            : b.op(r % 2 === 0 ? "MaxPool" : "AveragePool", [relu], {
+                kernel_shape: ints([2]),
+                strides: ints([1]),
+              });
+        return b.op("Unsqueeze", [last, whole([2])]);
+      }
       default: {
         if (p % 6 === 5) {
           if (channels % 4 !== 0) return x;
@@ -265,6 +302,8 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
           return b.op("Unsqueeze", [b.op("Gather", [x, place], { axis: int(1) }), whole([1])]);
         }
         if (p % 3 === 0) return b.op("Transpose", [x], { perm: ints([0, 1, 3, 2]) });
+        if (p % 3 === 1 && t % 2 === 0)
+          return b.op("Squeeze", [b.op("Unsqueeze", [x, whole([1, 3])]), whole([1, 3])]);
         if (p % 3 === 1) return b.op("Reshape", [x, whole([-1, height, channels, width])]);
         if (channels % 2 !== 0) return x;
         // Channel shuffle.
