@@ -4,6 +4,12 @@ import { NetworkError } from "./errors.js";
 import type { Kernels } from "./execute.js";
 import { WASM } from "./wasm.generated.js";
 
+/**
+ * Only pages have to compile in the background. Node may hang when it has nothing else to wait for
+ * (https://github.com/nodejs/node/issues/54918).
+ */
+const isPage = typeof document === "object";
+
 let compiled: Promise<WebAssembly.Module> | undefined;
 
 /** @throws NetworkError if WebAssembly or its vectors are not available. */
@@ -12,7 +18,8 @@ export function kernelModule(): Promise<WebAssembly.Module> {
 }
 
 export async function instantiate(): Promise<Kernels> {
-  const { exports } = await WebAssembly.instantiate(await kernelModule());
+  const module = await kernelModule();
+  const { exports } = isPage ? await WebAssembly.instantiate(module) : new WebAssembly.Instance(module);
   return exports as unknown as Kernels;
 }
 
@@ -30,7 +37,7 @@ async function compile(): Promise<WebAssembly.Module> {
   }
   const bytes = Uint8Array.from(list);
   try {
-    return await WebAssembly.compile(bytes);
+    return isPage ? await WebAssembly.compile(bytes) : new WebAssembly.Module(bytes);
   } catch (cause) {
     throw new NetworkError("WebAssembly with 128-bit vectors is needed, which is not available here", {
       cause,

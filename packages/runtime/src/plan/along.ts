@@ -54,7 +54,7 @@ export function layerNorm(planner: Planner, fused: Fused): void {
     refuse(node, "scale and bias that do not fit");
   input.rows.join(output.rows);
   add(planner, fused, axes, (memory) => [
-    memory.floatTable(scale ?? []),
+    memory.floatTable(scale),
     memory.floatTable(shift ?? new Float32Array(size)),
     numberOf(node, "epsilon", 1e-5),
   ]);

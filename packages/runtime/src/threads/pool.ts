@@ -50,7 +50,7 @@ export class Pool {
       const state = new Int32Array(new SharedArrayBuffer(4));
       const input = new Float32Array(new SharedArrayBuffer(4 * lanes * single.inputSize));
       const results = new Float32Array(new SharedArrayBuffer(4 * lanes * single.outputSize));
-      const copy = memory.buffer.slice(0) as ArrayBuffer;
+      const copy = memory.buffer.slice(0);
       peer.start({ ...rest, single, memory: copy, state, input, results }, [copy]);
       await peer.isReady;
       return { state, input, results, end: peer.end };
