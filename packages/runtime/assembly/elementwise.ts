@@ -1,6 +1,6 @@
 /** Functions of one or two values, vector by vector. A mask keeps the cells between rows at 0; without one (0) all cells count. */
 
-import { erf, exp, log, sigmoid, tanh, vector } from "./math";
+import { erf, exp, log, sigmoid, softplus, tanh, vector } from "./math";
 
 @inline
 function put(output: usize, value: v128, mask: usize): void {
@@ -53,14 +53,16 @@ function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
       return f32x4.div(one, x);
     case 16:
       return log(x);
-    case 17: // Softplus
-      return f32x4.add(f32x4.pmax(x, zero), log(f32x4.add(one, exp(f32x4.neg(f32x4.abs(x))))));
+    case 17:
+      return softplus(x);
     case 18:
       return f32x4.floor(x);
     case 19:
       return f32x4.ceil(x);
     case 20: // Round
       return f32x4.nearest(x);
+    case 21: // Mish
+      return f32x4.mul(x, tanh(softplus(x)));
     default: // Softsign
       return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));
   }

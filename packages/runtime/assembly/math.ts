@@ -41,6 +41,11 @@ export function sigmoid(x: v128): v128 {
   return f32x4.div(vector(1), f32x4.add(vector(1), exp(f32x4.neg(x))));
 }
 
+/** The logarithm of 1 + e^x. */
+export function softplus(x: v128): v128 {
+  return f32x4.add(f32x4.pmax(x, vector(0)), log(f32x4.add(vector(1), exp(f32x4.neg(f32x4.abs(x))))));
+}
+
 /** 2 / (1 + e^-2x) - 1, to 1e-7 absolute. */
 export function tanh(x: v128): v128 {
   return f32x4.sub(f32x4.mul(vector(2), sigmoid(f32x4.mul(vector(2), x))), vector(1));

@@ -10,7 +10,7 @@ import { networkOf, recipes } from "./support/random-networks.js";
 
 /** The same networks each time; or so many others as KOFN_FUZZ_RUNS says. */
 const { KOFN_FUZZ_RUNS } = process.env;
-const RUNS = KOFN_FUZZ_RUNS === undefined ? { numRuns: 500, seed: 5 } : { numRuns: Number(KOFN_FUZZ_RUNS) };
+const RUNS = KOFN_FUZZ_RUNS === undefined ? { numRuns: 700, seed: 5 } : { numRuns: Number(KOFN_FUZZ_RUNS) };
 
 it("computes what onnxruntime computes", { timeout: 600_000 }, async () => {
   await fc.assert(
@@ -30,7 +30,7 @@ it("computes what onnxruntime computes", { timeout: 600_000 }, async () => {
 
 it("draws every operator that has a kernel", () => {
   const drawn = new Set<string>();
-  for (const recipe of fc.sample(recipes, { numRuns: 500, seed: 5 }))
+  for (const recipe of fc.sample(recipes, { numRuns: 700, seed: 5 }))
     for (const { op } of networkOf(recipe).graph.nodes) drawn.add(op);
   expect(Object.keys(SHAPE_RULES).filter((op) => !op.includes(":") && !drawn.has(op))).toEqual([]);
 });

@@ -55,6 +55,7 @@ const ACTIVATIONS = [
   ["Exp", {}],
   ["Selu", {}],
   ["Softplus", {}],
+  ["Mish", {}],
   ["Floor", {}],
   ["Ceil", {}],
   ["Round", {}],
