@@ -3,6 +3,10 @@
 import { constantOf, listOf, numberOf, numbersOf, refuse, textOf } from "./node.js";
 import type { Attribute, Constant, Graph, Node } from "./types.js";
 
+/** Of a ConvTranspose. */
+const MOST_STRIDE = 32;
+const MOST_WEIGHTS = 2 ** 27;
+
 /** Channels become blocks of cells, of which borders are left out. */
 export const BLOCKS = "kofn:Blocks";
 
@@ -145,13 +149,19 @@ function transposed(graph: Graph, node: Node, constants: Map<string, Constant>):
   const isFit =
     kernel.length === 2 &&
     [strides, extra].every(({ length }) => length === 2) &&
-    strides.every((stride) => stride > 0) &&
+    strides.every((stride, i) => stride > 0 && stride <= MOST_STRIDE && extra[i] >= 0 && extra[i] < stride) &&
     pads.length === 4 &&
+    pads.every((pad) => pad >= 0) &&
+    groups > 0 &&
     Number.isInteger(channels / groups) &&
     two("dilations", 1).every((dilation) => dilation === 1) &&
     textOf(node, "auto_pad", "NOTSET") === "NOTSET" &&
     listOf(node, "output_shape") === undefined;
-  if (!isFit) refuse(node, "only images without dilation, auto_pad and output_shape are supported");
+  if (!isFit)
+    refuse(
+      node,
+      `only images without dilation, auto_pad and output_shape, with strides up to ${MOST_STRIDE}, are supported`,
+    );
   const taps = kernel.map((size, i) => Math.ceil(size / strides[i]));
   // Blocks of the output beyond those where the input's cells lie, and cells that are too many behind it.
   const beyond = [0, 1].map((i) =>
@@ -161,6 +171,7 @@ function transposed(graph: Graph, node: Node, constants: Map<string, Constant>):
   const cells = strides[0] * strides[1];
   const fanIn = channels / groups;
   const [maps, size] = [groups * perGroup, taps[0] * taps[1]];
+  if (maps * cells * fanIn * size > MOST_WEIGHTS) refuse(node, "it has too many weights");
   const data = new Float32Array(maps * cells * fanIn * size);
   for (let i = 0; i < data.length; i++) {
     const tap = i % size;

@@ -12,6 +12,10 @@ type Rule = (node: Node, inputs: readonly Dims[], graph: Graph) => Dims;
 
 /** The most elements of a value. */
 const MOST = 2 ** 29;
+/** The most axes of values that are copied in many parts, cells that are put on a side, and cells of a block. */
+const MOST_AXES = 5;
+const MOST_PADDING = 1024;
+const MOST_CELLS = 1024;
 
 /** @throws NetworkError naming the node whose operator or shapes are not supported. */
 export function inferShapes(graph: Graph): Map<string, Dims> {
@@ -108,8 +112,9 @@ const globalPool: Rule = (node, [x]) =>
 
 /** The axes over which an operator reduces; all but the batch by default. */
 export function reducedAxes(node: Node, dims: Dims, graph: Graph): number[] {
-  const axes = numbersOf(graph, node, 1) ?? listOf(node, "axes") ?? dims.map((_, i) => i).slice(1);
-  return axes.map((axis) => axisOf(node, axis, dims.length));
+  const given = numbersOf(graph, node, 1) ?? listOf(node, "axes") ?? [];
+  const isNone = given.length === 0 && numberOf(node, "noop_with_empty_axes", 0) === 0;
+  return (isNone ? dims.map((_, i) => i).slice(1) : given).map((axis) => axisOf(node, axis, dims.length));
 }
 
 /** Whether these axes are height and width of an image. */
@@ -140,7 +145,8 @@ export function slicesOf(node: Node, dims: Dims, graph: Graph): Part[] {
     const sizes = numbersOf(graph, node, 1) ?? listOf(node, "split");
     const start = sizes?.slice(0, part).reduce((sum, size) => sum + size, 0) ?? each * part;
     const size = sizes?.[part] ?? Math.min(each, dims[axis] - start);
-    if (start + size > dims[axis]) refuse(node, `sizes [${String(sizes)}] of [${dims.join(", ")}]`);
+    if (start + size > dims[axis] || sizes?.some((one) => one < 0))
+      refuse(node, `sizes [${String(sizes)}] of [${dims.join(", ")}]`);
     parts[axis] = { start, step: 1, size };
     return parts;
   }
@@ -167,7 +173,8 @@ const slice: Rule = (node, [x], graph) => slicesOf(node, x, graph).map(({ size }
 const gather: Rule = (node, [x, places], graph) => {
   const axis = axisOf(node, numberOf(node, "axis", 0), x.length);
   constantOf(graph, node, 1);
-  if (places.length > 1) refuse(node, `places of [${places.join(", ")}]`);
+  if (places.length > 1 || x.length > MOST_AXES)
+    refuse(node, `places of [${places.join(", ")}] in [${x.join(", ")}]`);
   return [...x.slice(0, axis), ...places, ...x.slice(axis + 1)];
 };
 
@@ -183,8 +190,9 @@ export function padsOf(node: Node, dims: Dims, graph: Graph): { begins: number[]
     const axis = axisOf(node, given, dims.length);
     [begins[axis], ends[axis]] = [pads[i], pads[i + axes.length]];
   });
-  const most = dims.map((dim) => (mode === "reflect" ? dim - 1 : 2 ** 16));
+  const most = dims.map((dim) => (mode === "reflect" ? Math.min(dim - 1, MOST_PADDING) : MOST_PADDING));
   const isFit =
+    dims.length <= MOST_AXES &&
     ["constant", "edge", "reflect"].includes(mode) &&
     pads.length === 2 * axes.length &&
     [begins, ends].every((list) => list.every((count, i) => count >= 0 && count <= most[i]));
@@ -208,7 +216,8 @@ export function blockOf(node: Node): { block: readonly number[]; crop: readonly 
 
 const blocks: Rule = (node, [x]) => {
   const { block, crop } = blockOf(node);
-  if (x.length !== 4) refuse(node, `only images are supported, not [${x.join(", ")}]`);
+  if (x.length !== 4 || block[0] * block[1] > MOST_CELLS)
+    refuse(node, `blocks of [${block.join(", ")}] for [${x.join(", ")}]`);
   const [height, width] = [2, 3].map((axis, i) => x[axis] * block[i] - crop[i] - crop[i + 2]);
   return [x[0], x[1] / (block[0] * block[1]), height, width];
 };

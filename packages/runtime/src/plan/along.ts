@@ -29,6 +29,8 @@ const KINDS: Readonly<Record<string, number>> = {
   ReduceMin: 5,
   LayerNormalization: 6,
 };
+/** The most matrices in a product of two values. */
+const MOST_PRODUCTS = 4096;
 /** Axes besides the one that a kernel works along. */
 const OTHERS = 3;
 
@@ -129,6 +131,8 @@ export function matmul(planner: Planner, { node, output: name }: Fused): void {
   const sides = node.inputs.map((input) => planner.constant(input) ?? planner.value(input));
   const values = sides.filter((side): side is Value => !("data" in side));
   if (output.isWide || values.some(({ isWide }) => isWide)) throw new NotWide();
+  if (sizeOf(output.dims.slice(0, -2)) > MOST_PRODUCTS)
+    refuse(node, `more than ${MOST_PRODUCTS} matrices: [${output.dims.join(", ")}]`);
   planner.add({
     inputs: values,
     output,

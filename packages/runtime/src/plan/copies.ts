@@ -1,11 +1,14 @@
 /** Copies between values that lie differently. */
 
+import { NetworkError } from "../errors.js";
 import type { Call } from "../execute.js";
 import { type Dims, sizeOf } from "../graph/types.js";
 import type { Value } from "./value.js";
 
 /** Axes that the kernel takes. */
 const AXES = 4;
+/** The most calls for one value. */
+const MOST_CALLS = 256;
 
 /** One axis: its size, and the cells from an element to the next. */
 export interface Along {
@@ -49,6 +52,8 @@ export function unrolled(
   call: (axes: readonly Along[], from: number, to: number) => Call,
 ): Call[] {
   const few = merged(axes);
+  if (few.slice(0, -count).reduce((calls, { size }) => calls * size, 1) > MOST_CALLS)
+    throw new NetworkError(`a value of too many axes: [${few.map(({ size }) => size).join(", ")}]`);
   const loop = (left: readonly Along[], source: number, target: number): Call[] => {
     if (left.length <= count) {
       const none = { size: 1, from: 0, to: 0 };

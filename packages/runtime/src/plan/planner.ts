@@ -7,6 +7,8 @@ import { Arena, type Memory } from "./memory.js";
 import type { Choice, Operation } from "./operation.js";
 import { Value, VECTOR } from "./value.js";
 
+const MOST_CALLS = 2 ** 20;
+
 /** A network can't be planned for several samples side by side. */
 export class NotWide extends Error {}
 
@@ -110,9 +112,13 @@ export class Planner {
     if (this.lanes > 1 && !output.isWide) throw new NotWide();
     const operations = [false, true].flatMap((together) => all.filter((_, i) => isTogether[i] === together));
     const { arena, scratch } = place(memory, operations, [source ?? input], target ?? output);
-    const calls = operations.map((operation, i) =>
-      isView(operation) ? [] : operation.emit(memory, scratch[i]),
-    );
+    let total = 0;
+    const calls = operations.map((operation, i) => {
+      const own = isView(operation) ? [] : operation.emit(memory, scratch[i]);
+      total += own.length;
+      if (total > MOST_CALLS) throw new NetworkError(`more than ${MOST_CALLS} calls of kernels`);
+      return own;
+    });
     const first = isTogether.filter((together) => !together).length;
     return {
       arena,
