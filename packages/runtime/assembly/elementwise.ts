@@ -55,13 +55,7 @@ function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
       return log(x);
     case 17:
       return softplus(x);
-    case 18:
-      return f32x4.floor(x);
-    case 19:
-      return f32x4.ceil(x);
-    case 20: // Round
-      return f32x4.nearest(x);
-    case 21: // Mish
+    case 18: // Mish
       return f32x4.mul(x, tanh(softplus(x)));
     default: // Softsign
       return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));

@@ -104,34 +104,23 @@ function withNumbers(
   return new Map<string, Attribute>([...attributes, ...Object.entries(numbers)]);
 }
 
+/** Operators that are powers. */
+const POWERS: Readonly<Record<string, string>> = { "-1": "Reciprocal", "0.5": "Sqrt", 1: "Identity" };
+
 /** Powers as products, and roots. */
 function power(graph: Graph, node: Node): Node[] {
-  const exponents = numbersOf(graph, node, 1) ?? [];
-  const [exponent] = exponents;
+  const exponent = String(numbersOf(graph, node, 1));
   const [x, output] = [node.inputs[0], node.outputs[0]];
-  const one = (op: string, inputs: string[], made = output): Node => ({
-    ...node,
-    op,
-    inputs,
-    outputs: [made],
-  });
-  switch (exponents.length === 1 ? exponent : NaN) {
-    case 0.5:
-      return [one("Sqrt", [x])];
-    case -1:
-      return [one("Reciprocal", [x])];
-    case 1:
-      return [one("Identity", [x])];
-    case 2:
-      return [one("Mul", [x, x])];
-    case 3:
-      return [one("Mul", [x, x], `${output}/2`), one("Mul", [`${output}/2`, x])];
-    default:
-      return refuse(
-        node,
-        `only the exponents -1, 0.5, 1, 2 and 3 are supported, not ${exponents.join(", ")}`,
-      );
-  }
+  const square = `${output}/2`;
+  if (exponent === "2") return [{ ...node, op: "Mul", inputs: [x, x] }];
+  if (exponent === "3")
+    return [
+      { ...node, op: "Mul", inputs: [x, x], outputs: [square] },
+      { ...node, op: "Mul", inputs: [square, x] },
+    ];
+  return Object.hasOwn(POWERS, exponent)
+    ? [{ ...node, op: POWERS[exponent], inputs: [x] }]
+    : refuse(node, `only the exponents -1, 0.5, 1, 2 and 3 are supported, not ${exponent}`);
 }
 
 /**
@@ -158,10 +147,7 @@ function transposed(graph: Graph, node: Node, constants: Map<string, Constant>):
     textOf(node, "auto_pad", "NOTSET") === "NOTSET" &&
     listOf(node, "output_shape") === undefined;
   if (!isFit)
-    refuse(
-      node,
-      `only images without dilation, auto_pad and output_shape, with strides up to ${MOST_STRIDE}, are supported`,
-    );
+    refuse(node, `dilations, auto_pad, output_shape and strides over ${MOST_STRIDE} are not supported`);
   const taps = kernel.map((size, i) => Math.ceil(size / strides[i]));
   // Blocks of the output beyond those where the input's cells lie, and cells that are too many behind it.
   const beyond = [0, 1].map((i) =>
@@ -171,7 +157,7 @@ function transposed(graph: Graph, node: Node, constants: Map<string, Constant>):
   const cells = strides[0] * strides[1];
   const fanIn = channels / groups;
   const [maps, size] = [groups * perGroup, taps[0] * taps[1]];
-  if (maps * cells * fanIn * size > MOST_WEIGHTS) refuse(node, "it has too many weights");
+  if (maps * cells * fanIn * size > MOST_WEIGHTS) refuse(node, "too many weights");
   const data = new Float32Array(maps * cells * fanIn * size);
   for (let i = 0; i < data.length; i++) {
     const tap = i % size;

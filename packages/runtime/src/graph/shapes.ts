@@ -295,7 +295,7 @@ const concat: Rule = (node, inputs) => {
 
 /** Operators whose results have the shape of their first input. */
 const SAME =
-  "BatchNormalization LayerNormalization Relu Clip LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Elu Exp Abs Neg Sqrt Reciprocal Softsign Selu Log Softplus Mish Floor Ceil Round Softmax LogSoftmax Identity Dropout";
+  "BatchNormalization LayerNormalization Relu Clip LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Elu Exp Abs Neg Sqrt Reciprocal Softsign Selu Log Softplus Mish Softmax LogSoftmax Identity Dropout";
 
 /** The shape of an operator's result, for every operator that is supported. */
 export const SHAPE_RULES: Readonly<Record<string, Rule>> = {

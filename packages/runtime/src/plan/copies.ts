@@ -53,7 +53,7 @@ export function unrolled(
 ): Call[] {
   const few = merged(axes);
   if (few.slice(0, -count).reduce((calls, { size }) => calls * size, 1) > MOST_CALLS)
-    throw new NetworkError(`a value of too many axes: [${few.map(({ size }) => size).join(", ")}]`);
+    throw new NetworkError("a value of too many axes");
   const loop = (left: readonly Along[], source: number, target: number): Call[] => {
     if (left.length <= count) {
       const none = { size: 1, from: 0, to: 0 };

@@ -28,10 +28,7 @@ const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => read
   Selu: [9, (node) => [numberOf(node, "alpha", 1.6732632), numberOf(node, "gamma", 1.0507009)]],
   Log: [16],
   Softplus: [17],
-  Mish: [21],
-  Floor: [18],
-  Ceil: [19],
-  Round: [20],
+  Mish: [18],
 };
 const CLAMP = 0;
 const GELU_TANH = 8;

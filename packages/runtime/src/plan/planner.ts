@@ -116,7 +116,7 @@ export class Planner {
     const calls = operations.map((operation, i) => {
       const own = isView(operation) ? [] : operation.emit(memory, scratch[i]);
       total += own.length;
-      if (total > MOST_CALLS) throw new NetworkError(`more than ${MOST_CALLS} calls of kernels`);
+      if (total > MOST_CALLS) throw new NetworkError("too many calls of kernels");
       return own;
     });
     const first = isTogether.filter((together) => !together).length;

@@ -18,9 +18,7 @@ const TRANSFORMATIONS: Readonly<
 
 const ROUNDINGS: Readonly<Record<string, (x: number) => number>> = {
   round_prefer_floor: (x) => Math.ceil(x - 0.5),
-  round_prefer_ceil: (x) => Math.floor(x + 0.5),
   floor: Math.floor,
-  ceil: Math.ceil,
 };
 
 /** Bytes of an entry of a table: two distances in the input, and the weight of the second. */
@@ -35,10 +33,10 @@ export function resize(planner: Planner, { node, output: name }: Fused): void {
   const isFit =
     (mode === "nearest" || mode === "linear") &&
     Object.hasOwn(TRANSFORMATIONS, transformation) &&
+    Object.hasOwn(ROUNDINGS, rounding) &&
     numberOf(node, "antialias", 0) === 0 &&
     textOf(node, "keep_aspect_ratio_policy", "stretch") === "stretch";
-  if (!isFit)
-    refuse(node, `only nearest and linear without antialias are supported, not ${mode}, ${transformation}`);
+  if (!isFit) refuse(node, `mode ${mode}, ${transformation}, ${rounding}`);
   const { scales } = resizedOf(node, input.dims, planner.graph);
   planner.add({
     inputs: [input],

@@ -20,23 +20,29 @@ interface Thread {
   readonly state: Int32Array<SharedArrayBuffer>;
   readonly input: Float32Array<SharedArrayBuffer>;
   readonly results: Float32Array<SharedArrayBuffer>;
-  readonly end: () => void;
+  readonly worker: Peer;
 }
 
 /** A worker of a browser, or of Node. */
 interface Peer {
-  readonly start: (message: Start, transfer: ArrayBuffer[]) => void;
-  readonly end: () => void;
-  readonly isReady: Promise<void>;
+  postMessage(message: Start, transfer: ArrayBuffer[]): void;
+  terminate(): unknown;
 }
 
 export class Pool {
   readonly #threads: readonly Thread[];
   readonly #lanes: number;
+  /** Whether this thread may wait for others; that of a page may not, and looks again and again instead. */
+  #canWait = true;
 
   private constructor(threads: readonly Thread[], lanes: number) {
     this.#threads = threads;
     this.#lanes = lanes;
+    try {
+      Atomics.wait(threads[0].state, 0, WAITS, 0);
+    } catch {
+      this.#canWait = false;
+    }
   }
 
   /**
@@ -46,14 +52,14 @@ export class Pool {
   static async start(count: number, shared: Shared): Promise<Pool> {
     const { single, lanes, memory, ...rest } = shared;
     const threads = Array.from({ length: count }, async (): Promise<Thread> => {
-      const peer = peerOf();
+      const [worker, isReady] = started();
       const state = new Int32Array(new SharedArrayBuffer(4));
       const input = new Float32Array(new SharedArrayBuffer(4 * lanes * single.inputSize));
       const results = new Float32Array(new SharedArrayBuffer(4 * lanes * single.outputSize));
       const copy = memory.buffer.slice(0);
-      peer.start({ ...rest, single, memory: copy, state, input, results }, [copy]);
-      await peer.isReady;
-      return { state, input, results, end: peer.end };
+      worker.postMessage({ ...rest, single, memory: copy, state, input, results }, [copy]);
+      await isReady;
+      return { state, input, results, worker };
     });
     return new Pool(await Promise.all(threads), lanes);
   }
@@ -87,7 +93,8 @@ export class Pool {
       });
       own(first, Math.min(batch, first + share));
       for (const { thread, begin, count } of shares) {
-        while (Atomics.load(thread.state, 0) === count) if (canWait()) Atomics.wait(thread.state, 0, count);
+        while (Atomics.load(thread.state, 0) === count)
+          if (this.#canWait) Atomics.wait(thread.state, 0, count);
         if (Atomics.load(thread.state, 0) === FAILED) throw new NetworkError("a thread has failed");
         results.set(thread.results.subarray(0, count * outputSize), begin * outputSize);
       }
@@ -96,27 +103,12 @@ export class Pool {
 
   /** Ends all threads. */
   end(): void {
-    for (const { end } of this.#threads) end();
+    for (const { worker } of this.#threads) void worker.terminate();
   }
 }
 
-let isAllowed: boolean | undefined;
-
-/** Whether this thread may wait for others; that of a page may not, and looks again and again instead. */
-function canWait(): boolean {
-  if (isAllowed === undefined) {
-    try {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, WAITS, 0);
-      isAllowed = true;
-    } catch {
-      isAllowed = false;
-    }
-  }
-  return isAllowed;
-}
-
-/** A worker that runs the text, which no bundler has to find. */
-function peerOf(): Peer {
+/** A worker that runs the text, which no bundler has to find, and when it is ready. */
+function started(): [Peer, Promise<void>] {
   const node = typeof process === "object" ? process.getBuiltinModule("node:worker_threads") : undefined;
   if (node !== undefined) {
     const worker = new node.Worker(WORKER, { eval: true });
@@ -127,13 +119,7 @@ function peerOf(): Peer {
         resolve();
       });
     });
-    return {
-      start: (message, transfer) => {
-        worker.postMessage(message, transfer);
-      },
-      end: () => void worker.terminate(),
-      isReady,
-    };
+    return [worker, isReady];
   }
   if (!crossOriginIsolated) {
     throw new NetworkError(
@@ -150,19 +136,9 @@ function peerOf(): Peer {
     };
     worker.onerror = ({ message }) => {
       reject(
-        new NetworkError(
-          `a thread can't start${message ? `: ${message}` : ""}; a content security policy has to allow "worker-src blob:"`,
-        ),
+        new NetworkError(`a thread can't start: ${message || 'a policy has to allow "worker-src blob:"'}`),
       );
     };
   });
-  return {
-    start: (message, transfer) => {
-      worker.postMessage(message, transfer);
-    },
-    end: () => {
-      worker.terminate();
-    },
-    isReady,
-  };
+  return [worker, isReady];
 }

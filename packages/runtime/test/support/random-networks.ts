@@ -56,9 +56,6 @@ const ACTIVATIONS = [
   ["Selu", {}],
   ["Softplus", {}],
   ["Mish", {}],
-  ["Floor", {}],
-  ["Ceil", {}],
-  ["Round", {}],
   ["Identity", {}],
   ["Dropout", {}],
 ] as const;
@@ -205,11 +202,11 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
       case 15: {
         const isLinear = p % 2 === 0;
         const transformations = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"];
-        const roundings = ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"];
+        const roundings = ["round_prefer_floor", "floor"];
         const attributes = {
           mode: string(isLinear ? "linear" : "nearest"),
           coordinate_transformation_mode: string(transformations[q % 4]),
-          ...(!isLinear && { nearest_mode: string(roundings[r % 4]) }),
+          ...(!isLinear && { nearest_mode: string(roundings[r % 2]) }),
         };
         const [down, right] = [[2, 0.5, 1.5][s % 3], [2, 3, 0.75][r % 3]];
         const sizes = [Math.floor(height * down), Math.floor(width * right)];
