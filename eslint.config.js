@@ -8,7 +8,7 @@ export default tseslint.config(
       "runs/",
       "coverage/",
       "packages/*/assembly/",
-      "packages/runtime/src/wasm.generated.ts",
+      "packages/runtime/src/*.generated.ts",
     ],
   },
   {

@@ -1,6 +1,6 @@
 /** Functions of one or two values, vector by vector. A mask keeps the cells between rows at 0; without one (0) all cells count. */
 
-import { erf, exp, sigmoid, tanh, vector } from "./math";
+import { erf, exp, log, sigmoid, softplus, tanh, vector } from "./math";
 
 @inline
 function put(output: usize, value: v128, mask: usize): void {
@@ -39,8 +39,8 @@ function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
       const inner = f32x4.mul(vector(0.7978845608028654), f32x4.add(x, f32x4.mul(vector(0.044715), cube)));
       return f32x4.mul(f32x4.mul(x, vector(0.5)), f32x4.add(one, tanh(inner)));
     }
-    case 9: // Elu
-      return v128.bitselect(f32x4.mul(a, f32x4.sub(exp(x), one)), x, f32x4.lt(x, zero));
+    case 9: // Elu, Selu
+      return f32x4.mul(b, v128.bitselect(f32x4.mul(a, f32x4.sub(exp(x), one)), x, f32x4.lt(x, zero)));
     case 10:
       return exp(x);
     case 11:
@@ -51,6 +51,12 @@ function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
       return f32x4.sqrt(x);
     case 14: // Reciprocal
       return f32x4.div(one, x);
+    case 16:
+      return log(x);
+    case 17:
+      return softplus(x);
+    case 18: // Mish
+      return f32x4.mul(x, tanh(softplus(x)));
     default: // Softsign
       return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));
   }
@@ -178,41 +184,5 @@ export function quantize(
     }
     input += plane;
     output += plane;
-  }
-}
-
-/** The logarithm of a number of at least 1, by Halley's method for e^y = x; each step triples the digits. */
-function logarithm(x: f32): f32 {
-  let y: f32 = <f32>((reinterpret<i32>(x) >> 23) - 127) * 0.6931472;
-  for (let i = 0; i < 3; i++) {
-    const e = f32x4.extract_lane(exp(vector(y)), 0);
-    y += (2 * (x - e)) / (x + e);
-  }
-  return y;
-}
-
-/** Softmax (or its logarithm) of [outer, n, inner] over n. */
-export function softmax(input: usize, output: usize, outer: i32, n: i32, inner: i32, isLog: i32): void {
-  const step = <usize>inner << 2;
-  for (let o = 0; o < outer; o++) {
-    for (let i = 0; i < inner; i++) {
-      const first = (<usize>i) << 2;
-      const end = first + <usize>n * step;
-      let most: f32 = load<f32>(input + first);
-      for (let at = first; at < end; at += step) most = max(most, load<f32>(input + at));
-      let sum: f32 = 0;
-      for (let at = first; at < end; at += step) {
-        const e = f32x4.extract_lane(exp(vector(load<f32>(input + at) - most)), 0);
-        store<f32>(output + at, isLog != 0 ? load<f32>(input + at) - most : e);
-        sum += e;
-      }
-      const last: f32 = isLog != 0 ? logarithm(sum) : 1 / sum;
-      for (let at = first; at < end; at += step) {
-        const x = load<f32>(output + at);
-        store<f32>(output + at, isLog != 0 ? x - last : x * last);
-      }
-    }
-    input += <usize>n * step;
-    output += <usize>n * step;
   }
 }

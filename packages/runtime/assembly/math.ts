@@ -25,9 +25,25 @@ export function exp(x: v128): v128 {
   return f32x4.mul(p, power);
 }
 
+/** Halley's method for e^y = x, from the exponent of x; each step triples the digits. */
+export function log(x: v128): v128 {
+  let y = f32x4.mul(f32x4.convert_i32x4_s(i32x4.sub(i32x4.shr_u(x, 23), i32x4.splat(127))), vector(0.6931472));
+  for (let i = 0; i < 3; i++) {
+    const e = exp(y);
+    y = f32x4.add(y, f32x4.div(f32x4.mul(vector(2), f32x4.sub(x, e)), f32x4.add(x, e)));
+  }
+  // Infinite of 0, no number of negative ones.
+  return v128.bitselect(y, f32x4.div(vector(-1), f32x4.sqrt(x)), f32x4.gt(x, vector(0)));
+}
+
 /** 1 / (1 + e^-x) */
 export function sigmoid(x: v128): v128 {
   return f32x4.div(vector(1), f32x4.add(vector(1), exp(f32x4.neg(x))));
+}
+
+/** The logarithm of 1 + e^x. */
+export function softplus(x: v128): v128 {
+  return f32x4.add(f32x4.pmax(x, vector(0)), log(f32x4.add(vector(1), exp(f32x4.neg(f32x4.abs(x))))));
 }
 
 /** 2 / (1 + e^-2x) - 1, to 1e-7 absolute. */

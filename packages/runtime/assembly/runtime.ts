@@ -2,9 +2,11 @@
 
 export { taps1, taps4, tapsRows } from "./taps";
 export { rows1, rows4 } from "./rows";
-export { binary, quantize, softmax, unary } from "./elementwise";
+export { along, matmul } from "./along";
+export { binary, quantize, unary } from "./elementwise";
 export { copy, phase } from "./move";
 export { pool, sums } from "./pool";
+export { resize } from "./resize";
 
 /** First byte of the memory that the caller may use. */
 export function base(): usize {

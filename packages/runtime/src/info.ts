@@ -54,8 +54,6 @@ export function layerInfo(
 ): LayerInfo {
   const weight: Constant | undefined = constantOf(graph, node, 1);
   const [data, shape] = [weight?.data ?? [], weight?.dims ?? []];
-  let kept = 0;
-  for (const value of data) if (value !== 0) kept++;
   const mask = weight?.stored?.mask;
   return {
     name: node.name,
@@ -64,8 +62,8 @@ export function layerInfo(
     output: dims(output),
     weight: shape,
     weights: data.length,
-    kept,
-    density: kept / data.length,
+    kept: choice.kept,
+    density: choice.kept / data.length,
     granularity: mask === undefined ? "dense" : granularityOf(mask, shape),
     n: mask?.n,
     k: mask?.k,

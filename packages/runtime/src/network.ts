@@ -1,13 +1,14 @@
 /** A network that is ready to run. */
 
 import { NetworkError } from "./errors.js";
+import { type Kernels, type Program, type Runner, runnerOf } from "./execute.js";
 import type { NetworkInfo } from "./info.js";
 import { sizeOf } from "./graph/types.js";
 import { normalize, type PixelImage } from "./pixels.js";
-import type { Program } from "./plan/planner.js";
+import type { Pool } from "./threads/pool.js";
 
 /** Batches of at least so many samples run side by side, if the network allows it. */
-const LEAST_WIDE = 8;
+export const LEAST_WIDE = 8;
 
 /** A class and how likely it is. */
 export interface Classification {
@@ -18,18 +19,16 @@ export interface Classification {
   readonly probability: number;
 }
 
-/** A program for several samples, and for how many. */
-export interface Wide {
-  readonly program: Program;
-  readonly lanes: number;
-}
-
 /** What a network is made of. */
 export interface Parts {
+  readonly kernels: Kernels;
   readonly info: NetworkInfo;
   readonly single: Program;
-  /** Plans for several samples side by side; undefined if the network has no layer that gains by it. */
-  readonly wide: () => Wide | undefined;
+  /** Plans for so many samples side by side; undefined if the network has no layer that gains by it. */
+  readonly wide: () => Program | undefined;
+  readonly lanes: number;
+  /** Threads that compute their share of batches. */
+  readonly pool: Pool | undefined;
   /** Whether results are probabilities already. */
   readonly hasSoftmax: boolean;
 }
@@ -48,25 +47,30 @@ export class Network {
   readonly #inputSize: number;
   readonly #outputSize: number;
   /** Planned when it is needed first; null if there is none. */
-  #wide: Wide | null | undefined;
+  #wide: Runner | null | undefined;
+  #isClosed = false;
+  readonly #single: Runner;
 
   /** Use `load`. */
   constructor(parts: Parts) {
     this.info = parts.info;
     this.#parts = parts;
+    this.#single = runnerOf(parts.kernels, parts.single);
     this.#inputSize = sizeOf(parts.info.input);
     this.#outputSize = sizeOf(parts.info.output);
   }
 
   /**
-   * Computes the results of one sample or of several.
+   * Computes the results of one sample or of several. With threads, each computes a part of the samples; this one waits for the others
+   * (on the main thread of a page, which may not wait, it looks again and again until they are done).
    *
    * @param input samples one after the other, each in the order of `info.input`, normalised as the network expects it
    * @param output takes the results; a new array by default
    * @returns the results, one after the other, each in the order of `info.output`
-   * @throws NetworkError if an array has the wrong length.
+   * @throws NetworkError if an array has the wrong length, or the network is closed.
    */
   run(input: Float32Array, output?: Float32Array): Float32Array {
+    if (this.#isClosed) throw new NetworkError("the network is closed: load it again");
     const batch = input.length / this.#inputSize;
     if (!Number.isInteger(batch) || batch === 0) {
       throw new NetworkError(
@@ -79,40 +83,37 @@ export class Network {
         `the output has ${results.length} numbers, expected ${batch * this.#outputSize}: ${this.#outputSize} for each of ${batch} samples`,
       );
     }
-    let done = 0;
-    while (done < batch) {
-      const wide = batch - done >= LEAST_WIDE ? this.#wideOrNull() : null;
-      const count = wide === null ? 1 : Math.min(wide.lanes, batch - done);
-      this.#runPart(wide?.program ?? this.#parts.single, input, results, done, count);
-      done += count;
-    }
+    const own = (first: number, end: number): void => {
+      this.#runPart(input, results, first, end);
+    };
+    const { pool } = this.#parts;
+    if (pool === undefined || batch === 1) own(0, batch);
+    else pool.run(input, results, batch, own);
     return results;
   }
 
-  #wideOrNull(): Wide | null {
-    if (this.#wide === undefined) this.#wide = this.#parts.wide() ?? null;
-    return this.#wide;
+  /** Ends the network's threads; it can't run after that. */
+  close(): void {
+    this.#isClosed = true;
+    this.#parts.pool?.end();
   }
 
-  #runPart(program: Program, input: Float32Array, results: Float32Array, first: number, count: number): void {
-    const { kernels, each, together } = program;
-    const floats = new Float32Array(kernels.memory.buffer);
-    if (program.isWideInput) {
-      floats.set(
-        input.subarray(first * this.#inputSize, (first + count) * this.#inputSize),
-        program.input / 4,
-      );
+  #runPart(input: Float32Array, results: Float32Array, first: number, end: number): void {
+    let done = first;
+    while (done < end) {
+      const wide = end - done >= LEAST_WIDE ? this.#wideOrNull() : null;
+      const count = wide === null ? 1 : Math.min(this.#parts.lanes, end - done);
+      (wide ?? this.#single)(input, results, done, count);
+      done += count;
     }
-    for (let lane = 0; lane < count; lane++) {
-      if (!program.isWideInput) {
-        const at = (first + lane) * this.#inputSize;
-        floats.set(input.subarray(at, at + this.#inputSize), program.input / 4);
-      }
-      for (const step of each) step(lane);
+  }
+
+  #wideOrNull(): Runner | null {
+    if (this.#wide === undefined) {
+      const program = this.#parts.wide();
+      this.#wide = program === undefined ? null : runnerOf(this.#parts.kernels, program);
     }
-    for (const step of together) step(0);
-    const begin = program.output / 4;
-    results.set(floats.subarray(begin, begin + count * this.#outputSize), first * this.#outputSize);
+    return this.#wide;
   }
 
   /**

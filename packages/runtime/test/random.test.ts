@@ -3,13 +3,14 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sparseContents } from "../../kofn/src/pack/contents.js";
+import { SHAPE_RULES } from "../src/graph/shapes.js";
 import { largestError, packedCase, TOLERANCE } from "./support/cases.js";
 import { hostsOfFile } from "./support/hosts.js";
 import { networkOf, recipes } from "./support/random-networks.js";
 
 /** The same networks each time; or so many others as KOFN_FUZZ_RUNS says. */
 const { KOFN_FUZZ_RUNS } = process.env;
-const RUNS = KOFN_FUZZ_RUNS === undefined ? { numRuns: 150, seed: 5 } : { numRuns: Number(KOFN_FUZZ_RUNS) };
+const RUNS = KOFN_FUZZ_RUNS === undefined ? { numRuns: 700, seed: 5 } : { numRuns: Number(KOFN_FUZZ_RUNS) };
 
 const hosts = hostsOfFile();
 
@@ -30,4 +31,11 @@ it("computes what onnxruntime computes, in all hosts", { timeout: 600_000 }, asy
     }),
     RUNS,
   );
+});
+
+it("draws every operator that has a kernel", () => {
+  const drawn = new Set<string>();
+  for (const recipe of fc.sample(recipes, { numRuns: 700, seed: 5 }))
+    for (const { op } of networkOf(recipe).graph.nodes) drawn.add(op);
+  expect(Object.keys(SHAPE_RULES).filter((op) => !op.includes(":") && !drawn.has(op))).toEqual([]);
 });

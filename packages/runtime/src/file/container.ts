@@ -62,6 +62,7 @@ const TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
 /** The checksum of zip and PNG. */
 function crc32(bytes: Uint8Array): number {
   let crc = -1;
-  for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255] ^ (crc >>> 8);
+  let at = 0;
+  while (at < bytes.length) crc = TABLE[(crc ^ bytes[at++]) & 255] ^ (crc >>> 8);
   return ~crc >>> 0;
 }

@@ -66,14 +66,7 @@ export function readMask(graph: Reader, masks: Reader, dims: readonly number[]):
     });
   } else {
     const decoder = new RangeDecoder(masks.bytes(rangeBytes));
-    counts.forEach((count, group) => {
-      let left = count;
-      const end = (group + 1) * n;
-      for (let at = group * n; at < end && left > 0; at++) {
-        units[at] = Number(left === end - at || decoder.choose(left, end - at));
-        left -= units[at];
-      }
-    });
+    decoder.choose(counts, n, units);
     if (!decoder.isDone) masks.fail("bytes are left over");
   }
   const indices = new Uint32Array(kept * span * share);

@@ -22,14 +22,34 @@ export class RangeDecoder {
     return this.#at >= this.#bytes.length;
   }
 
-  /** Whether it is the first of two, which has the probability count / total. */
-  choose(count: number, total: number): boolean {
-    const bound = Math.floor((this.#range * count) / total);
-    const isFirst = this.#code < bound;
-    if (!isFirst) this.#code -= bound;
-    this.#range = isFirst ? bound : this.#range - bound;
-    this.#fill();
-    return isFirst;
+  /** Sets so many of each n units to 1. One is chosen with the probability (those left to choose) / (units left). */
+  choose(counts: Uint32Array, n: number, units: Uint8Array): void {
+    const bytes = this.#bytes;
+    // In variables, as this is the longest loop of all.
+    let [at, code, range] = [this.#at, this.#code, this.#range];
+    for (let group = 0; group < counts.length; group++) {
+      const end = (group + 1) * n;
+      let left = counts[group];
+      for (let unit = end - n; left > 0; unit++) {
+        if (left < end - unit) {
+          const bound = Math.floor((range * left) / (end - unit));
+          const isChosen = code < bound;
+          if (isChosen) range = bound;
+          else {
+            code -= bound;
+            range -= bound;
+          }
+          while (range < SMALLEST_RANGE) {
+            code = code * 256 + (at < bytes.length ? bytes[at++] : 0);
+            range *= 256;
+          }
+          if (!isChosen) continue;
+        }
+        units[unit] = 1;
+        left--;
+      }
+    }
+    [this.#at, this.#code, this.#range] = [at, code, range];
   }
 
   /** The next symbol, by the symbol at each place of the table, and where each symbol's places begin and how many it has. */

@@ -132,10 +132,11 @@ function readWeight(
   const kept =
     scales === undefined ? readFloats(values, encoding, count) : readCodes(values, encoding, count, bits);
   let data: Float32Array;
-  if (mask === undefined) data = Float32Array.from(kept);
+  if (mask === undefined) data = kept;
   else {
     data = new Float32Array(size);
-    mask.indices.forEach((index, i) => (data[index] = kept[i]));
+    const { indices } = mask;
+    for (let i = 0; i < count; i++) data[indices[i]] = kept[i];
   }
   if (scales !== undefined) {
     const inner = sizeOf(dims.slice(axis + 1));

@@ -22,10 +22,8 @@ export interface Fused {
   readonly taken: string[];
 }
 
-const LAYERS = new Set(["Conv", "Gemm", "MatMul"]);
-/** Operators with a clamp in their kernels. */
+/** Operators with a clamp in their kernels, besides layers. */
 const CLAMPED = new Set([
-  ...LAYERS,
   "Add",
   "Sub",
   "Mul",
@@ -72,11 +70,23 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
     return isOpen ? maker : undefined;
   }
 
+  /** A convolution, or a product by a constant matrix. */
+  function isLayer({ op, inputs }: Node): boolean {
+    return (
+      op === "Conv" || op === "Gemm" || (op === "MatMul" && graph.constants.get(inputs[1])?.dims.length === 2)
+    );
+  }
+
+  /** The axis of a layer's outputs. */
+  function channelAxis({ node, output }: Fused): number {
+    return node.op === "MatMul" ? (shapes.get(output)?.length ?? 2) - 1 : 1;
+  }
+
   function takeIn(node: Node): boolean {
     const [input] = node.inputs;
     switch (node.op) {
       case "BatchNormalization":
-        return affine(node, input, () => normalization(graph, node));
+        return affine(node, input, 1, () => normalization(graph, node));
       case "Relu":
       case "Clip":
         return clamp(node, openMaker(input));
@@ -99,12 +109,13 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
   function affine(
     node: Node,
     input: string,
+    axis: number,
     terms: () => { scale: Float64Array; shift: Float64Array },
   ): boolean {
     const maker = openMaker(input);
-    if (maker === undefined || !LAYERS.has(maker.node.op) || maker.residual !== undefined) return false;
+    if (maker === undefined || !isLayer(maker.node) || maker.residual !== undefined) return false;
     const { scale, shift } = terms();
-    if (scale.length !== shapes.get(input)?.[1]) return false;
+    if (axis !== channelAxis(maker) || scale.length !== shapes.get(input)?.[axis]) return false;
     const before = maker.shift;
     maker.scale = scale.map((value, i) => value * (maker.scale?.[i] ?? 1));
     maker.shift = shift.map((value, i) => value + scale[i] * (before?.[i] ?? 0));
@@ -112,7 +123,7 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
   }
 
   function clamp(node: Node, maker: Fused | undefined): boolean {
-    if (maker === undefined || !CLAMPED.has(maker.node.op)) return false;
+    if (maker === undefined || !(CLAMPED.has(maker.node.op) || isLayer(maker.node))) return false;
     [maker.least, maker.most] = limitsOf(graph, node);
     return finish(maker, node);
   }
@@ -122,11 +133,13 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
     const dims = shapes.get(node.outputs[0]) ?? [];
     for (const [i, value] of node.inputs.entries()) {
       const constant = graph.constants.get(node.inputs[1 - i]);
-      if (constant !== undefined && isPerChannel(constant, dims)) {
+      const maker = openMaker(value);
+      const isSame = maker !== undefined && String(shapes.get(value)) === String(dims);
+      const axis = isSame ? channelAxis(maker) : 1;
+      if (constant !== undefined && isSame && isPerChannel(constant, dims, axis)) {
         const values = Float64Array.from(constant.data ?? []);
-        const shift =
-          dims.length > 1 && values.length === 1 ? new Float64Array(dims[1]).fill(values[0]) : values;
-        return affine(node, value, () => ({ scale: new Float64Array(shift.length).fill(1), shift }));
+        const shift = values.length === 1 ? new Float64Array(dims[axis]).fill(values[0]) : values;
+        return affine(node, value, axis, () => ({ scale: new Float64Array(shift.length).fill(1), shift }));
       }
     }
     const candidates = node.inputs
@@ -135,8 +148,9 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
     for (const { value, other, at } of candidates) {
       const maker = openMaker(value);
       const isEarlier = (makers.get(other) ?? -1) < at && !graph.constants.has(other);
-      if (maker === undefined || !isEarlier || !LAYERS.has(maker.node.op) || maker.residual !== undefined)
-        continue;
+      if (maker === undefined || !isEarlier || !isLayer(maker.node) || maker.residual !== undefined) continue;
+      // Such a layer's results lie otherwise until they are complete.
+      if (channelAxis(maker) !== 1) continue;
       if (String(shapes.get(other)) !== String(shapes.get(value))) continue;
       maker.residual = other;
       return finish(maker, node);
@@ -145,12 +159,12 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
   }
 }
 
-/** Whether a constant has a number for each channel of a value [1, channels, ...], or one for all. */
-export function isPerChannel({ dims, data }: Constant, [, channels, ...rest]: Dims): boolean {
+/** Whether a constant has a number for each place along an axis of a value, or one for all. */
+export function isPerChannel({ dims, data }: Constant, goal: Dims, axis = 1): boolean {
   if (data === undefined) return false;
   if (sizeOf(dims) === 1) return true;
-  const lined = dims.length === rest.length + 2 ? dims.slice(1) : dims;
-  return lined.length === rest.length + 1 && lined[0] === channels && sizeOf(dims) === channels;
+  const isEach = sizeOf(dims) === goal[axis] && dims.at(axis - goal.length) === goal[axis];
+  return isEach && dims.length <= goal.length;
 }
 
 /** y = scale (x - mean) / sqrt(variance + epsilon) + shift as factors and terms of x. */

@@ -1,8 +1,9 @@
 /** The shapes of all values of a graph, for one sample. An operator that is not in this table is not supported. */
 
 import { NetworkError } from "../errors.js";
-import { constantOf, listOf, numberOf, numbersOf, refuse } from "./node.js";
+import { constantOf, listOf, numberOf, numbersOf, refuse, textOf } from "./node.js";
 import { QUANTIZE } from "./quantizers.js";
+import { BLOCKS } from "./rewrite.js";
 import { type Dims, type Graph, type Node, sizeOf } from "./types.js";
 import { windowOf } from "./window.js";
 
@@ -11,6 +12,10 @@ type Rule = (node: Node, inputs: readonly Dims[], graph: Graph) => Dims;
 
 /** The most elements of a value. */
 const MOST = 2 ** 29;
+/** The most axes of values that are copied in many parts, cells that are put on a side, and cells of a block. */
+const MOST_AXES = 5;
+const MOST_PADDING = 1024;
+const MOST_CELLS = 1024;
 
 /** @throws NetworkError naming the node whose operator or shapes are not supported. */
 export function inferShapes(graph: Graph): Map<string, Dims> {
@@ -26,7 +31,7 @@ export function inferShapes(graph: Graph): Map<string, Dims> {
     shapes.set(name, checked([1, ...rest.map(Number)], name));
   }
   for (const node of graph.nodes) {
-    if (!Object.hasOwn(RULES, node.op)) refuse(node, "the runtime has no kernel for this operator");
+    if (!Object.hasOwn(SHAPE_RULES, node.op)) refuse(node, "the runtime has no kernel for this operator");
     const inputs = node.inputs.map((name) => {
       const dims = name === "" ? [] : shapes.get(name);
       return dims ?? refuse(node, `its input "${name}" is not computed before it`);
@@ -36,7 +41,7 @@ export function inferShapes(graph: Graph): Map<string, Dims> {
       const isRead = name !== "" && graph.nodes.some(({ inputs: reads }) => reads.includes(name));
       if (isRead) refuse(node, `only its first output is supported, "${name}" is read`);
     }
-    shapes.set(output, checked(RULES[node.op](node, inputs, graph), output));
+    shapes.set(output, checked(SHAPE_RULES[node.op](node, inputs, graph), output));
   }
   return shapes;
 }
@@ -69,6 +74,14 @@ const broadcast: Rule = (node, inputs) => {
   });
 };
 
+const matmul: Rule = (node, [a, b], graph) => {
+  const weight = graph.constants.get(node.inputs[1]);
+  if (weight?.dims.length === 2) constantOf(graph, node, 1);
+  const isFit = a.length >= 2 && b.length >= 2 && a.at(-1) === b.at(-2);
+  if (!isFit) refuse(node, `matrices of [${a.join(", ")}] and [${b.join(", ")}]`);
+  return [...broadcast(node, [a.slice(0, -2), b.slice(0, -2)], graph), ...a.slice(-2, -1), ...b.slice(-1)];
+};
+
 const conv: Rule = (node, [x, weight], graph) => {
   constantOf(graph, node, 1);
   const groups = numberOf(node, "group", 1);
@@ -82,7 +95,7 @@ const conv: Rule = (node, [x, weight], graph) => {
 
 const gemm: Rule = (node, [x, weight], graph) => {
   constantOf(graph, node, 1);
-  const isTransposed = node.op === "Gemm" && numberOf(node, "transB", 0) !== 0;
+  const isTransposed = numberOf(node, "transB", 0) !== 0;
   const [inputs, outputs] = isTransposed ? [weight[1], weight[0]] : weight;
   const isFit = x.length === 2 && weight.length === 2 && x[1] === inputs && numberOf(node, "transA", 0) === 0;
   if (!isFit) refuse(node, `a weight of [${weight.join(", ")}] for [${x.join(", ")}]`);
@@ -97,18 +110,134 @@ const pool: Rule = (node, [x]) => {
 const globalPool: Rule = (node, [x]) =>
   x.length === 4 ? [x[0], x[1], 1, 1] : refuse(node, `only images are supported, not [${x.join(", ")}]`);
 
-const reduceMean: Rule = (node, [x], graph) => {
-  const axes = (numbersOf(graph, node, 1) ?? listOf(node, "axes") ?? []).map((axis) =>
-    axisOf(node, axis, x.length),
-  );
-  if (x.length !== 4 || axes.length !== 2 || !axes.includes(2) || !axes.includes(3)) {
-    refuse(
-      node,
-      `only the mean of height and width is supported, not of axes [${axes.join(", ")}] of [${x.join(", ")}]`,
-    );
-  }
-  return numberOf(node, "keepdims", 1) === 0 ? [x[0], x[1]] : [x[0], x[1], 1, 1];
+/** The axes over which an operator reduces; all but the batch by default. */
+export function reducedAxes(node: Node, dims: Dims, graph: Graph): number[] {
+  const given = numbersOf(graph, node, 1) ?? listOf(node, "axes") ?? [];
+  const isNone = given.length === 0 && numberOf(node, "noop_with_empty_axes", 0) === 0;
+  return (isNone ? dims.map((_, i) => i).slice(1) : given).map((axis) => axisOf(node, axis, dims.length));
+}
+
+/** Whether these axes are height and width of an image. */
+export function reducesImage({ length }: Dims, axes: readonly number[]): boolean {
+  return length === 4 && axes.length === 2 && axes.includes(2) && axes.includes(3);
+}
+
+const reduce: Rule = (node, [x], graph) => {
+  const axes = reducedAxes(node, x, graph);
+  const isKept = numberOf(node, "keepdims", 1) !== 0;
+  return x.flatMap((dim, i) => (axes.includes(i) ? (isKept ? [1] : []) : [dim]));
 };
+
+/** What is taken of an axis. */
+interface Part {
+  readonly start: number;
+  readonly step: number;
+  readonly size: number;
+}
+
+/** What Slice, or a part of Split, takes of each axis. */
+export function slicesOf(node: Node, dims: Dims, graph: Graph): Part[] {
+  const parts = dims.map((size): Part => ({ start: 0, step: 1, size }));
+  if (node.op === "Split") {
+    const axis = axisOf(node, numberOf(node, "axis", 0), dims.length);
+    const [part, count] = [numberOf(node, "part", 0), numberOf(node, "parts", 1)];
+    const each = Math.ceil(dims[axis] / numberOf(node, "num_outputs", count));
+    const sizes = numbersOf(graph, node, 1) ?? listOf(node, "split");
+    const start = sizes?.slice(0, part).reduce((sum, size) => sum + size, 0) ?? each * part;
+    const size = sizes?.[part] ?? Math.min(each, dims[axis] - start);
+    if (start + size > dims[axis] || sizes?.some((one) => one < 0))
+      refuse(node, `sizes [${String(sizes)}] of [${dims.join(", ")}]`);
+    parts[axis] = { start, step: 1, size };
+    return parts;
+  }
+  const [starts, ends] = [1, 2].map(
+    (i) => numbersOf(graph, node, i) ?? refuse(node, `input ${i} is left out`),
+  );
+  const axes = numbersOf(graph, node, 3) ?? starts.map((_, i) => i);
+  const steps = numbersOf(graph, node, 4) ?? starts.map(() => 1);
+  axes.forEach((given, i) => {
+    const axis = axisOf(node, given, dims.length);
+    const [step, dim] = [steps[i], dims[axis]];
+    if (step === 0) refuse(node, "a step of 0");
+    const least = step > 0 ? 0 : -1;
+    const within = (at: number): number =>
+      Math.min(dim + (step > 0 ? 0 : -1), Math.max(least, at < 0 ? at + dim : at));
+    const start = Math.max(0, within(starts[i]));
+    parts[axis] = { start, step, size: Math.ceil((within(ends[i]) - start) / step) };
+  });
+  return parts;
+}
+
+const slice: Rule = (node, [x], graph) => slicesOf(node, x, graph).map(({ size }) => size);
+
+const gather: Rule = (node, [x, places], graph) => {
+  const axis = axisOf(node, numberOf(node, "axis", 0), x.length);
+  constantOf(graph, node, 1);
+  if (places.length > 1 || x.length > MOST_AXES)
+    refuse(node, `places of [${places.join(", ")}] in [${x.join(", ")}]`);
+  return [...x.slice(0, axis), ...places, ...x.slice(axis + 1)];
+};
+
+const expand: Rule = (node, [x], graph) => broadcast(node, [x, numbersOf(graph, node, 1) ?? []], graph);
+
+/** Cells that are put before and behind each axis. */
+export function padsOf(node: Node, dims: Dims, graph: Graph): { begins: number[]; ends: number[] } {
+  const pads = numbersOf(graph, node, 1) ?? [];
+  const axes = numbersOf(graph, node, 3) ?? dims.map((_, i) => i);
+  const mode = textOf(node, "mode", "constant");
+  const [begins, ends] = [dims.map(() => 0), dims.map(() => 0)];
+  axes.forEach((given, i) => {
+    const axis = axisOf(node, given, dims.length);
+    [begins[axis], ends[axis]] = [pads[i], pads[i + axes.length]];
+  });
+  const most = dims.map((dim) => (mode === "reflect" ? Math.min(dim - 1, MOST_PADDING) : MOST_PADDING));
+  const isFit =
+    dims.length <= MOST_AXES &&
+    ["constant", "edge", "reflect"].includes(mode) &&
+    pads.length === 2 * axes.length &&
+    [begins, ends].every((list) => list.every((count, i) => count >= 0 && count <= most[i]));
+  return isFit
+    ? { begins, ends }
+    : refuse(node, `pads [${pads.join(", ")}] of mode ${mode} for [${dims.join(", ")}]`);
+}
+
+const pad: Rule = (node, [x], graph) => {
+  const { begins, ends } = padsOf(node, x, graph);
+  return x.map((dim, i) => begins[i] + dim + ends[i]);
+};
+
+/** How channels become blocks: their height and width, the cells to leave out on all sides, whether all channels of a cell come first. */
+export function blockOf(node: Node): { block: readonly number[]; crop: readonly number[]; isOuter: boolean } {
+  if (node.op !== "DepthToSpace")
+    return { block: listOf(node, "block") ?? [], crop: listOf(node, "crop") ?? [], isOuter: false };
+  const size = numberOf(node, "blocksize", 1);
+  return { block: [size, size], crop: [0, 0, 0, 0], isOuter: textOf(node, "mode", "DCR") === "DCR" };
+}
+
+const blocks: Rule = (node, [x]) => {
+  const { block, crop } = blockOf(node);
+  if (x.length !== 4 || block[0] * block[1] > MOST_CELLS)
+    refuse(node, `blocks of [${block.join(", ")}] for [${x.join(", ")}]`);
+  const [height, width] = [2, 3].map((axis, i) => x[axis] * block[i] - crop[i] - crop[i + 2]);
+  return [x[0], x[1] / (block[0] * block[1]), height, width];
+};
+
+/** The size of each axis of a resized image, and by how much it is larger. */
+export function resizedOf(node: Node, dims: Dims, graph: Graph): { sizes: number[]; scales: number[] } {
+  const axes = listOf(node, "axes") ?? dims.map((_, i) => i);
+  const [given, goal] = [2, 3].map((i) => numbersOf(graph, node, i) ?? []);
+  const scales = dims.map((dim, i) => {
+    const at = axes.indexOf(i);
+    return at < 0 ? 1 : goal.length > 0 ? goal[at] / dim : given[at];
+  });
+  // Batches are of any size.
+  const sizes = dims.map((dim, i) => (i === 0 ? dim : Math.floor(dim * scales[i] + 1e-9)));
+  if (dims.length !== 4 || sizes[1] !== dims[1])
+    refuse(node, `only height and width are supported, not [${dims.join(", ")}] as [${sizes.join(", ")}]`);
+  return { sizes, scales };
+}
+
+const resize: Rule = (node, [x], graph) => resizedOf(node, x, graph).sizes;
 
 const flatten: Rule = (node, [x]) => {
   const axis = numberOf(node, "axis", 1);
@@ -164,17 +293,33 @@ const concat: Rule = (node, inputs) => {
   return first.map((dim, i) => (i === axis ? inputs.reduce((sum, dims) => sum + dims[axis], 0) : dim));
 };
 
-const RULES: Readonly<Record<string, Rule>> = {
+/** Operators whose results have the shape of their first input. */
+const SAME =
+  "BatchNormalization LayerNormalization Relu Clip LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Elu Exp Abs Neg Sqrt Reciprocal Softsign Selu Log Softplus Mish Softmax LogSoftmax Identity Dropout";
+
+/** The shape of an operator's result, for every operator that is supported. */
+export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries(SAME.split(" ").map((op) => [op, same])),
   [QUANTIZE]: same,
   Conv: conv,
   Gemm: gemm,
-  MatMul: gemm,
-  BatchNormalization: same,
+  MatMul: matmul,
   MaxPool: pool,
   AveragePool: pool,
   GlobalAveragePool: globalPool,
   GlobalMaxPool: globalPool,
-  ReduceMean: reduceMean,
+  ReduceMean: reduce,
+  ReduceSum: reduce,
+  ReduceMax: reduce,
+  ReduceMin: reduce,
+  Resize: resize,
+  Slice: slice,
+  Split: slice,
+  Gather: gather,
+  Expand: expand,
+  Pad: pad,
+  DepthToSpace: blocks,
+  [BLOCKS]: blocks,
   Add: broadcast,
   Sub: broadcast,
   Mul: broadcast,
@@ -182,26 +327,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   Max: broadcast,
   Min: broadcast,
   PRelu: broadcast,
-  Relu: same,
-  Clip: same,
-  LeakyRelu: same,
-  Sigmoid: same,
-  HardSigmoid: same,
-  HardSwish: same,
-  Tanh: same,
-  Erf: same,
-  Gelu: same,
-  Elu: same,
-  Exp: same,
-  Abs: same,
-  Neg: same,
-  Sqrt: same,
-  Reciprocal: same,
-  Softsign: same,
-  Softmax: same,
-  LogSoftmax: same,
-  Identity: same,
-  Dropout: same,
   Flatten: flatten,
   Reshape: reshape,
   Squeeze: squeeze,

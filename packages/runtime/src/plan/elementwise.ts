@@ -1,12 +1,12 @@
-/** Functions of one value, of two values, quantization and softmax. */
+/** Functions of one value and of two values, and quantization. */
 
 import { type Fused, isPerChannel, limitsOf, normalization } from "../graph/fuse.js";
 import { numberOf, refuse, textOf } from "../graph/node.js";
-import { axisOf } from "../graph/shapes.js";
 import { type Constant, type Dims, type Node, sizeOf } from "../graph/types.js";
+import { denseSteps, stepsOf } from "./copies.js";
 import type { Memory } from "./memory.js";
-import type { Step } from "./operation.js";
-import type { Planner } from "./planner.js";
+import { repeated } from "./movement.js";
+import { NotWide, type Planner } from "./planner.js";
 import { aligned, type Value } from "./value.js";
 
 /** Numbers of functions in assembly/elementwise.ts, and their two parameters. */
@@ -18,13 +18,17 @@ const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => read
   Tanh: [5],
   Erf: [6],
   Gelu: [7],
-  Elu: [9, (node) => [numberOf(node, "alpha", 1), 0]],
+  Elu: [9, (node) => [numberOf(node, "alpha", 1), 1]],
   Exp: [10],
   Abs: [11],
   Neg: [12],
   Sqrt: [13],
   Reciprocal: [14],
   Softsign: [15],
+  Selu: [9, (node) => [numberOf(node, "alpha", 1.6732632), numberOf(node, "gamma", 1.0507009)]],
+  Log: [16],
+  Softplus: [17],
+  Mish: [18],
 };
 const CLAMP = 0;
 const GELU_TANH = 8;
@@ -39,6 +43,8 @@ const OPERATORS: Readonly<Record<string, number>> = {
   Min: 5,
   PRelu: 6,
 };
+
+export const isBinary = (op: string): boolean => Object.hasOwn(OPERATORS, op);
 
 /** A function of one value. */
 export function unary(planner: Planner, { node, output: name }: Fused): void {
@@ -59,10 +65,7 @@ export function unary(planner: Planner, { node, output: name }: Fused): void {
         planner.neededMask(memory, output),
         output.vectors,
       ];
-      const { kernels } = memory;
-      return () => {
-        kernels.unary(kind, ...args, a, b);
-      };
+      return [{ kernel: "unary", args: [kind, ...args, a, b] }];
     },
   });
 }
@@ -81,9 +84,9 @@ export function binary(planner: Planner, { node, output: name, least, most }: Fu
   const operands = node.inputs.map((input): ((memory: Memory) => Operand) => {
     const constant = planner.constant(input);
     if (constant !== undefined) return constantOperand(node, constant, output);
-    const value = planner.value(input);
+    const [value, operand] = valueOperand(planner, planner.value(input), output);
     values.push(value);
-    return valueOperand(node, value, output);
+    return operand;
   });
   const [first = output] = values;
   planner.add({
@@ -92,30 +95,37 @@ export function binary(planner: Planner, { node, output: name, least, most }: Fu
     emit: (memory) => {
       const [a, b] = operands.map((operand) => operand(memory));
       const mask = planner.neededMask(memory, output);
-      const args = [...a, ...b, ...lying(output), output.planes, mask, output.vectors, least, most];
-      const { kernels } = memory;
-      return () => {
-        kernels.binary(OPERATORS[node.op], ...args);
-      };
+      const rest = [...lying(output), output.planes, mask, output.vectors, least, most];
+      return [{ kernel: "binary", args: [OPERATORS[node.op], ...a, ...b, ...rest] }];
     },
   });
 }
 
-function valueOperand(node: Node, value: Value, output: Value): (memory: Memory) => Operand {
+/** The value that an operator reads in place of an operand, and how; one that does not lie as it should is repeated first. */
+function valueOperand(planner: Planner, value: Value, output: Value): [Value, () => Operand] {
   const [dims, goal] = [value.dims, output.dims];
-  if (sizeOf(dims) === 1 && !value.isWide) return () => [value.address, 0, 0];
+  if (sizeOf(dims) === 1 && !value.isWide) return [value, () => [value.address, 0, 0]];
   if (String(dims) === String(goal)) {
     value.rows.join(output.rows);
-    return () => [value.address, 16, 4 * value.plane];
+    return [value, () => [value.address, 16, 4 * value.plane]];
   }
-  if (value.isFlat && output.isFlat && sizeOf(dims) === sizeOf(goal)) return () => [value.address, 16, 4];
+  if (value.isFlat && output.isFlat && sizeOf(dims) === sizeOf(goal))
+    return [value, () => [value.address, 16, 4]];
   const isImage = dims.length === 4 && goal.length === 4 && goal[0] === 1;
-  if (isImage && dims[1] === goal[1] && value.isFlat) return () => [value.address, 0, 4];
+  if (isImage && dims[1] === goal[1] && value.isFlat) return [value, () => [value.address, 0, 4]];
   if (isImage && dims[1] === 1 && dims[2] === goal[2] && dims[3] === goal[3] && !value.isFlat) {
     value.rows.join(output.rows);
-    return () => [value.address, 16, 0];
+    return [value, () => [value.address, 16, 0]];
   }
-  return refuse(node, `it can't be computed of [${dims.join(", ")}] for a result of [${goal.join(", ")}]`);
+  if (value.isWide || output.isWide) throw new NotWide();
+  const whole = planner.temporary(`${value.name}/repeated`, goal);
+  whole.rows.join(output.rows);
+  planner.add({
+    inputs: [value],
+    output: whole,
+    emit: () => repeated(dims, stepsOf(value), value.address, whole),
+  });
+  return [whole, () => [whole.address, 16, 4 * whole.plane]];
 }
 
 function constantOperand(node: Node, constant: Constant, output: Value): (memory: Memory) => Operand {
@@ -125,21 +135,22 @@ function constantOperand(node: Node, constant: Constant, output: Value): (memory
   if (data.length === 1) return (memory) => [memory.floatTable(data), 0, 0];
   const isEach = isPerChannel(constant, goal) && goal[0] === 1;
   if (isEach && !output.isFlat) return (memory) => [memory.floatTable(data), 0, 4];
-  if (output.isFlat && data.length === sizeOf(goal)) {
-    return (memory) => [memory.floatTable(data, aligned(data.length)), 16, 4];
-  }
-  const whole = String(dims.slice(-3)) === String(goal.slice(-3)) && data.length === sizeOf(goal);
-  if (!whole || output.isWide) {
-    return refuse(node, `a constant of [${dims.join(", ")}] for a result of [${goal.join(", ")}]`);
-  }
+  if (output.isWide) throw new NotWide();
   return (memory) => {
-    const { planes, height, width, row, plane } = output;
-    const address = memory.take(4 * planes * plane);
-    for (let line = 0; line < planes * height; line++) {
-      const at = Math.floor(line / height) * plane + (line % height) * row;
-      for (let i = 0; i < width; i++) memory.floats[address / 4 + at + i] = data[line * width + i];
+    // All numbers of the result, lying as it does.
+    const [own, steps, whole] = [denseSteps(dims), stepsOf(output), denseSteps(goal)];
+    const address = memory.take(4 * aligned(output.planes * Math.max(output.plane, output.width)));
+    for (let i = 0; i < sizeOf(goal); i++) {
+      let [from, to] = [0, address / 4];
+      for (let axis = 0; axis < goal.length; axis++) {
+        const place = Math.floor(i / whole[axis]) % goal[axis];
+        const at = axis - goal.length + dims.length;
+        if (dims[at] > 1) from += place * own[at];
+        to += place * steps[axis];
+      }
+      memory.floats[to] = data[from];
     }
-    return [address, 16, 4 * plane];
+    return [address, 16, 4 * output.plane];
   };
 }
 
@@ -158,8 +169,7 @@ export function batchNorm(planner: Planner, { node, output: name, least, most }:
   planner.add({
     inputs: [input],
     output,
-    emit: (memory): Step => {
-      const { kernels } = memory;
+    emit: (memory) => {
       const rest = [output.planes, planner.neededMask(memory, output), output.vectors];
       const scaling = [
         OPERATORS.Mul,
@@ -179,10 +189,10 @@ export function batchNorm(planner: Planner, { node, output: name, least, most }:
         ...lying(output),
         ...rest,
       ];
-      return () => {
-        kernels.binary(...scaling, -Infinity, Infinity);
-        kernels.binary(...shifting, least, most);
-      };
+      return [
+        { kernel: "binary", args: [...scaling, -Infinity, Infinity] },
+        { kernel: "binary", args: [...shifting, least, most] },
+      ];
     },
   });
 }
@@ -207,33 +217,7 @@ export function quantize(planner: Planner, { node, output: name }: Fused): void 
         output.vectors,
         ...parameters,
       ];
-      const { kernels } = memory;
-      return () => {
-        kernels.quantize(...args);
-      };
-    },
-  });
-}
-
-/** Softmax and its logarithm. */
-export function softmax(planner: Planner, { node, output: name }: Fused): void {
-  const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
-  const { dims } = input;
-  const axis = axisOf(node, numberOf(node, "axis", -1), dims.length);
-  if (!input.isFlat && !input.isWide)
-    refuse(node, `it is supported for vectors alone, not for [${dims.join(", ")}]`);
-  if (input.isWide && axis === 0) refuse(node, "it can't be taken over the batch");
-  input.rows.join(output.rows);
-  const inner = sizeOf(dims.slice(axis + 1)) * (input.isWide ? input.width : 1);
-  planner.add({
-    inputs: [input],
-    output,
-    emit: ({ kernels }) => {
-      const args = [input.address, output.address, sizeOf(dims.slice(0, axis)), dims[axis], inner];
-      const isLog = Number(node.op === "LogSoftmax");
-      return () => {
-        kernels.softmax(...args, isLog);
-      };
+      return [{ kernel: "quantize", args }];
     },
   });
 }

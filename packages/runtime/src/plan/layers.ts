@@ -1,10 +1,12 @@
 /** Convolutions and fully connected layers. */
 
+import type { Call } from "../execute.js";
 import type { Fused } from "../graph/fuse.js";
 import { constantOf, numberOf, numbersOf, refuse } from "../graph/node.js";
+import { sizeOf } from "../graph/types.js";
 import { type Axis, windowOf } from "../graph/window.js";
+import { alongOf, copies, denseSteps, stepsOf } from "./copies.js";
 import type { Memory } from "./memory.js";
-import type { Step } from "./operation.js";
 import type { Planner } from "./planner.js";
 import { choose, emitSums, type Places, type Sums } from "./sums.js";
 import { aligned, type Value } from "./value.js";
@@ -33,7 +35,7 @@ export function conv(planner: Planner, fused: Fused): void {
   const residual = agree(planner, fused, output);
   const inputs = residual === undefined ? [x] : [x, residual];
   const choice = planner.choice(node.name, () => choose(sums, output));
-  const emit = (memory: Memory, at: Places): Step =>
+  const emit = (memory: Memory, at: Places): Call[] =>
     emitSums(memory, sums, at, output, choice(), residual, () => planner.mask(memory, output));
 
   if (output.isFlat) {
@@ -77,9 +79,11 @@ export function conv(planner: Planner, fused: Fused): void {
   const phaseOf = (row: number, column: number): string =>
     `${mod(row, y.stride)},${mod(column, columns.stride)}`;
   const used = places((_, row, column) => phaseOf(row, column));
-  sums.weights.forEach((value, i) => {
-    const phase = used[i % fanIn];
-    if (value !== 0 && !phases.has(phase)) phases.set(phase, phases.size);
+  used.forEach((phase, j) => {
+    if (phases.has(phase)) return;
+    let at = j;
+    while (at < sums.weights.length && sums.weights[at] === 0) at += fanIn;
+    if (at < sums.weights.length) phases.set(phase, phases.size);
   });
   const plane = (): number => aligned(rowPhases.size * output.row);
   planner.add({
@@ -87,19 +91,15 @@ export function conv(planner: Planner, fused: Fused): void {
     output,
     scratch: () => x.dims[1] * plane() * phases.size,
     emit: (memory, scratch) => {
-      const { kernels } = memory;
-      const steps = [...phases].map(([phase, index]): Step => {
+      const gathering = [...phases].map(([phase, index]): Call => {
         const [row, column] = phase.split(",").map(Number);
         const target = scratch + 4 * index * x.dims[1] * plane();
         const [y0, x0] = [rowPhases.first * y.stride + row, columnPhases.first * columns.stride + column];
         const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input];
         const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size];
-        const args = [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride];
-        return () => {
-          kernels.phase(...args);
-        };
+        return { kernel: "phase", args: [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride] };
       });
-      const sum = emit(memory, {
+      const sums = emit(memory, {
         input: scratch,
         distances: places((channel, row, column) => {
           const index = phases.get(phaseOf(row, column));
@@ -110,10 +110,7 @@ export function conv(planner: Planner, fused: Fused): void {
         }),
         group: 4 * channels * plane(),
       });
-      return (lane) => {
-        for (const step of steps) step(lane);
-        sum(lane);
-      };
+      return [...gathering, ...sums];
     },
   });
 }
@@ -124,39 +121,55 @@ export function gemm(planner: Planner, fused: Fused): void {
   const [x, output] = [planner.value(node.inputs[0]), planner.value(fused.output)];
   const weight = constantOf(planner.graph, node, 1);
   const isTransposed = node.op === "Gemm" && numberOf(node, "transB", 0) !== 0;
-  const [, outputs] = output.dims;
-  const [, inputs] = x.dims;
+  const [inputs, outputs] = [x, output].map(({ dims }) => dims.at(-1) ?? 1);
   const data = weight?.data ?? [];
-  const rows = new Float32Array(data.length);
   const alpha = node.op === "Gemm" ? numberOf(node, "alpha", 1) : 1;
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < inputs; i++) {
-      rows[o * inputs + i] = alpha * data[isTransposed ? o * inputs + i : i * outputs + o];
-    }
-  }
+  const rows = isTransposed ? data : transposed(data, inputs, outputs);
   const found = node.op === "Gemm" ? numbersOf(planner.graph, node, 2) : undefined;
   const beta = numberOf(node, "beta", 1);
   if (found !== undefined && found.length !== outputs && found.length !== 1)
     refuse(node, `a bias of ${found.length} numbers`);
   const bias = found && Array.from({ length: outputs }, (_, o) => beta * found[found.length === 1 ? 0 : o]);
-  const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias);
+  const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias, alpha);
   const residual = agree(planner, fused, output);
-  if (!output.isFlat) x.rows.join(output.rows);
-  const choice = planner.choice(node.name, () => choose(sums, output));
+  // Of several vectors, those of a sample's tokens for instance, each becomes a column of planes for the time being.
+  const isMany = x.dims.length > 2;
+  const [source, target] = isMany ? [x, output].map((value) => columnsOf(planner, value)) : [x, output];
+  if (!target.isFlat) source.rows.join(target.rows);
+  const choice = planner.choice(node.name, () => choose(sums, target));
+  if (isMany) planner.add({ inputs: [x], output: source, emit: () => turned(x, source, true) });
   planner.add({
-    inputs: residual === undefined ? [x] : [x, residual],
-    output,
-    emit: (memory) =>
-      emitSums(
-        memory,
-        sums,
-        { input: x.address, distances: Array.from({ length: inputs }, (_, i) => 4 * i * x.plane), group: 0 },
-        output,
-        choice(),
-        residual,
-        () => planner.mask(memory, output),
-      ),
+    inputs: residual === undefined ? [source] : [source, residual],
+    output: target,
+    emit: (memory) => {
+      const distances = Array.from({ length: inputs }, (_, i) => 4 * i * source.plane);
+      const places = { input: source.address, distances, group: 0 };
+      return emitSums(memory, sums, places, target, choice(), residual, () => planner.mask(memory, target));
+    },
   });
+  if (isMany) planner.add({ inputs: [target], output, emit: () => turned(output, target, false) });
+}
+
+function transposed(data: ArrayLike<number>, rows: number, columns: number): Float32Array {
+  const turned = new Float32Array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      turned[column * rows + row] = data[row * columns + column];
+  return turned;
+}
+
+/** A value [..., features] as planes of one row, a plane for each feature. */
+function columnsOf(planner: Planner, { name, dims }: Value): Value {
+  const features = dims.at(-1) ?? 1;
+  return planner.temporary(`${name}/columns`, [1, features, 1, sizeOf(dims) / features]);
+}
+
+function turned(value: Value, columns: Value, isTurned: boolean): Call[] {
+  const [rows, [, plane, , cell]] = [stepsOf(value), stepsOf(columns)];
+  const turn = [...denseSteps(value.dims.slice(0, -1)).map((step) => step * cell), plane];
+  return isTurned
+    ? copies(alongOf(value.dims, rows, turn), value.address, columns.address)
+    : copies(alongOf(value.dims, turn, rows), columns.address, value.address);
 }
 
 /** The value that is added to a layer's result, which has to lie as the result does. */
@@ -176,15 +189,12 @@ function sumsOf(
   fanIn: number,
   perGroup: number,
   bias: readonly number[] = [],
+  alpha = 1,
 ): Sums {
-  const weights = Float32Array.from(data);
-  const biases = new Float32Array(outputs);
-  for (let o = 0; o < outputs; o++) {
-    const factor = scale?.[o] ?? 1;
-    biases[o] = factor * (bias[o] ?? 0) + (shift?.[o] ?? 0);
-    if (factor !== 1) for (let j = o * fanIn; j < (o + 1) * fanIn; j++) weights[j] *= factor;
-  }
-  return { outputs, weights, bias: biases, fanIn, perGroup, least, most };
+  const scales = scale ?? new Float64Array(outputs).fill(1);
+  const factors = scales.map((factor) => factor * alpha);
+  const biases = Float32Array.from(scales, (factor, o) => factor * (bias[o] ?? 0) + (shift?.[o] ?? 0));
+  return { outputs, weights: data, factors, bias: biases, fanIn, perGroup, least, most };
 }
 
 const mod = (value: number, by: number): number => ((value % by) + by) % by;

@@ -1,34 +1,38 @@
 /** Which operation carries out which operator. */
 
 import type { Fused } from "../graph/fuse.js";
-import { refuse } from "../graph/node.js";
 import { QUANTIZE } from "../graph/quantizers.js";
-import { batchNorm, binary, quantize, softmax, unary } from "./elementwise.js";
+import { BLOCKS } from "../graph/rewrite.js";
+import { layerNorm, matmul, reduce, softmax } from "./along.js";
+import { batchNorm, binary, isBinary, quantize, unary } from "./elementwise.js";
 import { conv, gemm } from "./layers.js";
-import { concat, reshape, transpose } from "./movement.js";
+import { blocks, concat, expand, gather, pad, reshape, slice, transpose } from "./movement.js";
 import type { Planner } from "./planner.js";
 import { globalMax, mean, pool } from "./pools.js";
+import { resize } from "./resize.js";
 
 type Rule = (planner: Planner, fused: Fused) => void;
 
+/** Operators that are no functions of each element. */
 const RULES: Readonly<Record<string, Rule>> = {
   [QUANTIZE]: quantize,
   Conv: conv,
   Gemm: gemm,
-  MatMul: gemm,
+  MatMul: (planner, fused) => {
+    const weight = planner.constant(fused.node.inputs[1]);
+    (weight?.dims.length === 2 ? gemm : matmul)(planner, fused);
+  },
   BatchNormalization: batchNorm,
   MaxPool: pool,
   AveragePool: pool,
   GlobalMaxPool: globalMax,
   GlobalAveragePool: mean,
-  ReduceMean: mean,
-  Add: binary,
-  Sub: binary,
-  Mul: binary,
-  Div: binary,
-  Max: binary,
-  Min: binary,
-  PRelu: binary,
+  ReduceMean: reduce,
+  ReduceSum: reduce,
+  ReduceMax: reduce,
+  ReduceMin: reduce,
+  LayerNormalization: layerNorm,
+  Resize: resize,
   Softmax: softmax,
   LogSoftmax: softmax,
   Identity: reshape,
@@ -39,25 +43,18 @@ const RULES: Readonly<Record<string, Rule>> = {
   Unsqueeze: reshape,
   Transpose: transpose,
   Concat: concat,
-  Relu: unary,
-  Clip: unary,
-  LeakyRelu: unary,
-  Sigmoid: unary,
-  HardSigmoid: unary,
-  HardSwish: unary,
-  Tanh: unary,
-  Erf: unary,
-  Gelu: unary,
-  Elu: unary,
-  Exp: unary,
-  Abs: unary,
-  Neg: unary,
-  Sqrt: unary,
-  Reciprocal: unary,
-  Softsign: unary,
+  Slice: slice,
+  Split: slice,
+  Gather: gather,
+  Expand: expand,
+  Pad: pad,
+  DepthToSpace: blocks,
+  [BLOCKS]: blocks,
 };
 
 export function lower(planner: Planner, fused: Fused): void {
-  if (!Object.hasOwn(RULES, fused.node.op)) refuse(fused.node, "the runtime has no kernel for this operator");
-  RULES[fused.node.op](planner, fused);
+  const { op } = fused.node;
+  // Every operator without a kernel was refused when shapes were inferred.
+  const rule = Object.hasOwn(RULES, op) ? RULES[op] : isBinary(op) ? binary : unary;
+  rule(planner, fused);
 }

@@ -1,27 +1,7 @@
 /** The WebAssembly kernels and their memory: tables that stay, and an arena whose parts are used by one value after the other. */
 
 import { NetworkError } from "../errors.js";
-
-type Kernel = (...args: number[]) => void;
-
-/** The exports of assembly/runtime.ts. */
-export interface Kernels {
-  readonly memory: WebAssembly.Memory;
-  readonly base: () => number;
-  readonly taps1: Kernel;
-  readonly taps4: Kernel;
-  readonly tapsRows: Kernel;
-  readonly rows1: Kernel;
-  readonly rows4: Kernel;
-  readonly unary: Kernel;
-  readonly binary: Kernel;
-  readonly quantize: Kernel;
-  readonly softmax: Kernel;
-  readonly copy: Kernel;
-  readonly phase: Kernel;
-  readonly pool: Kernel;
-  readonly sums: Kernel;
-}
+import type { Kernels } from "../execute.js";
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;

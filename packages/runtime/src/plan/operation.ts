@@ -1,15 +1,15 @@
 /** What a plan consists of, before and after memory is planned. */
 
+import type { Call } from "../execute.js";
 import type { Memory } from "./memory.js";
 import type { Value } from "./value.js";
-
-/** Runs kernels. `lane` counts the samples of a batch that run together: 0 for the first. */
-export type Step = (lane: number) => void;
 
 /** What a layer with weights does, for `info`. */
 export interface Choice {
   readonly kernel: string;
   readonly why: string;
+  /** Weights that are not 0. */
+  readonly kept: number;
   /** Whether four outputs share a list of inputs. */
   readonly isShared: boolean;
 }
@@ -24,5 +24,5 @@ export interface Operation {
   /** Cells that are needed while the operation runs. */
   readonly scratch?: () => number;
   /** Writes tables, once all values have their places. */
-  readonly emit: (memory: Memory, scratch: number) => Step;
+  readonly emit: (memory: Memory, scratch: number) => readonly Call[];
 }

@@ -1,27 +1,20 @@
-/** Collects the operations of a plan, gives values their places and makes steps of operations. */
+/** Collects the operations of a plan, gives values their places and makes calls of operations. */
 
 import { NetworkError } from "../errors.js";
+import type { Call, Program } from "../execute.js";
 import { type Constant, type Dims, type Graph, sizeOf } from "../graph/types.js";
-import { Arena, type Kernels, type Memory } from "./memory.js";
-import type { Choice, Operation, Step } from "./operation.js";
+import { Arena, type Memory } from "./memory.js";
+import type { Choice, Operation } from "./operation.js";
 import { Value, VECTOR } from "./value.js";
+
+const MOST_CALLS = 2 ** 20;
 
 /** A network can't be planned for several samples side by side. */
 export class NotWide extends Error {}
 
-/** What a planned network consists of. */
-export interface Program {
-  readonly kernels: Kernels;
-  /** Where samples are put: one, or as many as there are lanes if `isWideInput`. */
-  readonly input: number;
-  readonly isWideInput: boolean;
-  /** Where results lie, one sample after the other. */
-  readonly output: number;
-  /** Steps for each sample. */
-  readonly each: readonly Step[];
-  /** Steps after that, for all samples that run together. */
-  readonly together: readonly Step[];
-  readonly bytes: { readonly arena: number; readonly total: number };
+/** A program, and the bytes of the values that it computes. */
+export interface Planned extends Program {
+  readonly arena: number;
 }
 
 export class Planner {
@@ -106,7 +99,7 @@ export class Planner {
    *
    * @throws NotWide if some steps can't be taken for several samples side by side.
    */
-  build(memory: Memory): Program {
+  build(memory: Memory): Planned {
     const input = this.value(this.graph.inputs[0].name);
     const output = this.value(this.graph.outputs[0].name);
     const [source, target] = [input, output].map((value) => this.#staged(value));
@@ -119,19 +112,23 @@ export class Planner {
     if (this.lanes > 1 && !output.isWide) throw new NotWide();
     const operations = [false, true].flatMap((together) => all.filter((_, i) => isTogether[i] === together));
     const { arena, scratch } = place(memory, operations, [source ?? input], target ?? output);
-    const steps = operations.map((operation, i) =>
-      isView(operation) ? undefined : operation.emit(memory, scratch[i]),
-    );
+    let total = 0;
+    const calls = operations.map((operation, i) => {
+      const own = isView(operation) ? [] : operation.emit(memory, scratch[i]);
+      total += own.length;
+      if (total > MOST_CALLS) throw new NetworkError("too many calls of kernels");
+      return own;
+    });
     const first = isTogether.filter((together) => !together).length;
-    const taken = (part: readonly (Step | undefined)[]): Step[] => part.filter((step) => step !== undefined);
     return {
-      kernels: memory.kernels,
+      arena,
+      inputSize: sizeOf(input.dims),
+      outputSize: sizeOf(output.dims),
       input: (source ?? input).address,
       isWideInput: input.isWide,
       output: (target ?? output).address,
-      each: taken(steps.slice(0, first)),
-      together: taken(steps.slice(first)),
-      bytes: { arena, total: memory.bytes },
+      each: calls.slice(0, first).flat(),
+      together: calls.slice(first).flat(),
     };
   }
 
@@ -155,23 +152,21 @@ export class Planner {
   }
 
   #load(from: Value, to: Value): Operation {
-    return { inputs: [from], output: to, emit: ({ kernels }) => this.#move(kernels, from, to, true) };
+    return { inputs: [from], output: to, emit: () => [this.#move(from, to, true)] };
   }
 
   #unload(from: Value, to: Value): Operation {
-    return { inputs: [from], output: to, emit: ({ kernels }) => this.#move(kernels, from, to, false) };
+    return { inputs: [from], output: to, emit: () => [this.#move(from, to, false)] };
   }
 
   /** Copies between a value and one that lies sample by sample. */
-  #move({ copy }: Kernels, { address: from }: Value, { address: to }: Value, isLoad: boolean): Step {
+  #move({ address: from }: Value, { address: to }: Value, isLoad: boolean): Call {
     const value = this.value(isLoad ? this.graph.inputs[0].name : this.graph.outputs[0].name);
     const { planes, height, width } = value;
     const lying = value.steps.map((step) => 4 * step);
     const staged = value.isWide ? [4, 4, 4 * planes] : [4 * height * width, 4 * width, 4];
     const [s, t] = isLoad ? [staged, lying] : [lying, staged];
-    return () => {
-      copy(from, to, 1, planes, height, width, 0, s[0], s[1], s[2], 0, t[0], t[1], t[2]);
-    };
+    return { kernel: "copy", args: [from, to, 1, planes, height, width, 0, ...s, 0, ...t] };
   }
 }
 

@@ -20,7 +20,7 @@ export function pool(planner: Planner, { node, output: name, least, most }: Fuse
   planner.add({
     inputs: [input],
     output,
-    emit: ({ kernels }) => {
+    emit: () => {
       const from = [input.address, 4 * input.plane, 4 * input.row, y.input, x.input];
       const to = [output.address, 4 * output.plane, 4 * output.row, y.output, x.output, channelsOf(input)];
       const window = [
@@ -35,10 +35,7 @@ export function pool(planner: Planner, { node, output: name, least, most }: Fuse
         y.end,
         x.end,
       ];
-      const args = [kind, ...from, ...to, ...window, least, most];
-      return () => {
-        kernels.pool(...args);
-      };
+      return [{ kernel: "pool", args: [kind, ...from, ...to, ...window, least, most] }];
     },
   });
 }
@@ -50,13 +47,11 @@ export function globalMax(planner: Planner, { node, output: name, least, most }:
   planner.add({
     inputs: [input],
     output,
-    emit: ({ kernels }) => {
+    emit: () => {
       const from = [input.address, 4 * input.plane, 4 * input.row, height, width];
       const to = [output.address, 4 * output.plane, 4 * output.row, 1, 1, channelsOf(input)];
       const args = [LARGEST, ...from, ...to, height, width, 1, 1, 1, 1, 0, 0, 0, 0, least, most];
-      return () => {
-        kernels.pool(...args);
-      };
+      return [{ kernel: "pool", args }];
     },
   });
 }
@@ -70,28 +65,17 @@ export function mean(planner: Planner, { node, output: name }: Fused): void {
     inputs: [input],
     output,
     fillsLane: true,
-    emit: ({ kernels }) => {
+    emit: () => {
       const step = 4 * output.plane;
       // Results of several samples lie side by side.
       const next = output.isWide ? 4 : 0;
+      const { address, vectors } = input;
       if (input.isFlat) {
-        const { address } = input;
-        return (lane) => {
-          kernels.copy(address, output.address + next * lane, 1, 1, 1, channels, 0, 0, 0, 4, 0, 0, 0, step);
-        };
+        const args = [address, output.address, 1, 1, 1, channels, 0, 0, 0, 4, 0, 0, 0, step];
+        return [{ kernel: "copy", args, lane: [1, next] }];
       }
-      const [from, plane, { vectors }] = [input.address, 4 * input.plane, input];
-      return (lane) => {
-        kernels.sums(
-          from,
-          plane,
-          channels,
-          vectors,
-          output.address + next * lane,
-          step,
-          1 / (height * width),
-        );
-      };
+      const args = [address, 4 * input.plane, channels, vectors, output.address, step, 1 / (height * width)];
+      return [{ kernel: "sums", args, lane: [4, next] }];
     },
   });
 }

@@ -1,7 +1,8 @@
 /** Weighted sums: convolutions and fully connected layers as lists of the inputs that each output adds up. */
 
+import type { Call } from "../execute.js";
 import type { Memory } from "./memory.js";
-import type { Choice, Step } from "./operation.js";
+import type { Choice } from "./operation.js";
 import { type Value, VECTOR } from "./value.js";
 
 /** Outputs that share a list in the kernels taps4 and rows4. */
@@ -30,8 +31,10 @@ const ROWS = 4;
 /** A layer's sums. */
 export interface Sums {
   readonly outputs: number;
-  /** [outputs, fan-in], batch normalisation included. */
-  readonly weights: Float32Array;
+  /** [outputs, fan-in] */
+  readonly weights: ArrayLike<number>;
+  /** What the weights of each output are to be multiplied by. */
+  readonly factors: ArrayLike<number>;
   readonly bias: Float32Array;
   readonly fanIn: number;
   /** Rows of the weight, one after the other, that read the same inputs; other rows read as many cells further on. */
@@ -56,20 +59,23 @@ type Lists = readonly (readonly number[])[];
 /** Which kernel is the faster one. */
 export function choose(sums: Sums, output: Value): Choice {
   const { outputs, fanIn, weights, perGroup } = sums;
-  let kept = 0;
-  for (const weight of weights) if (weight !== 0) kept++;
   const whole = outputs - (outputs % TOGETHER);
   // Four outputs of several groups have no input in common.
   const canShare = whole > 0 && (perGroup === outputs || perGroup % TOGETHER === 0);
-  let shared = 0;
+  let [kept, shared] = [0, 0];
+  const is = (at: number): number => Number(weights[at] !== 0);
   for (let first = 0; canShare && first < whole; first += TOGETHER) {
     const at = first * fanIn;
     for (let j = at; j < at + fanIn; j++) {
-      const is = weights[j] !== 0 || weights[j + fanIn] !== 0;
-      if (is || weights[j + 2 * fanIn] !== 0 || weights[j + 3 * fanIn] !== 0) shared += TOGETHER;
+      const count = is(j) + is(j + fanIn) + is(j + 2 * fanIn) + is(j + 3 * fanIn);
+      kept += count;
+      if (count > 0) shared += TOGETHER;
     }
   }
-  for (let at = whole * fanIn; at < weights.length; at++) if (weights[at] !== 0) shared++;
+  const begin = canShare ? whole * fanIn : 0;
+  const before = kept;
+  for (let at = begin; at < weights.length; at++) kept += is(at);
+  shared += kept - before;
   const cost = output.isFlat ? ROW_COST : (TAP_COSTS.find(([most]) => output.vectors <= most)?.[1] ?? 1);
   const isShared = canShare && shared * cost <= kept;
   const percent = (value: number): string => `${((100 * value) / weights.length).toFixed(1)} %`;
@@ -79,6 +85,7 @@ export function choose(sums: Sums, output: Value): Choice {
     why: canShare
       ? `${percent(kept)} of the weights; ${percent(shared)} if 4 outputs share a list, each at ${cost} of the time`
       : `${percent(kept)} of the weights; no 4 outputs have inputs in common`,
+    kept,
     isShared,
   };
 }
@@ -102,17 +109,15 @@ export function emitSums(
   { isShared }: Choice,
   residual: Value | undefined,
   mask: () => number,
-): Step {
-  const { outputs, weights, fanIn, perGroup, bias, least, most } = sums;
+): Call[] {
+  const { outputs, weights, factors, fanIn, perGroup, bias, least, most } = sums;
   const reads = (first: number, count: number): number[] => {
     const columns: number[] = [];
+    const [begin, end] = [first * fanIn, (first + count) * fanIn];
     for (let j = 0; j < fanIn; j++) {
-      if (distances[j] === undefined) continue;
-      for (let i = 0; i < count; i++) {
-        if (weights[(first + i) * fanIn + j] === 0) continue;
-        columns.push(j);
-        break;
-      }
+      let at = begin + j;
+      while (at < end && weights[at] === 0) at += fanIn;
+      if (at < end && distances[j] !== undefined) columns.push(j);
     }
     return columns;
   };
@@ -120,8 +125,7 @@ export function emitSums(
     (distances[column] ?? 0) + Math.floor(row / perGroup) * group;
   const biases = memory.floatTable(bias, Math.ceil(outputs / TOGETHER) * TOGETHER);
   const added = residual === undefined ? 0 : residual.address - output.address;
-  const weight = (row: number, column: number): number => (row < outputs ? weights[row * fanIn + column] : 0);
-  const { kernels } = memory;
+  const weight = (row: number, column: number): number => factors[row] * weights[row * fanIn + column];
 
   if (output.isFlat) {
     const fours = Math.ceil(outputs / TOGETHER);
@@ -137,9 +141,10 @@ export function emitSums(
           .map((l) => l.length),
       ),
     );
-    const words = isShared ? 1 + TOGETHER : 2 * TOGETHER;
-    const entries = memory.take(4 * words * longest.reduce((sum, count) => sum + count, 0));
+    const size = isShared ? 1 + TOGETHER : 2 * TOGETHER;
+    const entries = memory.take(4 * size * longest.reduce((sum, count) => sum + count, 0));
     const ends = memory.take(4 * fours);
+    const { words, floats } = memory;
     let at = entries / 4;
     for (let i = 0; i < fours; i++) {
       for (let e = 0; e < longest[i]; e++) {
@@ -149,38 +154,36 @@ export function emitSums(
           const isThere = column !== undefined && row < outputs;
           const where = isThere ? input + distance(row, column) : input;
           const value = isThere ? weight(row, column) : 0;
-          if (!isShared) memory.words[at + lane] = where;
-          else if (lane === 0) memory.words[at] = where;
-          memory.floats[at + words - TOGETHER + lane] = value;
+          if (!isShared) words[at + lane] = where;
+          else if (lane === 0) words[at] = where;
+          floats[at + size - TOGETHER + lane] = value;
         }
-        at += words;
+        at += size;
       }
-      memory.words[ends / 4 + i] = 4 * at;
+      words[ends / 4 + i] = 4 * at;
     }
-    const kernel = isShared ? kernels.rows4 : kernels.rows1;
-    const { address } = output;
-    return () => {
-      kernel(entries, ends, fours, address, biases, added, least, most);
-    };
+    const args = [entries, ends, fours, output.address, biases, added, least, most];
+    return [{ kernel: isShared ? "rows4" : "rows1", args }];
   }
 
   const whole = isShared ? outputs - (outputs % TOGETHER) : 0;
   const plane = 4 * output.plane;
-  const part = (first: number, end: number, together: number): Step | undefined => {
-    if (first === end) return undefined;
+  const part = (first: number, end: number, together: number): Call[] => {
+    if (first === end) return [];
     const lists = Array.from({ length: (end - first) / together }, (_, i) =>
       reads(first + i * together, together),
     );
     const taps = memory.take(4 * (1 + together) * lists.reduce((sum, list) => sum + list.length, 0));
     const ends = memory.take(4 * lists.length);
+    const { words, floats } = memory;
     let at = taps / 4;
     lists.forEach((columns, i) => {
       const row = first + i * together;
       for (const column of columns) {
-        memory.words[at++] = distance(row, column);
-        for (let j = 0; j < together; j++) memory.floats[at++] = weight(row + j, column);
+        words[at++] = distance(row, column);
+        for (let j = row; j < row + together; j++) floats[at++] = weight(j, column);
       }
-      memory.words[ends / 4 + i] = 4 * at;
+      words[ends / 4 + i] = 4 * at;
     });
     const address = output.address + first * plane;
     const offsets = biases + 4 * first;
@@ -188,20 +191,10 @@ export function emitSums(
     const width = together === 1 ? rowBlock(output) : 0;
     if (width > 0) {
       const { height, width: columns, row } = output;
-      return () => {
-        kernels.tapsRows(width, ...before, height, columns, 4 * row, least, most);
-      };
+      return [{ kernel: "tapsRows", args: [width, ...before, height, columns, 4 * row, least, most] }];
     }
-    const kernel = together === 1 ? kernels.taps1 : kernels.taps4;
-    const cells = mask();
-    const { vectors } = output;
-    return () => {
-      kernel(...before, cells, vectors, least, most);
-    };
+    const args = [...before, mask(), output.vectors, least, most];
+    return [{ kernel: together === 1 ? "taps1" : "taps4", args }];
   };
-  const [shared, single] = [part(0, whole, TOGETHER), part(whole, outputs, 1)];
-  return (lane) => {
-    shared?.(lane);
-    single?.(lane);
-  };
+  return [...part(0, whole, TOGETHER), ...part(whole, outputs, 1)];
 }

@@ -32,12 +32,22 @@ export const node: Host = { name: "Node", call: (body, argument) => body(sources
 class Chromium implements Host {
   readonly name = "Chromium";
   readonly isThere = hasChromium();
+  readonly #isIsolated: boolean;
   #server: Server | undefined;
   #browser: Browser | undefined;
   #page: Page | undefined;
 
+  /** @param isIsolated whether the page may share memory with its workers */
+  constructor(isIsolated: boolean) {
+    this.#isIsolated = isIsolated;
+  }
+
   async open(): Promise<void> {
     const server = createServer(({ url = "/" }, response) => {
+      if (this.#isIsolated) {
+        response.setHeader("cross-origin-opener-policy", "same-origin");
+        response.setHeader("cross-origin-embedder-policy", "require-corp");
+      }
       if (url === "/") response.setHeader("content-type", "text/html").end(PAGE);
       else if (/^\/dist\/[\w./-]+\.js$/.test(url) && !url.includes(".."))
         response.setHeader("content-type", "text/javascript").end(readFileSync(join(packagePath, url)));
@@ -80,9 +90,13 @@ const PAGE = `<!doctype html>
     globalThis.call = (body, argument) => (0, eval)("(" + body + ")")(runtime, argument);
   </script>`;
 
-/** A page for the tests of a file. Where there is no Chromium, a line on stderr says so. */
-export function chromiumOfFile(): Host & { readonly isThere: boolean } {
-  const chromium = new Chromium();
+/**
+ * A page for the tests of a file. Where there is no Chromium, a line on stderr says so.
+ *
+ * @param isIsolated whether the server isolates it from other origins, without which there are no threads
+ */
+export function chromiumOfFile(isIsolated = true): Host & { readonly isThere: boolean } {
+  const chromium = new Chromium(isIsolated);
   if (chromium.isThere) {
     beforeAll(() => chromium.open(), 120_000);
     afterAll(() => chromium.close());

@@ -31,11 +31,11 @@ export const recipes: fc.Arbitrary<Recipe> = fc.record({
   ),
   density: fc.constantFrom(0.05, 0.2, 0.5, 1),
   batch: fc.constantFrom(1, 2, 9, 33),
-  layers: fc.array(fc.tuple(fc.nat(13), number, number, number, number, number), {
+  layers: fc.array(fc.tuple(fc.nat(21), number, number, number, number, number), {
     minLength: 1,
     maxLength: 7,
   }),
-  end: fc.nat(7),
+  end: fc.nat(9),
 });
 
 const ACTIVATIONS = [
@@ -53,7 +53,18 @@ const ACTIVATIONS = [
   ["Neg", {}],
   ["Softsign", {}],
   ["Exp", {}],
+  ["Selu", {}],
+  ["Softplus", {}],
+  ["Mish", {}],
+  ["Identity", {}],
+  ["Dropout", {}],
 ] as const;
+
+/** Those of positive values. */
+const ROOTS = ["Sqrt", "Log", "Reciprocal"] as const;
+
+/** Cells of an image that is not made larger. */
+const LARGE = 1000;
 
 /** The network; layers that do not fit what comes before them are left out. */
 export function networkOf({ seed, image, density, layers, end }: Recipe): Model {
@@ -67,6 +78,8 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
     b.initializer(`p${names++}`, tensorFrom("float32", dims, Array.from({ length: sizeOf(dims) }, of)));
   const signed = (): number => 2 * random.uniform() - 1;
   const sparse = (): number => (random.uniform() < density ? signed() : 0);
+  const whole = (values: readonly number[]): string =>
+    b.initializer(`p${names++}`, tensorFrom("int64", [values.length], [...values]));
   const dims = (value: string): number[] => (b.type(value).shape ?? []).slice(1).map(Number);
   let x = "input";
   const images = [x];
@@ -116,8 +129,13 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
         // Of a bounded value: infinite ones are no matter of tolerance.
         return b.op(op, [op === "Exp" ? b.op("Tanh", [x]) : x], attributes);
       }
-      case 6:
+      case 6: {
+        const power = parameter([], () => [0.5, -1, 1, 2, 3][q % 5]);
+        if (p % 4 === 1) return b.op(ROOTS[q % 3], [b.op("Sigmoid", [x])]);
+        if (p % 4 === 2) return b.op("Pow", [b.op("Sigmoid", [x]), power]);
+        if (p % 4 === 3) return b.op("Expand", [x, whole([1, channels, height, width])]);
         return b.op("Clip", [x, parameter([], () => -0.3), parameter([], () => 0.6)]);
+      }
       case 7:
       case 8: {
         const kernel = [1 + (p % 3), 1 + (q % 3)];
@@ -160,22 +178,148 @@ export function networkOf({ seed, image, density, layers, end }: Recipe): Model 
         const fitting = images.filter((one) => String(dims(one).slice(1)) === String([height, width]));
         return b.op("Concat", [x, fitting[p % fitting.length]], { axis: int(1) });
       }
+      case 13: {
+        const axis = 1 + (p % 3);
+        const size = dims(x)[axis - 1];
+        const start = q % size;
+        const step = 1 + (s % 2);
+        if (t % 3 === 0)
+          return b.op("Slice", [x, whole([size - 1]), whole([-size - 1]), whole([axis]), whole([-step])]);
+        if (t % 3 === 1 && size > 1) {
+          const sizes = [1 + (q % (size - 1)), size - 1 - (q % (size - 1))];
+          const [first, second] = b.ops("Split", [x, whole(sizes)], { axis: int(axis) }, ["part", "part"]);
+          return r % 2 === 0 ? first : second;
+        }
+        return b.op("Slice", [x, whole([start]), whole([2 ** 40]), whole([axis - 4]), whole([step])]);
+      }
+      case 14: {
+        const mode = ["constant", "edge", "reflect"][p % 3];
+        const most = (size: number): number => (mode === "reflect" ? size : 4);
+        const pads = [0, 0, q % most(height), r % most(width), 0, 0, s % most(height), t % most(width)];
+        const value = b.initializer(`p${names++}`, tensorFrom("float32", [], [0.5]));
+        return b.op("Pad", [x, whole(pads), value], { mode: string(mode) });
+      }
+      case 15: {
+        const isLinear = p % 2 === 0;
+        const transformations = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"];
+        const roundings = ["round_prefer_floor", "floor"];
+        const attributes = {
+          mode: string(isLinear ? "linear" : "nearest"),
+          coordinate_transformation_mode: string(transformations[q % 4]),
+          ...(!isLinear && { nearest_mode: string(roundings[r % 2]) }),
+        };
+        const [down, right] = [[2, 0.5, 1.5][s % 3], [2, 3, 0.75][r % 3]];
+        const sizes = [Math.floor(height * down), Math.floor(width * right)];
+        if (sizes.some((size) => size < 1) || height * width > LARGE) return x;
+        const scales = b.initializer(`p${names++}`, tensorFrom("float32", [4], [1, 1, down, right]));
+        if (t % 2 === 0) return b.op("Resize", [x, "", scales], attributes);
+        return b.op("Resize", [x, "", "", whole(sizes)], { ...attributes, axes: ints([2, 3]) });
+      }
+      case 16: {
+        if (height * width > LARGE) return x;
+        const groups = p % 3 === 0 && channels % 2 === 0 ? 2 : 1;
+        const perGroup = 1 + (q % 3);
+        const kernel = [1 + (r % 4), 1 + (s % 4)];
+        const strides = [1 + (t % 3), 1 + (p % 2)];
+        const weight = parameter([channels, perGroup, ...kernel], sparse);
+        const inputs = [x, weight, ...(q % 2 === 0 ? [parameter([groups * perGroup], signed)] : [])];
+        const pads = [0, 1, 0, 1].map((i, at) => (t >> at) % kernel[i]);
+        const extra = strides.map((stride, i) => (r >> i) % stride);
+        return b.op("ConvTranspose", inputs, {
+          kernel_shape: ints(kernel),
+          strides: ints(strides),
+          pads: ints(pads),
+          output_padding: ints(extra),
+          group: int(groups),
+        });
+      }
+      case 17:
+        return b.op(p % 2 === 0 ? "Softmax" : "LogSoftmax", [x], { axis: int(1 + (q % 3)) });
+      case 18: {
+        const op = (["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"] as const)[p % 4];
+        const axes = [[1], [2], [3], [2, 3], [1, 2, 3], [-1]][q % 6];
+        const reduced = b.op(op, [x, whole(axes)], { keepdims: int(1) });
+        return b.op((["Sub", "Mul", "Add"] as const)[r % 3], s % 2 === 0 ? [x, reduced] : [reduced, x]);
+      }
+      case 19: {
+        // Tokens: the image's rows or its channels, through attention and a layer.
+        const tokens = b.op("Reshape", [x, whole([0, channels, height * width])]);
+        const turned = p % 2 === 0 ? b.op("Transpose", [tokens], { perm: ints([0, 2, 1]) }) : tokens;
+        const [, features] = dims(turned);
+        const scale = [parameter([features], signed), parameter([features], signed)];
+        const normal = b.op("LayerNormalization", [turned, ...scale], {
+          axis: int(-1),
+          epsilon: float(1e-3),
+        });
+        const inner = 1 + (q % 5);
+        const [queries, keys] = [0, 1].map(() => {
+          const product = b.op("MatMul", [normal, parameter([features, inner], sparse)]);
+          return b.op("Add", [parameter([inner], signed), product]);
+        });
+        const scores = b.op("MatMul", [queries, b.op("Transpose", [keys], { perm: ints([0, 2, 1]) })]);
+        const mixed = b.op("MatMul", [b.op("Softmax", [scores], { axis: int(-1) }), normal]);
+        const sum = b.op("Add", [mixed, turned]);
+        const back = p % 2 === 0 ? b.op("Transpose", [sum], { perm: ints([0, 2, 1]) }) : sum;
+        return b.op("Reshape", [back, whole([0, channels, height, width])]);
+      }
+      case 20: {
+        // Rows: the image's cells one after the other, through convolutions and pools of one axis.
+        const rows = b.op("Reshape", [x, whole([0, channels, height * width])]);
+        const kernel = [1 + (q % 3)];
+        const stride = {
+          strides: ints([1 + (t % 2)]),
+          pads: ints([r % kernel[0], s % kernel[0]]),
+          kernel_shape: ints(kernel),
+        };
+        const maps = 1 + (s % 4);
+        const weight = parameter([maps, channels, ...kernel], sparse);
+        const conv = b.op("Conv", [rows, weight, parameter([maps], signed)], {
+          ...stride,
+          dilations: ints([1]),
+        });
+        const relu = b.op("Relu", [p % 3 === 0 ? b.op("Sigmoid", [conv]) : conv]);
+        const length = dims(relu)[1];
+        const last =
+          p % 2 === 0 || length < 3
+            ? b.op("Add", [relu, conv])
+            : b.op(r % 2 === 0 ? "MaxPool" : "AveragePool", [relu], {
+                kernel_shape: ints([2]),
+                strides: ints([1]),
+              });
+        return b.op("Unsqueeze", [last, whole([2])]);
+      }
       default: {
-        const shape = (values: readonly number[]): string =>
-          b.initializer(`p${names++}`, tensorFrom("int64", [values.length], [...values]));
+        if (p % 6 === 5) {
+          if (channels % 4 !== 0) return x;
+          return b.op("DepthToSpace", [x], { blocksize: int(2), mode: string(q % 2 === 0 ? "DCR" : "CRD") });
+        }
+        if (p % 6 === 4) {
+          const kept = Array.from({ length: 1 + (q % 3) }, (_, i) => (r + i * s) % height);
+          if (t % 2 === 0) return b.op("Gather", [x, whole(kept)], { axis: int(2) });
+          const place = b.initializer(`p${names++}`, tensorFrom("int64", [], [-1]));
+          return b.op("Unsqueeze", [b.op("Gather", [x, place], { axis: int(1) }), whole([1])]);
+        }
         if (p % 3 === 0) return b.op("Transpose", [x], { perm: ints([0, 1, 3, 2]) });
-        if (p % 3 === 1) return b.op("Reshape", [x, shape([-1, height, channels, width])]);
+        if (p % 3 === 1 && t % 2 === 0)
+          return b.op("Squeeze", [b.op("Unsqueeze", [x, whole([1, 3])]), whole([1, 3])]);
+        if (p % 3 === 1) return b.op("Reshape", [x, whole([-1, height, channels, width])]);
         if (channels % 2 !== 0) return x;
         // Channel shuffle.
-        const split = b.op("Reshape", [x, shape([-1, 2, channels / 2, height, width])]);
+        const split = b.op("Reshape", [x, whole([-1, 2, channels / 2, height, width])]);
         const turned = b.op("Transpose", [split], { perm: ints([0, 2, 1, 3, 4]) });
-        return b.op("Reshape", [turned, shape([-1, channels, height, width])]);
+        return b.op("Reshape", [turned, whole([-1, channels, height, width])]);
       }
     }
   }
 
   function ended(): string {
     if (end === 0) return x === "input" ? b.op("Relu", [x]) : x;
+    if (end > 7) {
+      // The mean of tokens, as transformers end.
+      const [channels, height, width] = dims(x);
+      const tokens = b.op("Reshape", [x, whole([0, channels, height * width])]);
+      return b.op("ReduceMean", [tokens, whole([1 + (end % 2)])], { keepdims: int(0) });
+    }
     const flat = end % 2 === 0 ? b.op("Flatten", [x]) : b.op("Flatten", [b.op("GlobalAveragePool", [x])]);
     const [inputs] = dims(flat);
     const hidden = b.op("Gemm", [flat, parameter([7, inputs], sparse), parameter([7], signed)], {
