@@ -2,7 +2,6 @@
 
 import type { Network } from "@kofn/runtime";
 import { Engine } from "../engine/session.js";
-import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import type { Provider } from "../train/types.js";
 
@@ -36,14 +35,6 @@ export interface Batch {
   readonly values: Float32Array<ArrayBuffer>;
 }
 
-/** @throws InputError for more than the one thread on which this version of the runtime runs. */
-export function checkThreads(threads: number): void {
-  if (threads === 1) return;
-  throw new InputError(
-    `--threads ${threads}: @kofn/runtime runs on one thread in this version; leave --threads out.`,
-  );
-}
-
 /** A network in @kofn/runtime. */
 export function kofnRunner(net: Network, { dims, values }: Batch): Runner {
   const results = new Float32Array(dims[0] * net.info.output.reduce((size, dim) => size * dim, 1));
@@ -54,7 +45,10 @@ export function kofnRunner(net: Network, { dims, values }: Batch): Runner {
       return undefined;
     },
     results: () => Promise.resolve(net.run(values)),
-    close: () => Promise.resolve(),
+    close: () => {
+      net.close();
+      return Promise.resolve();
+    },
   };
 }
 

@@ -27,7 +27,7 @@ async function open({ engine, path, names, dims, threads }: FootprintTask): Prom
   if (engine === "kofn") {
     const { load } = await import("@kofn/runtime");
     const begin = performance.now();
-    const net = await load(await readFile(path));
+    const net = await load(await readFile(path), { threads });
     return [kofnRunner(net, batch), performance.now() - begin];
   }
   await openPeer(engine, threads);

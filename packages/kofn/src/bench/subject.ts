@@ -27,12 +27,13 @@ export interface Subject {
  * Opens a .kofn file.
  *
  * @param samples of the batch.
+ * @param threads of the runtime.
  * @throws InputError if it can't be read, is damaged, can't be run, or takes batches of another size.
  */
-export async function openSubject(path: string, samples: number): Promise<Subject> {
+export async function openSubject(path: string, samples: number, threads: number): Promise<Subject> {
   const bytes = await readKofn(path);
   const contents = decodeKofn(bytes, path);
-  const net = await loadNetwork(path, bytes);
+  const net = await loadNetwork(path, bytes, threads);
   const model = modelOfKofn(contents);
   const [input] = model.graph.inputs;
   const [output] = model.graph.outputs;

@@ -4,7 +4,6 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import type { Command } from "commander";
 import { createLogUpdate } from "log-update";
 import { compare, type CompareOptions, type FileFigures, installedPeers } from "../bench/compare.js";
-import { checkThreads } from "../bench/engines.js";
 import { layersOf } from "../bench/layers.js";
 import { openSubject, type Subject } from "../bench/subject.js";
 import { KofnError } from "../errors.js";
@@ -34,7 +33,7 @@ export function addBenchCommand(program: Command): void {
     )
     .argument("<file...>", ".kofn files")
     .option("--batch <n>", "samples of a run (default: 1)")
-    .option("--threads <n>", "threads of each engine (default: 1, the only choice in this version)")
+    .option("--threads <n>", "threads of each engine (default: 1); those of kofn share batches")
     .option("--runs <n>", `at least so many runs of each engine are timed (default: ${RUNS})`)
     .option("--explain", "show which kernel computes each layer, and why")
     .option("--json", "print the figures as JSON")
@@ -54,9 +53,8 @@ async function benchCommand(paths: readonly string[], flags: BenchFlags): Promis
   const batch = countOption("--batch", flags.batch) ?? 1;
   const threads = countOption("--threads", flags.threads) ?? 1;
   const runs = countOption("--runs", flags.runs) ?? RUNS;
-  checkThreads(threads);
   const subjects: Subject[] = [];
-  for (const path of paths) subjects.push(await openSubject(path, batch));
+  for (const path of paths) subjects.push(await openSubject(path, batch, threads));
   const peers = await installedPeers(threads, (peer, why) => {
     note(`NOT COMPARED WITH ${peer}: ${why}`);
   });

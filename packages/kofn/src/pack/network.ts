@@ -29,10 +29,13 @@ function otherThanKofn(path: string, found: string): InputError {
   );
 }
 
-/** @throws InputError if the file is damaged, or has an operator that the runtime has no kernel for. */
-export async function loadNetwork(path: string, bytes: Uint8Array): Promise<Network> {
+/**
+ * @param threads that share batches
+ * @throws InputError if the file is damaged, or has an operator that the runtime has no kernel for.
+ */
+export async function loadNetwork(path: string, bytes: Uint8Array, threads = 1): Promise<Network> {
   try {
-    return await load(bytes);
+    return await load(bytes, { threads });
   } catch (error) {
     if (!(error instanceof NetworkError)) throw error;
     throw new InputError(`${path}: @kofn/runtime can't run the network: ${error.message}.`, { cause: error });

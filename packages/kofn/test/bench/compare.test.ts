@@ -27,11 +27,13 @@ afterAll(async () => {
 const OPTIONS = { threads: 1, runs: 10 };
 const PEER = "onnxruntime-node";
 
-test("figures of engines and ratios belong together", async () => {
+test.each([1, 2])("figures of engines and ratios belong together, %i threads", async (threads) => {
   const done: string[] = [];
-  const subject = await openSubject(sides, 3);
+  const samples = 16 * threads + 3;
+  const subject = await openSubject(sides, samples, threads);
   const [{ kofn, peers }] = await compare([subject], [PEER], {
     ...OPTIONS,
+    threads,
     onDone: (what) => done.push(what),
   });
   expect(done).toEqual([
@@ -43,7 +45,7 @@ test("figures of engines and ratios belong together", async () => {
     expect(runs).toBeGreaterThanOrEqual(OPTIONS.runs);
     const { best, low, median, high } = latencyMs;
     expect([best, low, median, high].toSorted((a, b) => a - b)).toEqual([best, low, median, high]);
-    expect(samplesPerSecond).toBeCloseTo(3000 / median, 5);
+    expect(samplesPerSecond).toBeCloseTo((1000 * samples) / median, 5);
     for (const figure of [best, loadMs, memoryBytes, fileBytes]) expect(figure).toBeGreaterThan(0);
   }
   expect(comparison).toEqual({
@@ -61,7 +63,7 @@ test("figures of engines and ratios belong together", async () => {
 });
 
 test("a model that computes something else does not agree", async () => {
-  const subject = await openSubject(sides, 1);
+  const subject = await openSubject(sides, 1, 1);
   const model = linearModel(["batch", 1, 4, 4], 3, (of, i) =>
     of === 2 ? 0 : i % 4 < 2 === (of === 0) ? 1.001 : 0,
   );
@@ -71,7 +73,7 @@ test("a model that computes something else does not agree", async () => {
 });
 
 test("layers have their work and the bits of their weights", async () => {
-  const layers = layersOf(await openSubject(tiny, 1));
+  const layers = layersOf(await openSubject(tiny, 1, 1));
   expect(layers).toMatchObject([
     { name: "conv", bits: 32, kept: 36, macsKept: 36 * 36 },
     { name: "fc", bits: 32, kept: 108, macsKept: 108 },

@@ -99,7 +99,7 @@ test("refuses what it can't time with exit code 2", async () => {
       "bench two.kofn",
       /--batch 1: the network of two\.kofn takes batches of 2 in onnxruntime; give --batch 2/,
     ],
-    ["bench sides.kofn --threads 2", /--threads 2: @kofn\/runtime runs on one thread in this version/],
+    ["bench sides.kofn --threads 1000", /threads: expected a whole number from 1 to 256, got 1000/],
     ["bench sides.kofn --runs few", /--runs: expected a whole number of at least 1, got "few"/],
     ["bench sides.kofn --batch 0", /--batch: expected a whole number of at least 1, got "0"/],
     ["bench sides.kofn --fast", /unknown option '--fast'/],
@@ -135,7 +135,7 @@ const COMPARISON: Comparison = {
 };
 
 test("says where kofn is slower, takes more memory, or computes something else", async () => {
-  const subject = { ...(await openSubject(join(base, "sides.kofn"), 1)), path: "sides.kofn" };
+  const subject = { ...(await openSubject(join(base, "sides.kofn"), 1, 1)), path: "sides.kofn" };
   const peer = { ...FIGURES, engine: "onnxruntime-node" as const, runs: 1000 };
   const file = (comparison: Partial<Comparison>): FileFigures => ({
     subject,
