@@ -33,7 +33,10 @@ export function addBenchCommand(program: Command): void {
     )
     .argument("<file...>", ".kofn files")
     .option("--batch <n>", "samples of a run (default: 1)")
-    .option("--threads <n>", "threads of each engine (default: 1); those of kofn share batches")
+    .option(
+      "--threads <n>",
+      "threads of each engine (default: 1); those of kofn share the samples of a batch",
+    )
     .option("--runs <n>", `at least so many runs of each engine are timed (default: ${RUNS})`)
     .option("--explain", "show which kernel computes each layer, and why")
     .option("--json", "print the figures as JSON")
