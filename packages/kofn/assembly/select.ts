@@ -18,6 +18,8 @@ export const GUESS: usize = 12;
 const STEP_BITS: i32 = 23;
 /** Up to so many keys are sorted by insertion alone. */
 const SHORT: i32 = 24;
+/** So often a row is looked at for units that are farther below the guess, before all are taken. */
+const RETRIES: i32 = 6;
 /** Of rows up to so long no unit is left out. */
 export const FEW: i32 = 32;
 
@@ -83,15 +85,13 @@ function leave(z: usize, n: i32, k: i32, guess: usize, indices: usize, lane: usi
   let low = last - margin;
   let high = top + (top - last);
   let count = compact(z, n, low, indices);
-  if (count < k) {
-    store<f32>(guess, 1.5 * margin, 4);
-    low = last - 2 * margin;
+  if (count < k) store<f32>(guess, 1.5 * margin, 4);
+  else if (count > k + (k >> 3) + 4) store<f32>(guess, 0.97 * margin, 4);
+  for (let tries = 0, reach = margin; count < k; tries++) {
+    reach *= 2;
+    low = tries < RETRIES ? last - reach : -Infinity;
     count = compact(z, n, low, indices);
-    if (count < k) {
-      low = -Infinity;
-      count = compact(z, n, low, indices);
-    }
-  } else if (count > k + (k >> 3) + 4) store<f32>(guess, 0.97 * margin, 4);
+  }
   if (low == -Infinity) {
     low = Infinity;
     high = -Infinity;
@@ -100,6 +100,8 @@ function leave(z: usize, n: i32, k: i32, guess: usize, indices: usize, lane: usi
       low = min(low, value);
       high = max(high, value);
     }
+    // A first margin, where there is none yet.
+    if (margin == 0) store<f32>(guess, (high - low) / 16, 4);
   }
   store<f32>(LOWS + lane, low);
   store<f32>(HIGHS + lane, high);
@@ -274,8 +276,6 @@ function learn(guess: usize, first: f32, kth: f32): void {
   const last = load<f32>(guess);
   store<f32>(guess, last == -Infinity ? kth : last + 0.25 * (kth - last));
   store<f32>(guess, first, 8);
-  // A first margin, where there is none yet.
-  if (load<f32>(guess, 4) == 0) store<f32>(guess, (first - kth) / 8, 4);
 }
 
 /** Sorts keys in descending order; they are nearly in order or few. */
