@@ -1,0 +1,189 @@
+/** What the sampler computes for some of its rows: the same in each thread, on addresses in the kernel's memory. */
+
+import { type Kernel, optimizerStep } from "../kernel.js";
+import type { Optimizer } from "../optim/optimizer.js";
+
+/** Where numbers lie that an optimizer learns. */
+export interface LearnedPlace {
+  readonly values: number;
+  /** Addresses of the optimizer's state tensors by their names. */
+  readonly states: ReadonlyMap<string, number>;
+  readonly optimizer: Optimizer["constants"];
+}
+
+/** A sampler as it lies in the kernel's memory: plain data, which can be sent to threads. */
+export interface SamplerPlace {
+  /** R */
+  readonly rows: number;
+  readonly n: number;
+  /** Rows of a block: a multiple of four, so that it begins at a multiple of four elements. */
+  readonly block: number;
+  /** Weight of the entropy regulariser. */
+  readonly entropy: number;
+  readonly logits: LearnedPlace;
+  readonly weights?: LearnedPlace;
+  readonly mask: number;
+  readonly perturbed: number;
+  /** Of the first block's gradients. */
+  readonly gradient: number;
+  /**
+   * Bytes between the gradients of a block and those of the next. The kernel writes back up to three numbers behind a block,
+   * which may not be another thread's.
+   */
+  readonly gap: number;
+  readonly order: number;
+  readonly guesses: number;
+  readonly pool: number;
+  readonly poolSize: number;
+  /** Of the places at which the layer begins to read the pool. */
+  readonly offsets: number;
+  /** Of the first thread's memory, and bytes of each. */
+  readonly scratch: readonly [address: number, bytes: number];
+  /** Where each thread makes a block's gradients of that of the masked weights. */
+  readonly product: readonly [address: number, bytes: number];
+}
+
+/** Scalars of an optimizer's step. */
+export type Scalars = Readonly<Record<string, number>>;
+
+/** Rows of one of the samplers. */
+export interface Block {
+  readonly sampler: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** What is to be done for all blocks, with k of each sampler. */
+export type Task =
+  | { readonly kind: "sample"; readonly beta: number; readonly k: readonly number[] }
+  | {
+      readonly kind: "update";
+      readonly tau: number;
+      readonly k: readonly number[];
+      readonly ofLogits: Scalars;
+      readonly ofWeights: Scalars;
+    };
+
+/** Where the gradients of the block lie that begins at a row. */
+export function gradientOf({ gradient, gap, block, n }: SamplerPlace, first: number): number {
+  return gradient + 4 * first * n + gap * (first / block);
+}
+
+/**
+ * Draws the mask of the rows from `first` to before `end`.
+ *
+ * @param first a multiple of four
+ */
+export function sampleRows(
+  kernel: Kernel,
+  place: SamplerPlace,
+  thread: number,
+  { beta, k }: { readonly beta: number; readonly k: number },
+  first: number,
+  end: number,
+): void {
+  kernel.sample(
+    place.logits.values,
+    place.perturbed,
+    place.weights?.values ?? 0,
+    place.mask,
+    place.order,
+    place.guesses,
+    partOf(place.scratch, thread),
+    first,
+    end,
+    place.n,
+    k,
+    place.pool,
+    place.poolSize,
+    place.offsets,
+    beta,
+  );
+}
+
+/**
+ * Writes the gradient of the logits of rows within a block, as they were sampled last.
+ *
+ * @param result where; holds the mask's gradient before, where there are no weights
+ */
+export function backwardRows(
+  kernel: Kernel,
+  place: SamplerPlace,
+  thread: number,
+  { tau, k }: { readonly tau: number; readonly k: number },
+  result: number,
+  first: number,
+  end: number,
+): void {
+  kernel.backward(
+    place.logits.values,
+    place.perturbed,
+    place.order,
+    place.weights?.values ?? 0,
+    gradientOf(place, first) - 4 * first * place.n,
+    result,
+    partOf(place.scratch, thread),
+    first,
+    end,
+    place.n,
+    k,
+    tau,
+    place.entropy,
+  );
+}
+
+/** Makes the gradient of the logits of a block, and updates these; and the weights, if the sampler holds them. */
+export function updateBlock(
+  kernel: Kernel,
+  place: SamplerPlace,
+  thread: number,
+  args: {
+    readonly tau: number;
+    readonly k: number;
+    readonly ofLogits: Scalars;
+    readonly ofWeights: Scalars;
+  },
+  first: number,
+  end: number,
+): void {
+  const { n, logits, weights, order } = place;
+  const { k, ofLogits, ofWeights } = args;
+  const offset = 4 * first * n;
+  const count = Math.ceil(((end - first) * n) / 4) * 4;
+  const gradient = gradientOf(place, first);
+  const result = weights === undefined ? gradient : partOf(place.product, thread);
+  backwardRows(kernel, place, thread, args, result, first, end);
+  step(kernel, logits, ofLogits, result, offset, count);
+  if (weights === undefined) return;
+  kernel.keepDrawn(result, gradient, order + 4 * first * k, end - first, n, k);
+  step(kernel, weights, ofWeights, result, offset, count);
+}
+
+/** Does what a task says for a block. */
+export function computeBlock(
+  kernel: Kernel,
+  place: SamplerPlace,
+  thread: number,
+  task: Task,
+  { sampler, first, end }: Block,
+): void {
+  const k = task.k[sampler];
+  if (task.kind === "sample") sampleRows(kernel, place, thread, { beta: task.beta, k }, first, end);
+  else updateBlock(kernel, place, thread, { ...task, k }, first, end);
+}
+
+function partOf([address, bytes]: readonly [address: number, bytes: number], thread: number): number {
+  return address + thread * bytes;
+}
+
+function step(
+  kernel: Kernel,
+  { values, states, optimizer }: LearnedPlace,
+  scalars: Scalars,
+  gradients: number,
+  offset: number,
+  count: number,
+): void {
+  const state = (name: string): number => states.get(name) ?? 0;
+  optimizerStep(kernel, optimizer, { values, state }, scalars)(gradients, offset, count);
+}
