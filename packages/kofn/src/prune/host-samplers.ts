@@ -5,7 +5,7 @@ import { KofnError, messageOf } from "../errors.js";
 import { HostSampler } from "./host-sampler.js";
 import { Board } from "./sampler-board.js";
 import { type Copy, type HostSamplerOptions, SamplerMemory } from "./sampler-memory.js";
-import { type Block, computeBlock, type Scalars, type Task } from "./sampler-rows.js";
+import { type Block, computeBlock, type Draw, type Scalars, type Task } from "./sampler-rows.js";
 import type { WorkerInput } from "./sampler-worker.js";
 
 /** A thread has at least so many logits: for fewer, waking it takes longer than what it saves. */
@@ -14,6 +14,11 @@ const LEAST = 25_000;
 const LOOKS = 2_000;
 /** The compiled file, also where this one is run as it is written. */
 const SCRIPT = new URL("../../dist/prune/sampler-worker.js", import.meta.url);
+
+/** A step's masks: they are a function of the logits and these. */
+export interface Sample extends Draw {
+  readonly step: number;
+}
 
 /** Samplers that draw together and learn together. */
 export interface HostSamplers {
@@ -28,17 +33,16 @@ export interface HostSamplers {
   /**
    * Draws all masks.
    *
-   * @param beta scale of the noise
-   * @param k of each sampler
    * @throws KofnError if a thread has failed.
    */
-  sample(step: number, beta: number, k: readonly number[]): void;
+  sample(next: Sample): void;
   /**
    * Updates all logits, and the weights that samplers hold, by the gradients of the last masks.
    *
+   * @param next masks that are drawn then, as {@link sample} would, in the same pass
    * @throws KofnError if a thread has failed.
    */
-  update(tau: number, ofLogits: Scalars, ofWeights: Scalars): void;
+  update(tau: number, ofLogits: Scalars, ofWeights: Scalars, next?: Sample): void;
   close(): Promise<void>;
 }
 
@@ -48,7 +52,7 @@ export interface HostSamplers {
  * @example
  * const samplers = hostSamplers(layers, 2);
  * await samplers.open();
- * samplers.sample(0, 1, [40, 30]); // fills samplers.all[0].mask and samplers.all[1].mask
+ * samplers.sample({ step: 0, beta: 1, k: [40, 30] }); // fills samplers.all[0].mask and samplers.all[1].mask
  * await samplers.close();
  */
 export function hostSamplers(options: readonly HostSamplerOptions[], threads: number): HostSamplers {
@@ -67,12 +71,13 @@ export class SerialSamplers implements HostSamplers {
 
   async open(): Promise<void> {}
 
-  sample(step: number, beta: number, k: readonly number[]): void {
+  sample({ step, beta, k }: Sample): void {
     for (const [i, one] of this.all.entries()) one.sample(step, beta, k[i]);
   }
 
-  update(tau: number, ofLogits: Scalars, ofWeights: Scalars): void {
+  update(tau: number, ofLogits: Scalars, ofWeights: Scalars, next?: Sample): void {
     for (const one of this.all) one.update(tau, ofLogits, ofWeights);
+    if (next !== undefined) this.sample(next);
   }
 
   async close(): Promise<void> {}
@@ -143,29 +148,13 @@ export class ThreadedSamplers implements HostSamplers {
     }
   }
 
-  sample(step: number, beta: number, k: readonly number[]): void {
-    this.#k = k;
-    for (const one of this.all) one.drawNoise(step);
-    const task: Task = { kind: "sample", beta, k };
-    this.#put(task);
-    this.#board.setReady(this.#blocks.length);
-    let copied = 0;
-    this.#finish(task, () => {
-      for (; copied < this.#blocks.length && this.#board.isDone(copied); copied++) {
-        const { plain, shared } = this.#copies[copied].mask;
-        plain.set(shared);
-      }
-    });
+  sample(next: Sample): void {
+    this.#run({ draw: this.#begin(next) });
   }
 
-  update(tau: number, ofLogits: Scalars, ofWeights: Scalars): void {
-    const task: Task = { kind: "update", tau, k: this.#k, ofLogits, ofWeights };
-    this.#put(task);
-    for (const [i, { gradient }] of this.#copies.entries()) {
-      gradient.shared.set(gradient.plain);
-      this.#board.setReady(i + 1);
-    }
-    this.#finish(task, () => undefined);
+  update(tau: number, ofLogits: Scalars, ofWeights: Scalars, next?: Sample): void {
+    const lesson = { k: this.#k, tau, ofLogits, ofWeights };
+    this.#run({ lesson, draw: next && this.#begin(next) });
   }
 
   async close(): Promise<void> {
@@ -189,18 +178,34 @@ export class ThreadedSamplers implements HostSamplers {
     return { worker, port: port1 };
   }
 
-  #put(task: Task): void {
-    if (this.#failure !== undefined) throw this.#failure;
-    this.#board.put(task);
+  #begin(next: Sample): Draw {
+    this.#k = next.k;
+    for (const one of this.all) one.drawNoise(next.step);
+    return next;
   }
 
-  /**
-   * Takes blocks until all are done.
-   *
-   * @param collect what is done; called again and again
-   */
-  #finish(task: Task, collect: () => void): void {
+  #run(task: Task): void {
+    if (this.#failure !== undefined) throw this.#failure;
     const board = this.#board;
+    board.put(task);
+    if (task.lesson !== undefined) {
+      for (const [i, { gradient }] of this.#copies.entries()) {
+        gradient.shared.set(gradient.plain);
+        board.setReady(i + 1);
+        // Others wake up while the rest is copied.
+        if (i === 0) board.call();
+      }
+    }
+    board.setReady(this.#blocks.length);
+    board.call();
+    let copied = 0;
+    const collect = (): void => {
+      if (task.draw === undefined) return;
+      for (; copied < this.#blocks.length && board.isDone(copied); copied++) {
+        const { mask } = this.#copies[copied];
+        mask.plain.set(mask.shared);
+      }
+    };
     for (let block = board.take(); block !== undefined; block = board.take()) {
       const own = this.#blocks[block];
       const { kernel, place } = this.all[own.sampler];

@@ -53,16 +53,25 @@ export interface Block {
   readonly end: number;
 }
 
-/** What is to be done for all blocks, with k of each sampler. */
-export type Task =
-  | { readonly kind: "sample"; readonly beta: number; readonly k: readonly number[] }
-  | {
-      readonly kind: "update";
-      readonly tau: number;
-      readonly k: readonly number[];
-      readonly ofLogits: Scalars;
-      readonly ofWeights: Scalars;
-    };
+/** How masks are drawn: the scale of the noise, and k of each sampler. */
+export interface Draw {
+  readonly beta: number;
+  readonly k: readonly number[];
+}
+
+/** What is learned of the gradients of the last masks: of which k they are, and how. */
+export interface Lesson {
+  readonly k: readonly number[];
+  readonly tau: number;
+  readonly ofLogits: Scalars;
+  readonly ofWeights: Scalars;
+}
+
+/** What is to be done for all blocks: to learn, to draw, or first the one and then the other. */
+export interface Task {
+  readonly lesson?: Lesson | undefined;
+  readonly draw?: Draw | undefined;
+}
 
 /** Where the gradients of the block lie that begins at a row. */
 export function gradientOf({ gradient, gap, block, n }: SamplerPlace, first: number): number {
@@ -164,12 +173,15 @@ export function computeBlock(
   kernel: Kernel,
   place: SamplerPlace,
   thread: number,
-  task: Task,
+  { lesson, draw }: Task,
   { sampler, first, end }: Block,
 ): void {
-  const k = task.k[sampler];
-  if (task.kind === "sample") sampleRows(kernel, place, thread, { beta: task.beta, k }, first, end);
-  else updateBlock(kernel, place, thread, { ...task, k }, first, end);
+  if (lesson !== undefined) {
+    updateBlock(kernel, place, thread, { ...lesson, k: lesson.k[sampler] }, first, end);
+  }
+  if (draw !== undefined) {
+    sampleRows(kernel, place, thread, { beta: draw.beta, k: draw.k[sampler] }, first, end);
+  }
 }
 
 function partOf([address, bytes]: readonly [address: number, bytes: number], thread: number): number {

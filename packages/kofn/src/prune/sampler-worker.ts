@@ -23,8 +23,8 @@ const { thread, board: memory, blocks, kernels, places, port } = workerData as W
 const instances = kernels.map(instantiateIn);
 const board = new Board(memory, blocks.length, places.length);
 port.postMessage("ready");
-for (let tasks = 0; ; ) {
-  tasks = board.awaitTask(tasks);
+for (let calls = 0; ; ) {
+  calls = board.awaitCall(calls);
   for (let block = board.take(); block !== undefined; block = board.take()) {
     const own = blocks[block];
     try {

@@ -13,7 +13,7 @@ import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskedModel, maskOfLogits } from "../prune/apply.js";
 import { unitsOfMasks } from "../prune/given-masks.js";
-import { type HostSamplers, hostSamplers } from "../prune/host-samplers.js";
+import { type HostSamplers, hostSamplers, type Sample } from "../prune/host-samplers.js";
 import { membersOf, unitOfWeights } from "../prune/groups.js";
 import type { Learned } from "../prune/sampler-memory.js";
 import type { PrunedLayer } from "../prune/types.js";
@@ -294,7 +294,7 @@ export class Trainer {
    * @throws KofnError if the loss is no longer a number; the signal's reason if it is aborted.
    */
   async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
-    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom, freezeFrom } =
+    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom } =
       this.settings;
     const order = epochOrder(this.#count, seed, epoch).subarray(0, this.stepsPerEpoch * batch);
     const begin = performance.now();
@@ -305,13 +305,15 @@ export class Trainer {
     for (let i = 0; i < this.stepsPerEpoch; i++) {
       signal?.throwIfAborted();
       const step = (epoch - 1) * this.stepsPerEpoch + i;
-      const progress = this.steps > 1 ? step / (this.steps - 1) : 1;
+      const progress = this.#progressAt(step);
       factor = learningRateFactor(schedule, warmup, progress);
       tau = linear(sampler.tau, progress);
-      this.#k = this.#kAt(progress);
-      this.#isFrozen = freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
-      beta = this.#isFrozen ? 0 : linear(sampler.beta, progress);
-      this.#samplers.sample(step, beta, this.#k);
+      const sample = this.#sampleAt(step);
+      beta = sample.beta;
+      this.#k = sample.k;
+      this.#isFrozen = this.#isFrozenAt(step);
+      // The step before has drawn the masks of this one.
+      if (i === 0) this.#samplers.sample(sample);
       if (this.#quantizers !== undefined) await this.#quantize(this.#quantizers, step, epoch, order);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {
@@ -332,7 +334,8 @@ export class Trainer {
         const t = step - this.#stepAt(quantizeFrom) + 1;
         this.#quantizers?.backward(t, factor);
       } else this.#quantizers?.maskBackward();
-      this.#samplers.update(tau, ofLogits, ofWeights);
+      const next = i + 1 < this.stepsPerEpoch ? this.#sampleAt(step + 1) : undefined;
+      this.#samplers.update(tau, ofLogits, ofWeights, next);
       this.#parameters.update(ofWeights);
       loss += this.#loss[0];
       correct += this.#correct[0];
@@ -425,6 +428,22 @@ export class Trainer {
   #setScalar(name: string, value: number): void {
     const scalar = this.#scalars.get(name);
     if (scalar !== undefined) scalar[0] = value;
+  }
+
+  #progressAt(step: number): number {
+    return this.steps > 1 ? step / (this.steps - 1) : 1;
+  }
+
+  #isFrozenAt(step: number): boolean {
+    const { freezeFrom } = this.settings;
+    return freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
+  }
+
+  /** How a step's masks are drawn. */
+  #sampleAt(step: number): Sample {
+    const progress = this.#progressAt(step);
+    const beta = this.#isFrozenAt(step) ? 0 : linear(this.settings.sampler.beta, progress);
+    return { step, beta, k: this.#kAt(progress) };
   }
 
   /** k of each layer at a progress. */

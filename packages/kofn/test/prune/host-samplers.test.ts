@@ -114,7 +114,7 @@ describe("threads", () => {
     const samplers = new ThreadedSamplers(options, 2);
     await samplers.open();
     const [{ mask, gradient }] = samplers.all;
-    samplers.sample(0, 1, SIZES.map(({ k }) => k));
+    samplers.sample({ step: 0, beta: 1, k: SIZES.map(({ k }) => k) });
     gradient.fill(0.25);
     samplers.update(1, ADAM.scalars(1, 0.1), {});
     await samplers.close();
@@ -154,8 +154,8 @@ describe("a thread that fails", () => {
       const { port, board: memory, blocks, places } = workerData;
       const board = new Board(memory, blocks.length, places.length);
       const take = () => {
-        for (let tasks = 0, block; ; ) {
-          tasks = board.awaitTask(tasks);
+        for (let calls = 0, block; ; ) {
+          calls = board.awaitCall(calls);
           if ((block = board.take()) !== undefined) return block;
         }
       };
@@ -168,7 +168,7 @@ describe("a thread that fails", () => {
   async function sampleUntilError(samplers: ThreadedSamplers): Promise<unknown> {
     try {
       for (let step = 0; step < 2_000; step++) {
-        samplers.sample(step, 1, [3]);
+        samplers.sample({ step, beta: 1, k: [3] });
         await new Promise((resolve) => setImmediate(resolve));
       }
     } catch (error) {
@@ -211,7 +211,7 @@ describe("a thread that fails", () => {
   it("makes a step fail if it ended between steps", async () => {
     const samplers = await withScript(
       "end",
-      `port.postMessage("ready"); board.awaitTask(0); throw new Error("gone");`,
+      `port.postMessage("ready"); board.awaitCall(0); throw new Error("gone");`,
     );
     await samplers.open();
     const error = await sampleUntilError(samplers);
@@ -237,7 +237,7 @@ describe("close", () => {
     await others.close();
     await others.close();
     // All blocks are done in this thread then.
-    others.sample(0, 1, SIZES.map(({ k }) => k));
+    others.sample({ step: 0, beta: 1, k: SIZES.map(({ k }) => k) });
     expect(others.all[3].mask[0]).toBe(1);
   });
 });
