@@ -1,7 +1,7 @@
 /** The k-of-n sampler of one pruned layer on the host, with its logits, in one thread. */
 
 import { SamplerMemory, type HostSamplerOptions } from "./sampler-memory.js";
-import { backwardRows, sampleRows, type Scalars, updateBlock } from "./sampler-rows.js";
+import { backwardBlock, gradientOf, sampleBlock, type Scalars, updateBlock } from "./sampler-block.js";
 
 /**
  * Samples k of n units in each of R rows and learns the logits of which it samples: the k largest of z = logits + beta * g,
@@ -20,7 +20,8 @@ import { backwardRows, sampleRows, type Scalars, updateBlock } from "./sampler-r
  * sampler.gradient.set(gradientOfMask);
  * sampler.update(5, optimizer.scalars(step + 1, 0.03)); // sampler.logits have moved
  */
-export class HostSampler extends SamplerMemory {
+export class HostSampler extends SamplerMemory<ArrayBuffer> {
+  readonly #blocks = this.blocks();
   #k = 0;
 
   constructor(options: HostSamplerOptions) {
@@ -36,7 +37,9 @@ export class HostSampler extends SamplerMemory {
   sample(step: number, beta: number, k: number): void {
     this.#k = k;
     this.drawNoise(step);
-    sampleRows(this.kernel, this.place, 0, { beta, k }, 0, this.place.rows);
+    for (const { first, end } of this.#blocks) {
+      sampleBlock(this.kernel, this.place, 0, { beta, k }, first, end);
+    }
   }
 
   /**
@@ -44,8 +47,10 @@ export class HostSampler extends SamplerMemory {
    * with `weights`.
    */
   backward(tau: number): void {
-    const { gradient, rows } = this.place;
-    backwardRows(this.kernel, this.place, 0, { tau, k: this.#k }, gradient, 0, rows);
+    const { kernel, place } = this;
+    for (const { first, end } of this.#blocks) {
+      backwardBlock(kernel, place, 0, { tau, k: this.#k }, gradientOf(place, first), first, end);
+    }
   }
 
   /**
@@ -56,10 +61,7 @@ export class HostSampler extends SamplerMemory {
    * @param ofWeights what the weights' optimizer's gave, if the sampler holds them
    */
   update(tau: number, ofLogits: Scalars, ofWeights: Scalars = {}): void {
-    const { rows, block } = this.place;
     const args = { tau, k: this.#k, ofLogits, ofWeights };
-    for (let row = 0; row < rows; row += block) {
-      updateBlock(this.kernel, this.place, 0, args, row, Math.min(rows, row + block));
-    }
+    for (const { first, end } of this.#blocks) updateBlock(this.kernel, this.place, 0, args, first, end);
   }
 }

@@ -5,7 +5,7 @@ import { KofnError, messageOf } from "../errors.js";
 import { HostSampler } from "./host-sampler.js";
 import { Board } from "./sampler-board.js";
 import { type Copy, type HostSamplerOptions, SamplerMemory } from "./sampler-memory.js";
-import { type Block, computeBlock, type Draw, type Scalars, type Task } from "./sampler-rows.js";
+import { type Block, computeBlock, type Draw, type Scalars, type Task } from "./sampler-block.js";
 import type { WorkerInput } from "./sampler-worker.js";
 
 /** A thread has at least so many logits: for fewer, waking it takes longer than what it saves. */
@@ -117,13 +117,7 @@ export class ThreadedSamplers implements HostSamplers {
     this.#script = script;
     this.#patience = patience;
     this.all = options.map((own) => new SamplerMemory(own, threads));
-    this.#blocks = this.all.flatMap(({ place: { rows, block } }, sampler) =>
-      Array.from({ length: Math.ceil(rows / block) }, (_, i) => ({
-        sampler,
-        first: i * block,
-        end: Math.min(rows, (i + 1) * block),
-      })),
-    );
+    this.#blocks = this.all.flatMap((one, sampler) => one.blocks().map((rows) => ({ sampler, ...rows })));
     this.#copies = this.#blocks.map(({ sampler, first, end }) => this.all[sampler].copies(first, end));
     this.#memory = new SharedArrayBuffer(Board.bytes(this.#blocks.length, this.all.length));
     this.#board = new Board(this.#memory, this.#blocks.length, this.all.length);
@@ -138,14 +132,8 @@ export class ThreadedSamplers implements HostSamplers {
       await this.close();
       throw failure(messageOf(error), error);
     }
-    for (const { worker } of this.#others) {
-      worker.on("error", (error) => (this.#failure ??= failure(messageOf(error), error)));
-      worker.on("exit", (code) => {
-        if (!this.#isClosed) this.#failure ??= failure(`it ended with exit code ${code}`);
-      });
-      // A process may end without having closed them.
-      worker.unref();
-    }
+    // A process may end without having closed them.
+    for (const { worker } of this.#others) worker.unref();
   }
 
   sample(next: Sample): void {
@@ -174,7 +162,12 @@ export class ThreadedSamplers implements HostSamplers {
       places: this.all.map(({ place }) => place),
       port: port2,
     };
-    const worker = new Worker(this.#script, { workerData: input, transferList: [port2] });
+    // Options of the process need not suit a file: --input-type is refused.
+    const worker = new Worker(this.#script, { workerData: input, transferList: [port2], execArgv: [] });
+    worker.on("error", (error) => (this.#failure ??= failure(messageOf(error), error)));
+    worker.on("exit", (code) => {
+      if (!this.#isClosed) this.#failure ??= failure(ended(code));
+    });
     return { worker, port: port1 };
   }
 
@@ -237,16 +230,17 @@ async function isReady({ worker, port }: Thread): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     port.once("message", () => resolve());
     worker.once("error", reject);
-    worker.once("exit", (code) => reject(new Error(`it ended with exit code ${code}`)));
+    worker.once("exit", (code) => reject(new Error(ended(code))));
   });
-  worker.removeAllListeners();
   port.unref();
 }
+
+const ended = (code: number): string => `it ended with exit code ${code}`;
 
 function failure(reason: string, cause?: unknown): KofnError {
   return new KofnError(
     `a thread that samples masks has failed: ${reason}; ` +
-      `train with one thread (--threads 1), or free memory for more`,
+      `train again, with one thread (--threads 1) if it fails again`,
     { cause },
   );
 }

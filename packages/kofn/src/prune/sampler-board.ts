@@ -1,6 +1,6 @@
 /** What the threads that sample tell each other, in memory that they share: what is to be done, and what is done. */
 
-import type { Scalars, Task } from "./sampler-rows.js";
+import type { Scalars, Task } from "./sampler-block.js";
 
 /**
  * Words of the memory: how many calls there have been; how many blocks are left to take; how many are ready, as what they read

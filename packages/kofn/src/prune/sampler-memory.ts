@@ -3,7 +3,7 @@
 import { allot, instantiate, instantiateIn, type Kernel, shareKernel, type SharedKernel } from "../kernel.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { philox, streamOf } from "../random.js";
-import { gradientOf, type LearnedPlace, type SamplerPlace } from "./sampler-rows.js";
+import { gradientOf, type LearnedPlace, type SamplerPlace } from "./sampler-block.js";
 
 /** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
 const BLOCK = 8_192;
@@ -38,10 +38,10 @@ export interface HostSamplerOptions {
 }
 
 /** Numbers that a sampler learns. */
-export interface Learned {
-  readonly values: Float32Array;
+export interface Learned<Memory extends ArrayBufferLike = ArrayBufferLike> {
+  readonly values: Float32Array<Memory>;
   /** The optimizer's state tensors by their names. */
-  readonly states: ReadonlyMap<string, Float32Array>;
+  readonly states: ReadonlyMap<string, Float32Array<Memory>>;
 }
 
 /** The same numbers in memory that threads share, and in an array for onnxruntime. */
@@ -54,19 +54,19 @@ export interface Copy {
  * A sampler's arrays, which stay the same from step to step. For several threads all lie in memory that these share, but for
  * `mask` and `gradient`: onnxruntime takes no such arrays.
  */
-export class SamplerMemory {
+export class SamplerMemory<Memory extends ArrayBufferLike = ArrayBufferLike> {
   /** [R, n] */
-  readonly logits: Float32Array;
+  readonly logits: Float32Array<Memory>;
   /** The optimizer's state tensors by their names, [R, n] each. */
-  readonly states: ReadonlyMap<string, Float32Array>;
+  readonly states: ReadonlyMap<string, Float32Array<Memory>>;
   /** 1 (or the unit's weight) at the k largest z of each row, ties by lower index, and 0 elsewhere: [R, n]. */
   readonly mask: Float32Array<ArrayBuffer>;
   /** z of the last sample: [R, n]. */
-  readonly perturbed: Float32Array;
+  readonly perturbed: Float32Array<Memory>;
   /** dL/dmask, [R, n]. */
   readonly gradient: Float32Array<ArrayBuffer>;
   /** The weights, if the sampler holds them. */
-  readonly weights: Learned | undefined;
+  readonly weights: Learned<Memory> | undefined;
   readonly place: SamplerPlace;
   readonly kernel: Kernel;
   /** Where there are several threads. */
@@ -104,27 +104,40 @@ export class SamplerMemory {
       return { values, states: new Map(state.map((name, i) => [name, states[i]])), optimizer: constants };
     });
     this.place = {
-      ...{ rows, n, block, entropy, logits, mask, perturbed, gradient, gap, order, guesses },
+      ...{ rows, n, most, block, entropy, logits, mask, perturbed, gradient, gap, order, guesses },
       ...{ pool, poolSize, offsets, scratch: [ofScratch, scratch], product: [ofProduct, product] },
       ...(weights === undefined ? {} : { weights: held }),
     };
-    const { buffer } = kernel.memory;
-    const array = (begin: number): Float32Array<ArrayBuffer> => new Float32Array(buffer, begin, rows * n);
-    const arrays = ({ values, states }: LearnedPlace): Learned => ({
+    const buffer = kernel.memory.buffer as ArrayBufferLike as Memory;
+    const array = (begin: number): Float32Array<Memory> => new Float32Array(buffer, begin, rows * n);
+    const arrays = ({ values, states }: LearnedPlace): Learned<Memory> => ({
       values: array(values),
       states: new Map([...states].map(([name, begin]) => [name, array(begin)])),
     });
+    const plain = (begin: number): Float32Array<ArrayBuffer> =>
+      shared === undefined
+        ? new Float32Array(kernel.memory.buffer, begin, rows * n)
+        : new Float32Array(rows * n);
     const own = arrays(logits);
     this.logits = own.values;
     this.states = own.states;
     this.weights = weights === undefined ? undefined : arrays(held);
     this.perturbed = array(perturbed);
-    this.mask = shared === undefined ? array(mask) : new Float32Array(rows * n);
-    this.gradient = shared === undefined ? array(gradient) : new Float32Array(rows * n);
+    this.mask = plain(mask);
+    this.gradient = plain(gradient);
     this.#offsets = new Uint32Array(buffer, offsets, reads);
     kernel.fillPool(pool, poolSize, ...this.#key);
     const guessed = new Float32Array(buffer, guesses, 3 * rows);
     for (let row = 0; row < rows; row++) guessed[3 * row] = -Infinity;
+  }
+
+  /** The blocks of rows. */
+  blocks(): { readonly first: number; readonly end: number }[] {
+    const { rows, block } = this.place;
+    return Array.from({ length: Math.ceil(rows / block) }, (_, i) => ({
+      first: i * block,
+      end: Math.min(rows, (i + 1) * block),
+    }));
   }
 
   /** For several threads: parts of the mask and the gradient of rows within a block, as threads see them and as onnxruntime does. */

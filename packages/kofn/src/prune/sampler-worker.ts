@@ -4,7 +4,7 @@ import { type MessagePort, workerData } from "node:worker_threads";
 import { messageOf } from "../errors.js";
 import { instantiateIn, type SharedKernel } from "../kernel.js";
 import { Board } from "./sampler-board.js";
-import { type Block, computeBlock, type SamplerPlace } from "./sampler-rows.js";
+import { type Block, computeBlock, type SamplerPlace } from "./sampler-block.js";
 
 /** What a thread is told at its start. */
 export interface WorkerInput {

@@ -4,15 +4,17 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { KofnError } from "../../src/errors.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import {
   type HostSamplers,
   hostSamplers,
+  type Sample,
   SerialSamplers,
   ThreadedSamplers,
 } from "../../src/prune/host-samplers.js";
+import { Board } from "../../src/prune/sampler-board.js";
 import type { HostSamplerOptions } from "../../src/prune/sampler-memory.js";
 import { Random } from "../../src/random.js";
 
@@ -48,22 +50,36 @@ function fillNormal(array: Float32Array, stream: string): void {
   for (let i = 0; i < array.length; i++) array[i] = random.normal();
 }
 
-/** Everything that some steps leave, with k that falls, and the masks of each step. */
-function train(samplers: HostSamplers, options: readonly HostSamplerOptions[], steps: number): Float32Array[] {
+/**
+ * Everything that some steps leave, with k that falls, and the masks of each step.
+ *
+ * @param ahead whether the pass that updates draws the next masks
+ */
+function train(
+  samplers: HostSamplers,
+  options: readonly HostSamplerOptions[],
+  steps: number,
+  ahead = false,
+): Float32Array[] {
+  const sampleAt = (step: number): Sample => ({
+    step,
+    beta: Math.max(0, 1 - 0.2 * step),
+    k: options.map(({ most }) => Math.max(1, most - step)),
+  });
   for (const [i, { logits, weights }] of samplers.all.entries()) {
     fillNormal(logits, `logits ${i}`);
     if (weights !== undefined) fillNormal(weights.values, `weights ${i}`);
   }
   const left: Float32Array[] = [];
   for (let step = 0; step < steps; step++) {
-    const k = options.map(({ most }) => Math.max(1, most - step));
-    samplers.sample(step, 1 - 0.2 * step, k);
+    if (step === 0 || !ahead) samplers.sample(sampleAt(step));
     for (const [i, { mask, gradient }] of samplers.all.entries()) {
       left.push(mask.slice());
       fillNormal(gradient, `gradient ${i}, ${step}`);
     }
     const ofWeights = options[0].weights?.scalars(step + 1, 0.02) ?? {};
-    samplers.update(0.7 - 0.1 * step, options[0].optimizer.scalars(step + 1, 0.1), ofWeights);
+    const next = ahead && step + 1 < steps ? sampleAt(step + 1) : undefined;
+    samplers.update(0.7 / (1 + step), options[0].optimizer.scalars(step + 1, 0.1), ofWeights, next);
   }
   for (const { logits, states, weights, perturbed } of samplers.all) {
     left.push(logits, perturbed, ...states.values());
@@ -88,23 +104,37 @@ describe("threads", () => {
     const options = optionsOf(sizes, others);
     const expected = bytesOf(train(new SerialSamplers(options), options, 4));
     for (const threads of [2, 3]) {
-      const samplers = new ThreadedSamplers(options, threads);
-      await samplers.open();
-      const found = bytesOf(train(samplers, options, 4));
-      await samplers.close();
-      const differ = found.flatMap((bytes, i) => (bytes.equals(expected[i]) ? [] : [i]));
-      expect(differ, `${threads} threads`).toEqual([]);
-      expect(found.length).toBe(expected.length);
+      for (const ahead of [false, true]) {
+        const samplers = new ThreadedSamplers(options, threads);
+        await samplers.open();
+        const found = bytesOf(train(samplers, options, 4, ahead));
+        await samplers.close();
+        const differ = found.flatMap((bytes, i) => (bytes.equals(expected[i]) ? [] : [i]));
+        expect(differ, `${threads} threads, ahead: ${ahead}`).toEqual([]);
+        expect(found.length).toBe(expected.length);
+      }
     }
   });
 
-  it("do so where one thread does nearly all, and where another does", async () => {
-    // A block for each thread and none besides, again and again.
+  it.each([2, 3])("do so where the first of %i takes no block", async (threads) => {
+    const options = optionsOf(SIZES, { weights: ADAM, entropy: 0.1 });
+    const expected = bytesOf(train(new SerialSamplers(options), options, 4));
+    const samplers = new ThreadedSamplers(options, threads);
+    await samplers.open();
+    const take = vi.spyOn(Board.prototype, "take").mockReturnValue(undefined);
+    const found = bytesOf(train(samplers, options, 4, true));
+    expect(take).toHaveBeenCalledTimes(5);
+    take.mockRestore();
+    await samplers.close();
+    expect(found.every((bytes, i) => bytes.equals(expected[i]))).toBe(true);
+  });
+
+  it("do so where there is a block for each of two and none besides, again and again", async () => {
     const options = optionsOf([{ rows: 8, n: 2048, k: 100 }], { weights: ADAM });
     const expected = bytesOf(train(new SerialSamplers(options), options, 60));
     const samplers = new ThreadedSamplers(options, 3);
     await samplers.open();
-    const found = bytesOf(train(samplers, options, 60));
+    const found = bytesOf(train(samplers, options, 60, true));
     await samplers.close();
     expect(found.every((bytes, i) => bytes.equals(expected[i]))).toBe(true);
   });
@@ -193,15 +223,13 @@ describe("a thread that fails", () => {
   });
 
   it("makes the step fail in which it fails, and those that follow", async () => {
-    const samplers = await withScript(
-      "trap",
-      `port.postMessage("ready");
-       const block = take();
-       port.postMessage("memory access out of bounds");
-       board.fail();
-       board.setDone(block);`,
-    );
+    const samplers = new ThreadedSamplers(options, 2);
+    const place = samplers.all[0].place as { perturbed: number };
+    const { perturbed } = place;
+    // The other thread is told of a place where there is no memory.
+    place.perturbed = 2 ** 32 - 4096;
     await samplers.open();
+    place.perturbed = perturbed;
     const error = await sampleUntilError(samplers);
     expect(error).toBeInstanceOf(KofnError);
     expect(String(error)).toContain("memory access out of bounds");

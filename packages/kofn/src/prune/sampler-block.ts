@@ -1,4 +1,4 @@
-/** What the sampler computes for some of its rows: the same in each thread, on addresses in the kernel's memory. */
+/** What the sampler computes for a block of its rows: the same in each thread, on addresses in the kernel's memory. */
 
 import { type Kernel, optimizerStep } from "../kernel.js";
 import type { Optimizer } from "../optim/optimizer.js";
@@ -16,6 +16,8 @@ export interface SamplerPlace {
   /** R */
   readonly rows: number;
   readonly n: number;
+  /** The largest k. */
+  readonly most: number;
   /** Rows of a block: a multiple of four, so that it begins at a multiple of four elements. */
   readonly block: number;
   /** Weight of the entropy regulariser. */
@@ -31,6 +33,7 @@ export interface SamplerPlace {
    * which may not be another thread's.
    */
   readonly gap: number;
+  /** Of the first block's draws. Those of each begin where they would if k were the largest. */
   readonly order: number;
   readonly guesses: number;
   readonly pool: number;
@@ -46,7 +49,7 @@ export interface SamplerPlace {
 /** Scalars of an optimizer's step. */
 export type Scalars = Readonly<Record<string, number>>;
 
-/** Rows of one of the samplers. */
+/** The rows of one of the samplers from `first` to before `end`. */
 export interface Block {
   readonly sampler: number;
   readonly first: number;
@@ -79,11 +82,15 @@ export function gradientOf({ gradient, gap, block, n }: SamplerPlace, first: num
 }
 
 /**
- * Draws the mask of the rows from `first` to before `end`.
- *
- * @param first a multiple of four
+ * Where the draws of the first row would lie, for the kernel to find those of the block that begins at a row. While one thread
+ * draws a block anew, with another k, others still read what was drawn before.
  */
-export function sampleRows(
+function orderFor({ order, most }: SamplerPlace, first: number, k: number): number {
+  return order + 4 * first * (most - k);
+}
+
+/** Draws the mask of the block of rows from `first` to before `end`. */
+export function sampleBlock(
   kernel: Kernel,
   place: SamplerPlace,
   thread: number,
@@ -96,7 +103,7 @@ export function sampleRows(
     place.perturbed,
     place.weights?.values ?? 0,
     place.mask,
-    place.order,
+    orderFor(place, first, k),
     place.guesses,
     partOf(place.scratch, thread),
     first,
@@ -111,11 +118,11 @@ export function sampleRows(
 }
 
 /**
- * Writes the gradient of the logits of rows within a block, as they were sampled last.
+ * Writes the gradient of the logits of a block, as it was sampled last.
  *
  * @param result where; holds the mask's gradient before, where there are no weights
  */
-export function backwardRows(
+export function backwardBlock(
   kernel: Kernel,
   place: SamplerPlace,
   thread: number,
@@ -127,7 +134,7 @@ export function backwardRows(
   kernel.backward(
     place.logits.values,
     place.perturbed,
-    place.order,
+    orderFor(place, first, k),
     place.weights?.values ?? 0,
     gradientOf(place, first) - 4 * first * place.n,
     result,
@@ -155,16 +162,16 @@ export function updateBlock(
   first: number,
   end: number,
 ): void {
-  const { n, logits, weights, order } = place;
+  const { n, most, logits, weights, order } = place;
   const { k, ofLogits, ofWeights } = args;
   const offset = 4 * first * n;
   const count = Math.ceil(((end - first) * n) / 4) * 4;
   const gradient = gradientOf(place, first);
   const result = weights === undefined ? gradient : partOf(place.product, thread);
-  backwardRows(kernel, place, thread, args, result, first, end);
+  backwardBlock(kernel, place, thread, args, result, first, end);
   step(kernel, logits, ofLogits, result, offset, count);
   if (weights === undefined) return;
-  kernel.keepDrawn(result, gradient, order + 4 * first * k, end - first, n, k);
+  kernel.keepDrawn(result, gradient, order + 4 * first * most, end - first, n, k);
   step(kernel, weights, ofWeights, result, offset, count);
 }
 
@@ -180,7 +187,7 @@ export function computeBlock(
     updateBlock(kernel, place, thread, { ...lesson, k: lesson.k[sampler] }, first, end);
   }
   if (draw !== undefined) {
-    sampleRows(kernel, place, thread, { beta: draw.beta, k: draw.k[sampler] }, first, end);
+    sampleBlock(kernel, place, thread, { beta: draw.beta, k: draw.k[sampler] }, first, end);
   }
 }
 
