@@ -25,7 +25,7 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
   #k = 0;
 
   constructor(options: HostSamplerOptions) {
-    super(options);
+    super(options, 1);
   }
 
   /**

@@ -8,8 +8,8 @@ import { type Copy, type HostSamplerOptions, SamplerMemory } from "./sampler-mem
 import { type Block, computeBlock, type Draw, type Scalars, type Task } from "./sampler-block.js";
 import type { WorkerInput } from "./sampler-worker.js";
 
-/** A thread has at least so many logits: for fewer, waking it takes longer than what it saves. */
-const LEAST = 25_000;
+/** A thread has at least so many logits: for fewer, waking it may take longer than what it saves. */
+const LEAST = 50_000;
 /** How often the first thread looks for blocks that others have done before it sleeps: some tens of microseconds. */
 const LOOKS = 2_000;
 /** The compiled file, also where this one is run as it is written. */
@@ -69,7 +69,9 @@ export class SerialSamplers implements HostSamplers {
     this.all = options.map((own) => new HostSampler(own));
   }
 
-  async open(): Promise<void> {}
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
 
   sample({ step, beta, k }: Sample): void {
     for (const [i, one] of this.all.entries()) one.sample(step, beta, k[i]);
@@ -80,7 +82,9 @@ export class SerialSamplers implements HostSamplers {
     if (next !== undefined) this.sample(next);
   }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
 /** A thread, and what it says. */
@@ -208,7 +212,7 @@ export class ThreadedSamplers implements HostSamplers {
     }
     for (let looks = 0; looks < LOOKS && board.done < this.#blocks.length; looks++) collect();
     // What stops the process stops the clock of one wait, not of all.
-    for (let waits = 0, done = board.done; done < this.#blocks.length && !board.hasFailed; ) {
+    for (let waits = 0, done = board.done; done < this.#blocks.length && !board.hasFailed;) {
       board.awaitDone(done, 1_000);
       waits = board.done === done ? waits + 1 : 0;
       done = board.done;
@@ -228,9 +232,13 @@ export class ThreadedSamplers implements HostSamplers {
 /** Waits until a thread says so. */
 async function isReady({ worker, port }: Thread): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    port.once("message", () => resolve());
+    port.once("message", () => {
+      resolve();
+    });
     worker.once("error", reject);
-    worker.once("exit", (code) => reject(new Error(ended(code))));
+    worker.once("exit", (code) => {
+      reject(new Error(ended(code)));
+    });
   });
   port.unref();
 }

@@ -23,7 +23,7 @@ const { thread, board: memory, blocks, kernels, places, port } = workerData as W
 const instances = kernels.map(instantiateIn);
 const board = new Board(memory, blocks.length, places.length);
 port.postMessage("ready");
-for (let calls = 0; ; ) {
+for (let calls = 0; ;) {
   calls = board.awaitCall(calls);
   for (let block = board.take(); block !== undefined; block = board.take()) {
     const own = blocks[block];

@@ -294,8 +294,7 @@ export class Trainer {
    * @throws KofnError if the loss is no longer a number; the signal's reason if it is aborted.
    */
   async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
-    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom } =
-      this.settings;
+    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom } = this.settings;
     const order = epochOrder(this.#count, seed, epoch).subarray(0, this.stepsPerEpoch * batch);
     const begin = performance.now();
     let reported = begin;
@@ -474,7 +473,8 @@ export class Trainer {
     const seen = this.#quantizers?.seen ?? new Map<string, Float32Array>();
     step.masks.forEach(({ name, gradient, dims, weight }, i) => {
       const masked = weight === undefined ? undefined : seen.get(weight);
-      const own = weight === undefined || masked === undefined ? this.#samplers.all[i] : this.#arraysOf(weight);
+      const own =
+        weight === undefined || masked === undefined ? this.#samplers.all[i] : this.#arraysOf(weight);
       shared[name] = engine.value("float32", dims, masked ?? this.#samplers.all[i].mask);
       results[gradient] = engine.value("float32", dims, own.gradient);
     });
@@ -501,11 +501,7 @@ export class Trainer {
 }
 
 /** A tensor that the host updates, and its optimizer's states. */
-function heldTensors(
-  name: string,
-  dims: readonly number[],
-  { values, states }: Learned,
-): HeldTensor[] {
+function heldTensors(name: string, dims: readonly number[], { values, states }: Learned): HeldTensor[] {
   const ofStates = [...states].map(([state, array]) => ({ name: `${name}/${state}`, dims, array }));
   return [{ name, dims, array: values }, ...ofStates];
 }

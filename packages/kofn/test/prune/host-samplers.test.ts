@@ -154,10 +154,10 @@ describe("threads", () => {
   });
 
   it("are as many as asked for, where there is work for them", () => {
-    const large = optionsOf([{ rows: 100, n: 500, k: 3 }], {});
+    const large = optionsOf([{ rows: 200, n: 500, k: 3 }], {});
     expect(hostSamplers(large, 1)).toBeInstanceOf(SerialSamplers);
     expect(hostSamplers(large, 2)).toBeInstanceOf(ThreadedSamplers);
-    expect(hostSamplers(optionsOf([{ rows: 99, n: 500, k: 3 }], {}), 16)).toBeInstanceOf(SerialSamplers);
+    expect(hostSamplers(optionsOf([{ rows: 199, n: 500, k: 3 }], {}), 16)).toBeInstanceOf(SerialSamplers);
     expect(hostSamplers([], 2)).toBeInstanceOf(SerialSamplers);
   });
 });
@@ -233,7 +233,9 @@ describe("a thread that fails", () => {
     const error = await sampleUntilError(samplers);
     expect(error).toBeInstanceOf(KofnError);
     expect(String(error)).toContain("memory access out of bounds");
-    expect(() => samplers.update(1, {}, {})).toThrow(KofnError);
+    expect(() => {
+      samplers.update(1, {}, {});
+    }).toThrow(KofnError);
   });
 
   it("makes a step fail if it ended between steps", async () => {

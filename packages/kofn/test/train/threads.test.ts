@@ -105,8 +105,14 @@ describe("train", () => {
   });
 
   it("samples in the threads it is given, where there are enough logits", async () => {
-    // fc has 3 x 18,000 of them.
-    const changes = { model: tinyModel(2000), prune: { fc: weights({ k: 100 }) }, epochs: 2, threads: 2 };
+    // fc has 3 x 36,000 of them.
+    const changes = {
+      model: tinyModel(4000),
+      prune: { fc: weights({ k: 100 }) },
+      epochs: 2,
+      batch: 32,
+      threads: 2,
+    };
     const chosen = await run(undefined, changes);
     expect(sampling.made).toEqual(["ThreadedSamplers"]);
     const one = await run(1, changes);
