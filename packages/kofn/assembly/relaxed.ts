@@ -420,6 +420,6 @@ export function addEntropyGradient(gradient: usize, phi: usize, n: i32, weight: 
     const x = f32x4.sub(v128.load(phi + at), f32x4.splat(highest));
     const change = f32x4.mul(f32x4.mul(v128.load(scratch + at), factor), f32x4.sub(x, mean));
     const old = v128.load(gradient + at);
-    v128.store(gradient + at, f32x4.add(old, v128.and(change, within(i, n))));
+    v128.store(gradient + at, v128.bitselect(f32x4.add(old, change), old, within(i, n)));
   }
 }

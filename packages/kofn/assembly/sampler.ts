@@ -168,8 +168,10 @@ export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n
 }
 
 /**
- * Writes dL/dphi of the rows from `first` to before `end`, as they were sampled last.
+ * Writes dL/dphi of the rows from `first` to before `end`, as they were sampled last. Up to three numbers behind `result` are
+ * written back as they were.
  *
+ * @param first a multiple of ROWS
  * @param weights of the units, where dL/dM is their product with `gradient`; or 0 (no address)
  * @param gradient of the masked weights
  * @param result of row `first`, all else of row 0; holds dL/dM before, where there are no weights

@@ -29,13 +29,14 @@ const OTHERS: usize = memory.data(256, 16);
 const LENGTHS: usize = memory.data(64, 16);
 
 /**
- * Of each row, as lanes: the values between which steps lie, where it begins (in bytes behind the first row), and how many of
- * its units are left.
+ * What lies in front in scratch memory, of each row, as lanes: the values between which steps lie, where it begins (in bytes
+ * behind the first row), and how many of its units are left.
  */
-const LOWS: usize = memory.data(64, 16);
-const HIGHS: usize = LOWS + 16;
-const BEGINS: usize = LOWS + 32;
-const COUNTS: usize = LOWS + 48;
+const LOWS: usize = 0;
+const HIGHS: usize = 16;
+const BEGINS: usize = 32;
+const COUNTS: usize = 48;
+const TABLES: usize = 64;
 
 /** Fills the tables; to be called once before anything else. */
 export function initialise(): void {
@@ -52,7 +53,7 @@ export function initialise(): void {
 
 /** Bytes of scratch memory that rows of n need. */
 export function selectScratch(n: i32): usize {
-  return 4 * bytesOf(n) + sortBytes(n) + 8 * (<usize>n);
+  return TABLES + 4 * bytesOf(n) + sortBytes(n) + 8 * (<usize>n);
 }
 
 /** Bytes of as many numbers as a row of n has, and two vectors. */
@@ -77,8 +78,12 @@ function compact(z: usize, n: i32, least: f32, indices: usize): i32 {
   return <i32>((at - indices) >> 2);
 }
 
-/** Finds a row's units among which the k largest are, and values between which these lie, or nearly. */
-function leave(z: usize, n: i32, k: i32, guess: usize, indices: usize, lane: usize): void {
+/**
+ * Finds a row's units among which the k largest are, and values between which these lie, or nearly.
+ *
+ * @param own the row's lane of the tables
+ */
+function leave(z: usize, n: i32, k: i32, guess: usize, indices: usize, own: usize): void {
   const last = load<f32>(guess);
   const margin = load<f32>(guess, 4);
   const top = load<f32>(guess, 8);
@@ -103,9 +108,9 @@ function leave(z: usize, n: i32, k: i32, guess: usize, indices: usize, lane: usi
     // A first margin, where there is none yet.
     if (margin == 0) store<f32>(guess, (high - low) / 16, 4);
   }
-  store<f32>(LOWS + lane, low);
-  store<f32>(HIGHS + lane, high);
-  store<i32>(COUNTS + lane, count);
+  store<f32>(own, low, LOWS);
+  store<f32>(own, high, HIGHS);
+  store<i32>(own, count, COUNTS);
 }
 
 /** The address of a unit of a row that begins at z, whose index lies at `index`. */
@@ -126,16 +131,17 @@ function keysOf(values: v128, indices: v128, bits: i32, highs: v128, scales: v12
 /**
  * Writes the keys of `count` units of each row: of those that `indices` names, or of all (no address).
  *
+ * @param tables of the rows
  * @param each bytes from the indices of a row to those of the next
  */
-function makeKeys(z: usize, count: i32, indices: usize, each: usize, bits: i32, keys: usize): void {
+function makeKeys(tables: usize, z: usize, count: i32, indices: usize, each: usize, bits: i32, keys: usize): void {
   const stepBits = min(STEP_BITS, 31 - bits);
   const mask = i32x4.splat((1 << stepBits) - 1);
   // The steps end a little below the largest number, which rounding shall not exceed.
   const last = f32x4.splat(<f32>((1 << stepBits) - (1 << (stepBits - 8))));
-  const zB = z + <usize>load<i32>(BEGINS, 4);
-  const zC = z + <usize>load<i32>(BEGINS, 8);
-  const zD = z + <usize>load<i32>(BEGINS, 12);
+  const zB = z + <usize>load<i32>(tables, BEGINS + 4);
+  const zC = z + <usize>load<i32>(tables, BEGINS + 8);
+  const zD = z + <usize>load<i32>(tables, BEGINS + 12);
   const end = keys + ((<usize>count) << 4);
   if (indices == 0) {
     let lows = f32x4.splat(Infinity);
@@ -155,11 +161,11 @@ function makeKeys(z: usize, count: i32, indices: usize, each: usize, bits: i32, 
     }
     return;
   }
-  const highs = v128.load(HIGHS);
-  const scales = scalesOf(v128.load(LOWS), highs, last);
+  const highs = v128.load(tables, HIGHS);
+  const scales = scalesOf(v128.load(tables, LOWS), highs, last);
   for (let lane: usize = 0; lane < <usize>ROWS; lane++) {
     const own = indices + lane * each;
-    for (let j = load<i32>(COUNTS + (lane << 2)); j < count; j++) store<i32>(own + ((<usize>j) << 2), 0);
+    for (let j = load<i32>(tables + (lane << 2), COUNTS); j < count; j++) store<i32>(own + ((<usize>j) << 2), 0);
   }
   let a = indices;
   for (let at = keys; at < end; at += 16) {
@@ -172,7 +178,7 @@ function makeKeys(z: usize, count: i32, indices: usize, each: usize, bits: i32, 
   }
   // Keys of units that a row does not have follow all others.
   for (let lane: usize = 0; lane < 16; lane += 4) {
-    for (let j = load<i32>(COUNTS + lane); j < count; j++) {
+    for (let j = load<i32>(tables + lane, COUNTS); j < count; j++) {
       store<i32>(keys + ((<usize>j) << 4) + lane, i32.MAX_VALUE);
     }
   }
@@ -223,29 +229,33 @@ function settle(z: usize, begin: i32, keys: usize, count: i32, k: i32, bits: i32
  */
 export function selectRows(z: usize, rows: i32, n: i32, k: i32, order: usize, guesses: usize, scratch: usize): void {
   const each = bytesOf(n);
-  const indices = n <= FEW ? <usize>0 : scratch;
-  const keys = scratch + 4 * each;
+  const tables = scratch;
+  const indices = n <= FEW ? <usize>0 : tables + TABLES;
+  const keys = tables + TABLES + 4 * each;
   const wide = keys + sortBytes(n);
   const bits = 32 - clz(n - 1);
   let count = n;
-  for (let lane = 0; lane < ROWS; lane++) store<i32>(BEGINS + ((<usize>lane) << 2), (min(lane, rows - 1) * n) << 2);
+  for (let lane = 0; lane < ROWS; lane++) {
+    store<i32>(tables + ((<usize>lane) << 2), (min(lane, rows - 1) * n) << 2, BEGINS);
+  }
   if (indices != 0) {
     count = 0;
     for (let lane = 0; lane < rows; lane++) {
-      const at = (<usize>lane) << 2;
+      const own = tables + ((<usize>lane) << 2);
       const guess = guesses + GUESS * (<usize>lane);
-      leave(z + <usize>load<i32>(BEGINS + at), n, k, guess, indices + (<usize>lane) * each, at);
-      count = max(count, load<i32>(COUNTS + at));
+      leave(z + <usize>load<i32>(own, BEGINS), n, k, guess, indices + (<usize>lane) * each, own);
+      count = max(count, load<i32>(own, COUNTS));
     }
     for (let lane = <usize>rows; lane < <usize>ROWS; lane++) {
-      for (let table = LOWS; table <= COUNTS; table += 16) store<i32>(table + 4 * lane, load<i32>(table + 4 * lane - 4));
+      const own = tables + 4 * lane;
+      for (let table: usize = 0; table < TABLES; table += 16) store<i32>(own + table, load<i32>(own + table - 4));
       memory.copy(indices + lane * each, indices + (lane - 1) * each, each);
     }
-  } else v128.store(COUNTS, i32x4.splat(n));
-  makeKeys(z, count, indices, each, bits, keys);
+  } else v128.store(tables, i32x4.splat(n), COUNTS);
+  makeKeys(tables, z, count, indices, each, bits, keys);
   sortLanes(keys, count);
   const mask = i32x4.splat((1 << bits) - 1);
-  const begins = v128.load(BEGINS);
+  const begins = v128.load(tables, BEGINS);
   const limit = i32x4.splat(1 << bits);
   let meet = i32x4.splat(0);
   let key = v128.load(keys);
@@ -259,8 +269,8 @@ export function selectRows(z: usize, rows: i32, n: i32, k: i32, order: usize, gu
   for (let lane = 0; meeting >> lane != 0; lane++) {
     if (((meeting >> lane) & 1) == 0) continue;
     const at = (<usize>lane) << 2;
-    const begin = load<i32>(BEGINS + at);
-    settle(z + <usize>begin, begin, keys + at, load<i32>(COUNTS + at), k, bits, order + at, wide);
+    const begin = load<i32>(tables + at, BEGINS);
+    settle(z + <usize>begin, begin, keys + at, load<i32>(tables + at, COUNTS), k, bits, order + at, wide);
   }
   if (indices == 0) return;
   for (let lane = 0; lane < rows; lane++) {

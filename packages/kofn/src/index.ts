@@ -53,7 +53,8 @@ export {
   type StepParameter,
   type StepTensor,
 } from "./train/compile.js";
-export { HostSampler, type HostSamplerOptions } from "./prune/host-sampler.js";
+export { HostSampler } from "./prune/host-sampler.js";
+export type { HostSamplerOptions } from "./prune/sampler-memory.js";
 export { type HostArrays, HostOptimizer, type HostParameter } from "./optim/host-optimizer.js";
 export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
 

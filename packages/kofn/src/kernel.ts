@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { KofnError } from "./errors.js";
 import type { Optimizer } from "./optim/optimizer.js";
 
-/** An instance of the kernel, with a memory of its own. */
+/** An instance of the kernel. */
 export interface Kernel {
   readonly memory: WebAssembly.Memory;
   base(): number;
@@ -26,25 +26,69 @@ export interface Kernel {
 const PAGE = 65_536;
 const ALIGNMENT = 64;
 
-let compiled: WebAssembly.Module | undefined;
+/** The most that 32 bits address. */
+const MOST_PAGES = 65_536;
 
-/** @throws KofnError if the kernel is not built, or is that of another version. */
+const modules = new Map<string, WebAssembly.Module>();
+
+/** What threads need to make instances that work in one memory: it can be sent to them. */
+export interface SharedKernel {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+}
+
+/**
+ * Makes an instance of the kernel with a memory of its own.
+ *
+ * @throws KofnError if the kernel is not built, or is that of another version.
+ */
 export function instantiate(): Kernel {
-  const url = new URL("../wasm/sampler.wasm", import.meta.url);
+  return new WebAssembly.Instance(moduleOf("sampler.wasm")).exports as unknown as Kernel;
+}
+
+/**
+ * Makes a memory that threads can share.
+ *
+ * @throws KofnError as {@link instantiate}, or if the system gives no memory.
+ */
+export function shareKernel(): SharedKernel {
+  const module = moduleOf("sampler-shared.wasm");
   try {
-    compiled ??= new WebAssembly.Module(readFileSync(url));
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared: true });
+    return { module, memory };
+  } catch (cause) {
+    throw new KofnError(
+      "the system gives no WebAssembly memory that threads can share; train with one thread (--threads 1)",
+      { cause },
+    );
+  }
+}
+
+/** Makes an instance in a memory, whose contents it leaves but for the kernel's own tables. */
+export function instantiateIn({ module, memory }: SharedKernel): Kernel {
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  return { ...(exports as unknown as Kernel), memory };
+}
+
+function moduleOf(file: string): WebAssembly.Module {
+  const known = modules.get(file);
+  if (known !== undefined) return known;
+  const url = new URL(`../wasm/${file}`, import.meta.url);
+  let module: WebAssembly.Module;
+  try {
+    module = new WebAssembly.Module(readFileSync(url));
   } catch (cause) {
     throw new KofnError(`the WebAssembly kernel ${url.pathname} is missing; build it with "npm run build"`, {
       cause,
     });
   }
-  const { exports } = new WebAssembly.Instance(compiled);
-  if (!("maskBackward" in exports)) {
+  if (!WebAssembly.Module.exports(module).some(({ name }) => name === "maskBackward")) {
     throw new KofnError(
       `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
     );
   }
-  return exports as unknown as Kernel;
+  modules.set(file, module);
+  return module;
 }
 
 /**
@@ -103,7 +147,7 @@ export type PartUpdate = (gradients: number, offset: number, count: number) => v
 /** One step of the optimizer, part by part. */
 export function optimizerStep(
   kernel: Kernel,
-  { constants }: Optimizer,
+  constants: Optimizer["constants"],
   { values, state }: Held,
   { rate, epsilon, decay }: Readonly<Record<string, number>>,
 ): PartUpdate {

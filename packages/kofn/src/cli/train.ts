@@ -129,7 +129,7 @@ export function addTrainCommand(program: Command): void {
     )
     .option("--distill <a:t>", "learn from the dense model, too: its share of the loss, and a temperature")
     .option("--seed <n>", "fixes all that is random (default: 1)")
-    .option("--threads <n>", "threads of onnxruntime (default: the number of cores)")
+    .option("--threads <n>", "threads of onnxruntime and of the sampler (default: the number of cores)")
     .option("--provider <name>", "where onnxruntime computes: cpu, wasm (default: cpu)")
     .option("--config <file>", "YAML or JSON file with these options as keys; the command line wins")
     .option("--out <dir>", "run directory (default: a new one in runs/)")

@@ -89,7 +89,7 @@ export class HostOptimizer {
     for (const { decays, count, values, gradients, states } of this.#regions) {
       const own = decays ? scalars : { ...scalars, decay: 1 };
       const state = (name: string): number => states.get(name) ?? 0;
-      optimizerStep(this.kernel, this.#optimizer, { values, state }, own)(gradients, 0, count);
+      optimizerStep(this.kernel, this.#optimizer.constants, { values, state }, own)(gradients, 0, count);
     }
   }
 }

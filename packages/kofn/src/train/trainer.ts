@@ -13,8 +13,9 @@ import { type HostArrays, HostOptimizer } from "../optim/host-optimizer.js";
 import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
 import { type LayerMask, maskedModel, maskOfLogits } from "../prune/apply.js";
 import { unitsOfMasks } from "../prune/given-masks.js";
-import { HostSampler } from "../prune/host-sampler.js";
+import { type HostSamplers, hostSamplers, type Sample } from "../prune/host-samplers.js";
 import { membersOf, unitOfWeights } from "../prune/groups.js";
+import type { Learned } from "../prune/sampler-memory.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { QuantizationPlan } from "../quantize/plan.js";
 import type { Quantization } from "../quantize/types.js";
@@ -92,7 +93,7 @@ export class Trainer {
   readonly #steps: Readonly<Record<Phase, Step>>;
   readonly #parameters: HostOptimizer;
   /** One for each layer. */
-  readonly #samplers: readonly HostSampler[];
+  readonly #samplers: HostSamplers;
   /**
    * For each weight that the step masks and whose scales are fitted to what is kept, by name: the unit that each of its weights
    * belongs to, and the mask [R, n] of the last step.
@@ -167,13 +168,14 @@ export class Trainer {
       parameters,
       Quantizers.bytes(plan, (weight) => maskedByQuantizer.has(weight)),
     );
-    this.#samplers = layers.map(({ weight, groups, n }, i) => {
+    const options = layers.map(({ weight, groups, n }, i) => {
       const size = { rows: groups, n, most: this.#k[i] };
       const { entropy } = sampler;
       const { weight: masked } = float.masks[i];
       const own = masked === undefined || quantized.has(masked) ? {} : { weights: this.#weights };
-      return new HostSampler({ ...size, seed, name: weight, optimizer: this.#logits, entropy, ...own });
+      return { ...size, seed, name: weight, optimizer: this.#logits, entropy, ...own };
     });
+    this.#samplers = hostSamplers(options, settings.threads);
     const fitted = new Set(
       plan.weights.flatMap(({ layer, rule }) => (rule.method === "dpp" ? [layer.weight] : [])),
     );
@@ -183,11 +185,11 @@ export class Trainer {
           .filter(({ weight }) => fitted.has(weight) && !maskedByQuantizer.has(weight))
           .map(
             (member) =>
-              [member.weight, { units: unitOfWeights(member), mask: this.#samplers[i].mask }] as const,
+              [member.weight, { units: unitOfWeights(member), mask: this.#samplers.all[i].mask }] as const,
           ),
       ),
     );
-    const held = this.#samplers.flatMap(({ logits, states, weights }, i) => {
+    const held = this.#samplers.all.flatMap(({ logits, states, weights }, i) => {
       const { weight, groups, n, dims } = layers[i];
       const ofLogits = heldTensors(logitsName(weight), [groups, n], { values: logits, states });
       return weights === undefined ? ofLogits : [...ofLogits, ...heldTensors(weight, dims, weights)];
@@ -199,7 +201,7 @@ export class Trainer {
     }
     if (plan.weights.length > 0 || plan.activations.length > 0) {
       const masks = layers.flatMap(({ weight }, i) => {
-        const { mask: values, gradient } = this.#samplers[i];
+        const { mask: values, gradient } = this.#samplers.all[i];
         return maskedByQuantizer.has(weight) ? [[weight, { values, gradient }] as const] : [];
       });
       this.#quantizers = new Quantizers(plan, this.#parameters, new Map(masks), settings.scaleRate);
@@ -232,7 +234,10 @@ export class Trainer {
         `a batch of ${settings.batch} is more than the ${count} training samples; choose a smaller batch`,
       );
     }
-    return new Trainer(engine, model, data, count, layers, settings, await blockOf(engine), quantization);
+    const block = await blockOf(engine);
+    const trainer = new Trainer(engine, model, data, count, layers, settings, block, quantization);
+    await trainer.#samplers.open();
+    return trainer;
   }
 
   /** Steps of the whole run. */
@@ -289,8 +294,7 @@ export class Trainer {
    * @throws KofnError if the loss is no longer a number; the signal's reason if it is aborted.
    */
   async epoch(epoch: number, onSteps?: OnSteps, signal?: AbortSignal): Promise<EpochTotals> {
-    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom, freezeFrom } =
-      this.settings;
+    const { batch, seed, sampler, optimizer, schedule, warmup, augment, quantizeFrom } = this.settings;
     const order = epochOrder(this.#count, seed, epoch).subarray(0, this.stepsPerEpoch * batch);
     const begin = performance.now();
     let reported = begin;
@@ -300,13 +304,15 @@ export class Trainer {
     for (let i = 0; i < this.stepsPerEpoch; i++) {
       signal?.throwIfAborted();
       const step = (epoch - 1) * this.stepsPerEpoch + i;
-      const progress = this.steps > 1 ? step / (this.steps - 1) : 1;
+      const progress = this.#progressAt(step);
       factor = learningRateFactor(schedule, warmup, progress);
       tau = linear(sampler.tau, progress);
-      this.#k = this.#kAt(progress);
-      this.#isFrozen = freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
-      beta = this.#isFrozen ? 0 : linear(sampler.beta, progress);
-      for (const [j, one] of this.#samplers.entries()) one.sample(step, beta, this.#k[j]);
+      const sample = this.#sampleAt(step);
+      beta = sample.beta;
+      this.#k = sample.k;
+      this.#isFrozen = this.#isFrozenAt(step);
+      // The step before has drawn the masks of this one.
+      if (i === 0) this.#samplers.sample(sample);
       if (this.#quantizers !== undefined) await this.#quantize(this.#quantizers, step, epoch, order);
       await this.#batches.load(order, i * batch, epoch, this.#pixels, this.#labels);
       if (augment.mixup !== undefined) {
@@ -327,7 +333,8 @@ export class Trainer {
         const t = step - this.#stepAt(quantizeFrom) + 1;
         this.#quantizers?.backward(t, factor);
       } else this.#quantizers?.maskBackward();
-      for (const one of this.#samplers) one.update(tau, ofLogits, ofWeights);
+      const next = i + 1 < this.stepsPerEpoch ? this.#sampleAt(step + 1) : undefined;
+      this.#samplers.update(tau, ofLogits, ofWeights, next);
       this.#parameters.update(ofWeights);
       loss += this.#loss[0];
       correct += this.#correct[0];
@@ -349,6 +356,7 @@ export class Trainer {
   }
 
   async close(): Promise<void> {
+    await this.#samplers.close();
     await this.#batches.close();
     await this.#opened?.session.close();
     this.#opened = undefined;
@@ -421,6 +429,22 @@ export class Trainer {
     if (scalar !== undefined) scalar[0] = value;
   }
 
+  #progressAt(step: number): number {
+    return this.steps > 1 ? step / (this.steps - 1) : 1;
+  }
+
+  #isFrozenAt(step: number): boolean {
+    const { freezeFrom } = this.settings;
+    return freezeFrom !== undefined && step >= this.#stepAt(freezeFrom);
+  }
+
+  /** How a step's masks are drawn. */
+  #sampleAt(step: number): Sample {
+    const progress = this.#progressAt(step);
+    const beta = this.#isFrozenAt(step) ? 0 : linear(this.settings.sampler.beta, progress);
+    return { step, beta, k: this.#kAt(progress) };
+  }
+
   /** k of each layer at a progress. */
   #kAt(progress: number): number[] {
     return this.layers.map(({ n, k }) => kAt(n, k, this.settings.sampler.shrink, progress));
@@ -449,8 +473,9 @@ export class Trainer {
     const seen = this.#quantizers?.seen ?? new Map<string, Float32Array>();
     step.masks.forEach(({ name, gradient, dims, weight }, i) => {
       const masked = weight === undefined ? undefined : seen.get(weight);
-      const own = weight === undefined || masked === undefined ? this.#samplers[i] : this.#arraysOf(weight);
-      shared[name] = engine.value("float32", dims, masked ?? this.#samplers[i].mask);
+      const own =
+        weight === undefined || masked === undefined ? this.#samplers.all[i] : this.#arraysOf(weight);
+      shared[name] = engine.value("float32", dims, masked ?? this.#samplers.all[i].mask);
       results[gradient] = engine.value("float32", dims, own.gradient);
     });
     for (const [name, scalar] of this.#scalars) shared[name] = engine.value("float32", [], scalar);
@@ -476,11 +501,7 @@ export class Trainer {
 }
 
 /** A tensor that the host updates, and its optimizer's states. */
-function heldTensors(
-  name: string,
-  dims: readonly number[],
-  { values, states }: Omit<HostArrays, "gradient">,
-): HeldTensor[] {
+function heldTensors(name: string, dims: readonly number[], { values, states }: Learned): HeldTensor[] {
   const ofStates = [...states].map(([state, array]) => ({ name: `${name}/${state}`, dims, array }));
   return [{ name, dims, array: values }, ...ofStates];
 }

@@ -129,7 +129,7 @@ export interface TrainOptions {
   readonly distill?: DistillOptions;
   /** Default 1. */
   readonly seed?: number;
-  /** Threads of onnxruntime. Default: the number of cores. */
+  /** Threads of onnxruntime, and of the sampler where there is work for them. Default: the number of cores. */
   readonly threads?: number;
   /** Default "cpu". */
   readonly provider?: Provider;
