@@ -1,6 +1,16 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
+  // Tests run the sources of what packages share, not its build.
+  resolve: {
+    alias: [
+      {
+        find: /^@kofn\/format\/(.*)\.js$/,
+        replacement: `${fileURLToPath(new URL("packages/format/src/", import.meta.url))}$1.ts`,
+      },
+    ],
+  },
   test: {
     include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts"],
     testTimeout: 60_000,

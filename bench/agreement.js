@@ -1,14 +1,14 @@
 /** Compares the float simulation of a quantized run to its integer export on the test images: classes, and codes layer by layer. */
 
-import { loadDataset } from "../packages/kofn/dist/data/registry.js";
+import { loadDataset } from "../packages/kofn/dist/datasets/registry.js";
 import { InputError } from "../packages/kofn/dist/errors.js";
-import { loadModel } from "../packages/kofn/dist/onnx/file.js";
-import { calibrateResults } from "../packages/kofn/dist/quantize/calibrate.js";
-import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
-import { bareModel } from "../packages/kofn/dist/quantize/export-trained.js";
-import { fusedKernels } from "../packages/kofn/dist/quantize/kernels.js";
-import { simulateQuantized } from "../packages/kofn/dist/quantize/simulate.js";
-import { readRun } from "../packages/kofn/dist/train/run-directory.js";
+import { loadModel } from "../packages/kofn/dist/files/models.js";
+import { calibrateResults } from "../packages/kofn/dist/integers/calibrate.js";
+import { exportQuantized } from "../packages/kofn/dist/integers/export.js";
+import { bareModel } from "../packages/kofn/dist/integers/export-trained.js";
+import { fusedKernels } from "../packages/kofn/dist/files/fused-kernels.js";
+import { simulateQuantized } from "../packages/kofn/dist/integers/simulate.js";
+import { readRun } from "../packages/kofn/dist/run/directory.js";
 import { largest, runSideBySide } from "./support/classes.js";
 import { say } from "./support/progress.js";
 import { table } from "./support/table.js";

@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { Trainer } from "../packages/kofn/dist/train/trainer.js";
-import { withDefaults } from "../packages/kofn/dist/train/with-defaults.js";
+import { withDefaults } from "../packages/kofn/dist/options/with-defaults.js";
 import { randomImages } from "./support/images.js";
 import { BATCH, networkOf } from "./support/networks.js";
 import { resnetTrainer } from "./support/resnet.js";

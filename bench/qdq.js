@@ -3,11 +3,11 @@
 import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { Engine } from "../packages/kofn/dist/engine/session.js";
 import { ZOO } from "../packages/kofn/dist/models/zoo.js";
-import { calibrate } from "../packages/kofn/dist/quantize/calibrate.js";
-import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
-import { fusedKernels } from "../packages/kofn/dist/quantize/kernels.js";
+import { calibrate } from "../packages/kofn/dist/integers/calibrate.js";
+import { exportQuantized } from "../packages/kofn/dist/integers/export.js";
+import { fusedKernels } from "../packages/kofn/dist/files/fused-kernels.js";
 import { int8, uint8 } from "../packages/kofn/dist/quantize/spec.js";
-import { classifierOf } from "../packages/kofn/dist/train/classifier.js";
+import { classifierOf } from "../packages/kofn/dist/task/classifier.js";
 import { randomImages } from "./support/images.js";
 import { takeTurns } from "./support/rounds.js";
 import { pairedRatio } from "./support/statistics.js";

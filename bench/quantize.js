@@ -3,13 +3,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadDataset } from "../packages/kofn/dist/data/registry.js";
+import { loadDataset } from "../packages/kofn/dist/datasets/registry.js";
 import { InputError } from "../packages/kofn/dist/errors.js";
-import { loadModel } from "../packages/kofn/dist/onnx/file.js";
-import { calibrate, CALIBRATION_METHODS } from "../packages/kofn/dist/quantize/calibrate.js";
-import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
-import { evaluateModel } from "../packages/kofn/dist/train/evaluate-model.js";
-import { readRun } from "../packages/kofn/dist/train/run-directory.js";
+import { loadModel } from "../packages/kofn/dist/files/models.js";
+import { calibrate } from "../packages/kofn/dist/integers/calibrate.js";
+import { CALIBRATION_METHODS } from "../packages/kofn/dist/integers/types.js";
+import { exportQuantized } from "../packages/kofn/dist/integers/export.js";
+import { evaluateModel } from "../packages/kofn/dist/task/evaluate-model.js";
+import { readRun } from "../packages/kofn/dist/run/directory.js";
 import { agreementOf, classesOf } from "./support/classes.js";
 import { run } from "./support/process.js";
 import { say } from "./support/progress.js";
@@ -19,7 +20,7 @@ const KOFN = fileURLToPath(new URL("../packages/kofn/bin/kofn.js", import.meta.u
 const SEEDS = [1, 2, 3];
 const FLOAT = "float";
 
-/** @typedef {import("../packages/kofn/dist/quantize/types.js").WeightFormat} WeightFormat */
+/** @typedef {import("@kofn/format/run/words.js").WeightFormat} WeightFormat */
 
 /** @type {Readonly<Record<string, { readonly formats: readonly WeightFormat[], readonly options: readonly string[] }>>} */
 const RECIPES = {

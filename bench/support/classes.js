@@ -3,8 +3,8 @@
 import { BatchFiller, sequentialOrder } from "../../packages/kofn/dist/data/batches.js";
 import { BatchLoader } from "../../packages/kofn/dist/data/loader.js";
 import { Engine } from "../../packages/kofn/dist/engine/session.js";
-import { checkInterface } from "../../packages/kofn/dist/train/evaluate.js";
-import { chooseNormalization } from "../../packages/kofn/dist/train/normalize.js";
+import { checkInterface } from "../../packages/kofn/dist/task/evaluate.js";
+import { chooseNormalization } from "../../packages/kofn/dist/task/normalize.js";
 
 /** Images at a time. */
 const BATCH = 250;

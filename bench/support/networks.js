@@ -1,11 +1,11 @@
 /** The networks that are benched, how they are pruned, and trainers of them whose steps can be timed one by one. */
 
-import { glyphs } from "../../packages/kofn/dist/data/glyphs.js";
+import { glyphs } from "../../packages/kofn/dist/datasets/glyphs.js";
 import { ZOO } from "../../packages/kofn/dist/models/zoo.js";
-import { prunableLayers } from "../../packages/kofn/dist/prune/layers.js";
+import { prunableLayers } from "../../packages/kofn/dist/layers/layers.js";
 import { parsePrune, resolvePrune } from "../../packages/kofn/dist/prune/spec.js";
 import { Trainer } from "../../packages/kofn/dist/train/trainer.js";
-import { withDefaults } from "../../packages/kofn/dist/train/with-defaults.js";
+import { withDefaults } from "../../packages/kofn/dist/options/with-defaults.js";
 
 /** @typedef {keyof typeof PRUNE} NetworkName */
 /** @typedef {"dense" | "dpp"} Mode */

@@ -6,8 +6,8 @@ import { tensor } from "../../packages/kofn/dist/onnx/tensor.js";
 import { modelOf } from "../../packages/kofn/dist/lower/model.js";
 import { prunedContents } from "../../packages/kofn/dist/pack/contents.js";
 import { NO_CONFIG } from "../../packages/kofn/dist/pack/info-section.js";
-import { maskedModel, maskOfLogits, masksOfWeights } from "../../packages/kofn/dist/prune/apply.js";
-import { prunableLayers } from "../../packages/kofn/dist/prune/layers.js";
+import { maskedModel, maskOfLogits, masksOfWeights } from "../../packages/kofn/dist/prune/mask.js";
+import { prunableLayers } from "../../packages/kofn/dist/layers/layers.js";
 import { planPrune } from "../../packages/kofn/dist/prune/plan.js";
 import {
   channelView,
@@ -19,7 +19,7 @@ import { Random } from "../../packages/kofn/dist/random.js";
 
 /** @typedef {import("../../packages/kofn/dist/onnx/model.js").Model} Model */
 /** @typedef {import("../../packages/kofn/dist/prune/types.js").PruneSpec} PruneSpec */
-/** @typedef {import("../../packages/kofn/dist/quantize/types.js").WeightFormat} WeightFormat */
+/** @typedef {import("@kofn/format/run/words.js").WeightFormat} WeightFormat */
 
 const LABELS = Array.from({ length: 10 }, (_, digit) => String(digit));
 

@@ -2,7 +2,7 @@
 
 import { ZOO } from "../../packages/kofn/dist/models/zoo.js";
 import { Trainer } from "../../packages/kofn/dist/train/trainer.js";
-import { withDefaults } from "../../packages/kofn/dist/train/with-defaults.js";
+import { withDefaults } from "../../packages/kofn/dist/options/with-defaults.js";
 import { randomImages } from "./images.js";
 import { TimedTrainer } from "./networks.js";
 

@@ -1,7 +1,7 @@
 /** The k-of-n sampler alone, forward and backward, as a training step has it. */
 
 import { optimizerOf } from "../../packages/kofn/dist/optim/optimizer.js";
-import { HostSampler } from "../../packages/kofn/dist/prune/host-sampler.js";
+import { HostSampler } from "../../packages/kofn/dist/host/sampler.js";
 import { Random } from "../../packages/kofn/dist/random.js";
 
 /** @typedef {import("./peers.js").SamplerSize} SamplerSize */

@@ -4,44 +4,38 @@
  */
 
 // Training
-export { train } from "./train/train.js";
-export { Run } from "./train/run.js";
+export { train } from "./run/train.js";
+export { Run } from "./run/run.js";
 export {
   loadMasks,
   readRun,
   type RunDirectoryOptions,
   type RunHeatmaps,
   type StoredRun,
-} from "./train/run-directory.js";
-export { evaluateModel, type EvaluateOptions } from "./train/evaluate-model.js";
+} from "./run/directory.js";
+export { evaluateModel, type EvaluateOptions } from "./task/evaluate-model.js";
 export {
   chooseNormalization,
   type NormalizationCandidate,
   type NormalizationChoice,
   recordedNormalization,
   withNormalization,
-} from "./train/normalize.js";
-export type { Config } from "./train/config.js";
+} from "./task/normalize.js";
+export type { Config } from "./options/config.js";
+export type { Checkpoint, TrainOptions } from "./run/types.js";
+export type { BatchNormMode, DistillOptions, LearningRateSchedule, SamplerOptions } from "./options/types.js";
 export type {
-  AdamOptions,
-  BatchNormMode,
-  Checkpoint,
-  DistillOptions,
   EpochMetrics,
   Evaluation,
   LayerReport,
-  LearningRateSchedule,
   MaskMetrics,
-  OptimizerOptions,
   Progress,
-  Provider,
   Recalibration,
   Report,
-  SamplerOptions,
-  SgdOptions,
   ShapeReport,
-  TrainOptions,
-} from "./train/types.js";
+} from "@kofn/format/run/types.js";
+export type { AdamOptions, OptimizerOptions, SgdOptions } from "./optim/options.js";
+export type { Provider } from "@kofn/format/run/words.js";
 
 // The training step
 export {
@@ -52,37 +46,26 @@ export {
   type StepOptions,
   type StepParameter,
   type StepTensor,
-} from "./train/compile.js";
-export { HostSampler } from "./prune/host-sampler.js";
-export type { HostSamplerOptions } from "./prune/sampler-memory.js";
-export { type HostArrays, HostOptimizer, type HostParameter } from "./optim/host-optimizer.js";
+} from "./step/compile.js";
+export { HostSampler } from "./host/sampler.js";
+export type { HostSamplerOptions } from "./host/sampler-memory.js";
+export { type HostArrays, HostOptimizer, type HostParameter } from "./host/optimizer.js";
 export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
 
 // Pruning: what to keep
 export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";
 export { planPruning, type PruneOptions, type PrunePlan } from "./prune/budget.js";
-export { prunableLayers } from "./prune/layers.js";
-export {
-  type MapCarrier,
-  type MapGroup,
-  type MapGroupLayer,
-  mapGroups,
-} from "./prune/structure/map-groups.js";
+export { prunableLayers } from "./layers/layers.js";
+export { mapGroups } from "./prune/structure/map-groups.js";
+export type { MapCarrier, MapGroup, MapGroupLayer } from "./prune/types.js";
 export { type Remains, removeDeadChannels, removeMaps } from "./prune/structure/remove.js";
 export { planPrune } from "./prune/plan.js";
 export { countPerGroup } from "./prune/groups.js";
 export { topKMask } from "./prune/topk.js";
-export type {
-  Allocation,
-  Amount,
-  Budget,
-  BudgetResult,
-  Granularity,
-  PrunableLayer,
-  PrunedLayer,
-  PruneRule,
-  PruneSpec,
-} from "./prune/types.js";
+export type { Amount, Budget, PrunedLayer, PruneRule, PruneSpec } from "./prune/types.js";
+export type { PrunableLayer } from "./layers/types.js";
+export type { BudgetResult } from "@kofn/format/run/types.js";
+export type { Allocation, Granularity } from "@kofn/format/run/words.js";
 
 // Quantization: what is learned in few bits
 export {
@@ -96,26 +79,25 @@ export {
   uint8,
 } from "./quantize/spec.js";
 export { planQuantization, type PlannedWeight, type QuantizationPlan } from "./quantize/plan.js";
-export { HostQuantizer, type LearnedScales, type QuantizerPlace } from "./quantize/host-quantizer.js";
+export { HostQuantizer, type LearnedScales, type QuantizerPlace } from "./host/quantizer.js";
 export { decodeQuantization, encodeQuantization } from "./quantize/file.js";
 export {
   calibrate,
   calibrateResults,
   type CalibrateOptions,
-  type CalibrationMethod,
   type ObservationOptions,
-} from "./quantize/calibrate.js";
-export { exportQuantized, type LayerKernel, type QuantizedExport } from "./quantize/export.js";
-export { type FusedKernel, fusedKernels } from "./quantize/kernels.js";
-export { integerResults } from "./quantize/integer-results.js";
+} from "./integers/calibrate.js";
+export type { CalibrationMethod } from "./integers/types.js";
+export { exportQuantized, type LayerKernel, type QuantizedExport } from "./integers/export.js";
+export { type FusedKernel, fusedKernels } from "./files/fused-kernels.js";
+export { integerResults } from "./integers/integer-results.js";
 export {
   simulateQuantized,
   withoutQuantizedActivations,
   withQuantizedActivations,
   withQuantizedWeights,
-} from "./quantize/simulate.js";
+} from "./integers/simulate.js";
 export type {
-  ActivationFormat,
   ActivationRule,
   Quantization,
   QuantizedActivation,
@@ -123,19 +105,19 @@ export type {
   QuantizeMethod,
   QuantizeRule,
   QuantizeSpec,
-  WeightFormat,
   WeightRule,
 } from "./quantize/types.js";
+export type { ActivationFormat, WeightFormat } from "@kofn/format/run/words.js";
 
 // Packing: small files
 export { type Account, type Accounting, accountOf, type LayerAccount } from "./pack/accounting.js";
 export { sparseContents, weightMasks } from "./pack/contents.js";
 export { decodeKofn, encodeKofn, modelOfKofn } from "./pack/file.js";
 export type { Provenance } from "./pack/info-section.js";
-export { loadKofn } from "./pack/load.js";
+export { loadKofn } from "./files/kofn.js";
 export { type PackedOnnx, type PackedWeight, packOnnx } from "./pack/onnx.js";
 export type { PositionCodec } from "./pack/positions.js";
-export { runContents } from "./pack/run-contents.js";
+export { runContents } from "./run/packed.js";
 export type { KofnContents, Packed, PackOptions, StoredTensor, Unpacked } from "./pack/types.js";
 export type { UnitLayout, UnitMask } from "./pack/units.js";
 
@@ -143,16 +125,24 @@ export type { UnitLayout, UnitMask } from "./pack/units.js";
 export { lowerProgram } from "./hardware/lower.js";
 export { imagePacking, type Pruned, smallestPacking } from "./hardware/packing.js";
 export { runProgram } from "./hardware/reference.js";
-export { type COptions, type CSource, writeC } from "./hardware/c/source.js";
-export { type Images, type LayerImages, writeImages } from "./hardware/images.js";
+export { type CSource, writeC } from "./hardware/c/source.js";
+export type { COptions } from "./hardware/c/options.js";
+export { type Images, writeImages } from "./hardware/images.js";
+export type { LayerImages } from "./hardware/layer-images.js";
 
 // Networks
 export type { ZooOptions } from "./models/network.js";
 export { zoo } from "./models/zoo.js";
 
 // Data sets
-export { dataHome, datasets, loadDataset, type FolderOptions, type LoadOptions } from "./data/registry.js";
-export type { PictureOptions } from "./data/pictures.js";
+export {
+  dataHome,
+  datasets,
+  loadDataset,
+  type FolderOptions,
+  type LoadOptions,
+} from "./datasets/registry.js";
+export type { PictureOptions } from "./datasets/pictures.js";
 export {
   getDataset,
   listDatasets,
@@ -160,15 +150,9 @@ export {
   type DownloadProgress,
   type GetOptions,
   type GetResult,
-} from "./data/download.js";
-export type {
-  Dataset,
-  EncodedImages,
-  Geometry,
-  ResidentDataset,
-  ResidentSplit,
-  Split,
-} from "./data/types.js";
+} from "./datasets/download.js";
+export type { Dataset, EncodedImages, ResidentDataset, ResidentSplit, Split } from "./data/types.js";
+export type { Geometry } from "./data/geometry.js";
 export type { Augmentation } from "./data/augment.js";
 export type { Normalization } from "./data/normalization.js";
 
@@ -181,11 +165,11 @@ export {
   inclusionHistogram,
   jensenShannon,
   layerMetrics,
-  type LayerMetrics,
   neverChosen,
   overlap,
   softmaxEntropy,
 } from "./metrics/masks.js";
+export type { LayerMetrics } from "@kofn/format/run/types.js";
 export {
   type Heatmap,
   type HeatmapFile,
@@ -194,12 +178,13 @@ export {
   readHeatmap,
   readHeatmapHeader,
 } from "./metrics/heatmaps.js";
-export { countMacs, type LayerMacs, type Macs } from "./metrics/macs.js";
-export { type LayerSize, layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
+export { countMacs, type LayerMacs, type Macs } from "./prune/macs.js";
+export { layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
+export type { LayerSize } from "@kofn/format/run/types.js";
 
 // ONNX models: read, import, write, print, check, evaluate
 export { importModel } from "./import/import.js";
-export { loadModel, saveModel } from "./onnx/file.js";
+export { loadModel, saveModel } from "./files/models.js";
 export { decodeModel, encodeModel, encodeModelBytes } from "./onnx/codec.js";
 export type { ExternalLocation, ExternalReader } from "./onnx/codec/tensor.js";
 export { decodeSafetensors, encodeSafetensors } from "./onnx/safetensors.js";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { importModel } from "../../kofn/src/import/import.js";
-import { loadModel } from "../../kofn/src/onnx/file.js";
+import { loadModel } from "../../kofn/src/files/models.js";
 import { sparseContents } from "../../kofn/src/pack/contents.js";
 import { encodeKofn } from "../../kofn/src/pack/file.js";
 import { sharedFolder } from "../../kofn/test/support/fixtures.js";

@@ -14,7 +14,7 @@ import { tensor, tensorFrom } from "../../kofn/src/onnx/tensor.js";
 import { sparseContents } from "../../kofn/src/pack/contents.js";
 import { encodeKofn } from "../../kofn/src/pack/file.js";
 import { kernels, weights } from "../../kofn/src/prune/spec.js";
-import { withQuantizedActivations } from "../../kofn/src/quantize/simulate.js";
+import { withQuantizedActivations } from "../../kofn/src/integers/simulate.js";
 import { execute, modelOf } from "../../kofn/test/support/execute.js";
 import type { Source } from "../src/source.js";
 import { type Case, largestError, packedCase, prunedBy, TOLERANCE } from "./support/cases.js";

@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../errors.js";
-import { saveModel } from "../onnx/file.js";
+import { saveModel } from "../files/models.js";
 import {
   type EngineName,
   kofnRunner,

@@ -1,9 +1,9 @@
 /** The engines in which a network can be timed, behind one interface: @kofn/runtime, and onnxruntime's two. */
 
+import type { Provider } from "@kofn/format/run/words.js";
 import type { Network } from "@kofn/runtime";
 import { Engine } from "../engine/session.js";
 import type { Model } from "../onnx/model.js";
-import type { Provider } from "../train/types.js";
 
 /** With which kofn is compared. */
 export const PEERS = ["onnxruntime-node", "onnxruntime-web"] as const;

@@ -5,7 +5,7 @@ import { InputError } from "../errors.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { decodeKofn, modelOfKofn } from "../pack/file.js";
-import { loadNetwork, readKofn } from "../pack/network.js";
+import { loadNetwork, readKofn } from "../files/network.js";
 import type { StoredTensor } from "../pack/types.js";
 import { Random } from "../random.js";
 import type { Batch, Names } from "./engines.js";

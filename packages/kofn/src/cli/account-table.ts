@@ -1,6 +1,6 @@
 /** The accounting of a .kofn file as a table. */
 
-import { bytes, whole } from "../format.js";
+import { bytes, whole } from "../figures.js";
 import type { Account, Accounting, LayerAccount } from "../pack/accounting.js";
 import { table } from "./terminal.js";
 

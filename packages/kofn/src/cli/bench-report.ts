@@ -3,7 +3,7 @@
 import { type Comparison, type EngineFigures, type FileFigures, ROUNDS } from "../bench/compare.js";
 import { type LayerFigures, layersOf } from "../bench/layers.js";
 import type { Subject } from "../bench/subject.js";
-import { bytes, duration, percent, ratio, whole } from "../format.js";
+import { bytes, duration, percent, ratio, whole } from "../figures.js";
 import { type Column, styled, table } from "./terminal.js";
 
 const right = { align: "right" } as const;

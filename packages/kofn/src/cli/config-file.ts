@@ -3,7 +3,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { InputError, messageOf } from "../errors.js";
-import { checkConfig, type Config, configSchema } from "../train/config.js";
+import { checkConfig, type Config, configSchema } from "../options/config.js";
 import { suggestion } from "./suggest.js";
 
 const MAX_BYTES = 1_000_000;

@@ -1,9 +1,9 @@
 /** `kofn data`: lists the data sets, and downloads them. */
 
 import type { Command } from "commander";
-import { type DownloadProgress, getDataset, listDatasets } from "../data/download.js";
+import { type DownloadProgress, getDataset, listDatasets } from "../datasets/download.js";
 import { createLogUpdate } from "log-update";
-import { bytes } from "../format.js";
+import { bytes } from "../figures.js";
 import { interruptible } from "./interrupt.js";
 import { note, print, printJson, table } from "./terminal.js";
 

@@ -2,12 +2,12 @@
 
 import { resolve } from "node:path";
 import { createLogUpdate } from "log-update";
-import { DATASET_NAMES, loadDataset } from "../data/registry.js";
+import { DATASET_NAMES, loadDataset } from "../datasets/registry.js";
 import type { Dataset } from "../data/types.js";
-import { whole } from "../format.js";
+import { whole } from "../figures.js";
 import type { Model } from "../onnx/model.js";
-import { classifierOf } from "../train/classifier.js";
-import type { Config } from "../train/config.js";
+import { classifierOf } from "../task/classifier.js";
+import type { Config } from "../options/config.js";
 import { interruptible } from "./interrupt.js";
 import { note } from "./terminal.js";
 

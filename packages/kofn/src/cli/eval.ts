@@ -2,17 +2,18 @@
 
 import type { Command } from "commander";
 import { formatNormalization, parseNormalization } from "../data/normalization.js";
+import { DATASET_NAMES } from "../datasets/registry.js";
 import { InputError } from "../errors.js";
-import { whole } from "../format.js";
-import { DATASET_NAMES } from "../data/registry.js";
-import { loadModel } from "../onnx/file.js";
+import { whole } from "../figures.js";
+import { isFolder } from "../files/folder.js";
+import { isKofnFile, loadKofn } from "../files/kofn.js";
+import { loadModel } from "../files/models.js";
+import type { Config } from "../options/config.js";
 import { modelOfKofn } from "../pack/file.js";
-import { isKofnFile, loadKofn } from "../pack/load.js";
-import type { Config } from "../train/config.js";
-import { evaluateModel } from "../train/evaluate-model.js";
-import { chooseNormalization, describeChoice } from "../train/normalize.js";
-import { isFolder, readRun } from "../train/run-directory.js";
-import { checkInterface } from "../train/evaluate.js";
+import { readRun } from "../run/directory.js";
+import { evaluateModel } from "../task/evaluate-model.js";
+import { checkInterface } from "../task/evaluate.js";
+import { chooseNormalization, describeChoice } from "../task/normalize.js";
 import { commandData } from "./dataset.js";
 import { checkProvider, configOfOptions } from "./options.js";
 import { evaluation } from "./summary.js";

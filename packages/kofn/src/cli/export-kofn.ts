@@ -2,14 +2,16 @@
 
 import { stat } from "node:fs/promises";
 import { InputError } from "../errors.js";
-import { bytes, whole } from "../format.js";
-import { saveModel, writeAtomically } from "../onnx/file.js";
+import { bytes, whole } from "../figures.js";
+import { writeAtomically } from "../files/atomic.js";
+import { isFolder } from "../files/folder.js";
+import { isKofnFile, loadKofn } from "../files/kofn.js";
+import { saveModel } from "../files/models.js";
 import { OPSET } from "../onnx/model.js";
 import { encodeSafetensors } from "../onnx/safetensors.js";
 import { weightMasks } from "../pack/contents.js";
 import { modelOfKofn } from "../pack/file.js";
-import { isKofnFile, loadKofn } from "../pack/load.js";
-import { isFolder, readRun } from "../train/run-directory.js";
+import { readRun } from "../run/directory.js";
 import { print, printJson } from "./terminal.js";
 
 /** Writes the model of a .kofn file. */

@@ -1,28 +1,24 @@
 /** `kofn export --format qdq`: writes a quantized model, as it was trained or quantized now. */
 
-import { importModel } from "../import/import.js";
-import { InputError } from "../errors.js";
-import type { Model } from "../onnx/model.js";
-import { prunableLayers } from "../prune/layers.js";
-import { removeDeadChannels } from "../prune/structure/remove.js";
-import {
-  calibrate,
-  calibrateResults,
-  CALIBRATION_METHODS,
-  type CalibrationMethod,
-} from "../quantize/calibrate.js";
-import { exportQuantized } from "../quantize/export.js";
-import { bareModel } from "../quantize/export-trained.js";
-import { type FusedKernel, fusedKernels } from "../quantize/kernels.js";
-import { withoutQuantizedActivations } from "../quantize/simulate.js";
-import { resolveQuantize } from "../quantize/spec.js";
-import type { Quantization } from "../quantize/types.js";
 import { parseNormalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
-import type { Config } from "../train/config.js";
-import { chooseNormalization, withNormalization } from "../train/normalize.js";
-import type { StoredRun } from "../train/run-directory.js";
-import { optionsOf } from "../train/settings.js";
+import { InputError } from "../errors.js";
+import { type FusedKernel, fusedKernels } from "../files/fused-kernels.js";
+import { importModel } from "../import/import.js";
+import { calibrate, calibrateResults } from "../integers/calibrate.js";
+import { bareModel } from "../integers/export-trained.js";
+import { exportQuantized } from "../integers/export.js";
+import { withoutQuantizedActivations } from "../integers/simulate.js";
+import { CALIBRATION_METHODS, type CalibrationMethod } from "../integers/types.js";
+import { prunableLayers } from "../layers/layers.js";
+import type { Model } from "../onnx/model.js";
+import type { Config } from "../options/config.js";
+import { optionsOf } from "../options/settings.js";
+import { removeDeadChannels } from "../prune/structure/remove.js";
+import { resolveQuantize } from "../quantize/spec.js";
+import type { Quantization } from "../quantize/types.js";
+import type { StoredRun } from "../run/directory.js";
+import { chooseNormalization, withNormalization } from "../task/normalize.js";
 import { commandData } from "./dataset.js";
 
 /** A quantized model, ready to be written. */

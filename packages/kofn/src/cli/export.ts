@@ -1,18 +1,19 @@
 /** `kofn export`: writes a model to a file: that of a run without what its masks leave unused, or an imported one. */
 
-import type { Command } from "commander";
 import { stat } from "node:fs/promises";
+import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { bytes, whole } from "../format.js";
+import { bytes, whole } from "../figures.js";
+import { isFolder } from "../files/folder.js";
+import { isKofnFile } from "../files/kofn.js";
+import { loadModel, saveModel } from "../files/models.js";
 import { importModel } from "../import/import.js";
-import { countMacs } from "../metrics/macs.js";
-import { loadModel, saveModel } from "../onnx/file.js";
 import { OPSET } from "../onnx/model.js";
+import type { Config } from "../options/config.js";
+import { countMacs } from "../prune/macs.js";
 import { removeMaps } from "../prune/structure/remove.js";
-import { shapesOf } from "../train/report.js";
-import { isFolder, readRun } from "../train/run-directory.js";
-import type { Config } from "../train/config.js";
-import { isKofnFile } from "../pack/load.js";
+import { readRun } from "../run/directory.js";
+import { shapesOf } from "../run/report-data.js";
 import { exportHardware } from "./export-hardware.js";
 import { exportKofn, exportMasks } from "./export-kofn.js";
 import { type Quantized, quantizedExport } from "./export-quantized.js";

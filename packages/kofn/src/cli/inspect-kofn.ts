@@ -2,13 +2,13 @@
 
 import { stat } from "node:fs/promises";
 import { formatNormalization } from "../data/normalization.js";
-import { percent, whole } from "../format.js";
+import { percent, whole } from "../figures.js";
 import type { ValueInfo } from "../onnx/model.js";
 import { accountOf } from "../pack/accounting.js";
 import { FORMAT_VERSION } from "../pack/container.js";
 import { NO_CONFIG } from "../pack/info-section.js";
-import { loadKofn } from "../pack/load.js";
-import { recordedNormalization } from "../train/normalize.js";
+import { loadKofn } from "../files/kofn.js";
+import { recordedNormalization } from "../task/normalize.js";
 import { accountTable } from "./account-table.js";
 import { print, printJson } from "./terminal.js";
 

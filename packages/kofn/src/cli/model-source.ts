@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { InputError } from "../errors.js";
 import { importModel } from "../import/import.js";
 import { ZOO } from "../models/zoo.js";
-import { loadModel } from "../onnx/file.js";
+import { loadModel } from "../files/models.js";
 import type { Model } from "../onnx/model.js";
 import { suggestion } from "./suggest.js";
 

@@ -1,9 +1,9 @@
 /** The command line's options as a config: their names are its keys. */
 
+import type { Provider } from "@kofn/format/run/words.js";
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { checkConfig, type Config, configSchema, readNumber } from "../train/config.js";
-import type { Provider } from "../train/types.js";
+import { checkConfig, type Config, configSchema, readNumber } from "../options/config.js";
 
 const NUMBERS: ReadonlySet<string> = new Set<keyof Config>([
   "epochs",

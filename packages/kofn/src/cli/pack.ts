@@ -1,20 +1,22 @@
 /** `kofn pack`: writes a run, or a model with zeros, as a file that is as small as its masks allow. */
 
-import type { Command } from "commander";
 import { stat } from "node:fs/promises";
+import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { bytes, percent, whole } from "../format.js";
+import { bytes, percent, whole } from "../figures.js";
+import { writeAtomically } from "../files/atomic.js";
+import { isFolder } from "../files/folder.js";
+import { isKofnFile, loadKofn } from "../files/kofn.js";
+import { loadModel, saveModel } from "../files/models.js";
 import { importModel } from "../import/import.js";
-import { loadModel, saveModel, writeAtomically } from "../onnx/file.js";
 import { accountOf } from "../pack/accounting.js";
 import { sparseContents } from "../pack/contents.js";
 import { encodeKofn } from "../pack/file.js";
-import { isKofnFile, loadKofn } from "../pack/load.js";
 import { packOnnx } from "../pack/onnx.js";
 import { POSITION_CODECS } from "../pack/positions.js";
-import { runContents } from "../pack/run-contents.js";
 import type { KofnContents, PackOptions } from "../pack/types.js";
-import { isFolder, readRun } from "../train/run-directory.js";
+import { readRun } from "../run/directory.js";
+import { runContents } from "../run/packed.js";
 import { accountTable } from "./account-table.js";
 import { note, print, printJson } from "./terminal.js";
 

@@ -1,9 +1,9 @@
 /** Shows how training goes: a live line on a terminal, a plain line per epoch elsewhere; both on stderr. */
 
+import type { EpochMetrics, Progress } from "@kofn/format/run/types.js";
 import { createLogUpdate } from "log-update";
-import { clock, percent, whole } from "../format.js";
+import { clock, percent, whole } from "../figures.js";
 import { meanConfidence } from "../metrics/masks.js";
-import type { EpochMetrics, Progress } from "../train/types.js";
 import { note, styled } from "./terminal.js";
 
 const BAR_CELLS = 24;

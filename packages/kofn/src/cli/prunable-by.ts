@@ -1,10 +1,11 @@
 /** At which granularities each layer of a model can be pruned, and with groups of how many units. */
 
+import type { Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
+import { canonicalDims } from "../layers/canonical.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
-import { canonicalDims } from "../prune/spec.js";
 import { mapGroups } from "../prune/structure/map-groups.js";
-import type { Granularity, PrunableLayer } from "../prune/types.js";
 
 /** How a layer can be pruned. */
 export interface PrunableBy {

@@ -3,12 +3,12 @@
 import { readFile } from "node:fs/promises";
 import type { Classification, Network } from "@kofn/runtime";
 import type { Command } from "commander";
-import { Decoder, type Original } from "../data/decoder.js";
+import type { Geometry } from "../data/geometry.js";
 import { formatNormalization } from "../data/normalization.js";
-import type { Geometry } from "../data/types.js";
+import { Decoder, type Original } from "../datasets/decoder.js";
 import { InputError, KofnError, messageOf } from "../errors.js";
-import { percent, whole } from "../format.js";
-import { loadNetwork, readKofn } from "../pack/network.js";
+import { percent, whole } from "../figures.js";
+import { loadNetwork, readKofn } from "../files/network.js";
 import { countOption } from "./options.js";
 import { print, printJson, table } from "./terminal.js";
 

@@ -1,12 +1,11 @@
 /** A run's report as text: a table of the layers, totals, and what the test split says. */
 
-import { bytes, percent, times, whole } from "../format.js";
-import type { LayerSize } from "../metrics/size.js";
+import type { Evaluation, LayerSize, Report, ShapeReport } from "@kofn/format/run/types.js";
+import { bytes, percent, times, whole } from "../figures.js";
+import { prunableLayers } from "../layers/layers.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { prunableLayers } from "../prune/layers.js";
 import { budgetLine, coupledSets, granularityOf, kOfN } from "../report/text.js";
-import type { Evaluation, Report, ShapeReport } from "../train/types.js";
 import { styled, table } from "./terminal.js";
 
 /** @param model the masked model; it gives the layers that were left dense. */

@@ -11,23 +11,23 @@ import { unitsOfMasks } from "../prune/given-masks.js";
 import { ZOO } from "../models/zoo.js";
 import type { Model } from "../onnx/model.js";
 import { budgetLine } from "../report/text.js";
-import type { Config } from "../train/config.js";
-import { checkInterface } from "../train/evaluate.js";
-import { chooseNormalization, describeChoice } from "../train/normalize.js";
+import type { Config } from "../options/config.js";
+import { checkInterface } from "../task/evaluate.js";
+import { chooseNormalization, describeChoice } from "../task/normalize.js";
 import {
   loadMasks,
   prepareRunDirectory,
   reopenRunDirectory,
   type RunDirectory,
   type StoppedRun,
-} from "../train/run-directory.js";
+} from "../run/directory.js";
 import { planQuantization } from "../quantize/plan.js";
-import { configOf, optionsOf } from "../train/settings.js";
-import { train } from "../train/train.js";
+import { configOf, optionsOf } from "../options/settings.js";
+import { train } from "../run/train.js";
 import { readConfigFile } from "./config-file.js";
 import { commandData, storedDataName } from "./dataset.js";
 import { interruptible } from "./interrupt.js";
-import { announceRun } from "./live.js";
+import { announceRun } from "../run/live.js";
 import { modelSource } from "./model-source.js";
 import { checkProvider, collect, configOfOptions } from "./options.js";
 import { progressDisplay } from "./progress.js";

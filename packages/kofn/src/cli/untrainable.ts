@@ -4,9 +4,9 @@ import { InputError, messageOf } from "../errors.js";
 import { importModel } from "../import/import.js";
 import { describeNode } from "../onnx/infer/support.js";
 import type { Model } from "../onnx/model.js";
-import { classifierOf } from "../train/classifier.js";
-import { trainable } from "../train/parameters.js";
-import { checkFinite, obstaclesIn } from "../train/trainability.js";
+import { classifierOf } from "../task/classifier.js";
+import { trainable } from "../step/parameters.js";
+import { checkFinite, obstaclesIn } from "../step/trainability.js";
 
 /** A model as training would see it, and what stands against training it. */
 export interface Inspected {

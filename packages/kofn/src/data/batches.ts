@@ -3,8 +3,8 @@
 import { KofnError } from "../errors.js";
 import { Random } from "../random.js";
 import { type Augmentation, ChangeSampler, type ImageChanges } from "./augment.js";
+import type { Geometry } from "./geometry.js";
 import { noNormalization, type Normalization } from "./normalization.js";
-import type { Geometry } from "./types.js";
 
 /** What each byte becomes: for each channel, 256 values. */
 export type PixelTable = Float32Array;

@@ -2,7 +2,8 @@
 
 import { KofnError } from "../errors.js";
 import type { BatchFiller } from "./batches.js";
-import type { Geometry, Split } from "./types.js";
+import type { Geometry } from "./geometry.js";
+import type { Split } from "./types.js";
 
 /** A decoding that runs ahead: of which images, into which bytes. */
 interface Ahead {

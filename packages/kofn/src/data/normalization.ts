@@ -1,7 +1,7 @@
 /** What networks see in place of bytes: per-channel means and standard deviations, known, measured, or written as text. */
 
 import { InputError } from "../errors.js";
-import type { Geometry } from "./types.js";
+import type { Geometry } from "./geometry.js";
 
 /** Per-channel mean and standard deviation of the pixels, in units of 0 to 1: the network sees (pixel / 255 - mean) / std. */
 export interface Normalization {

@@ -1,14 +1,8 @@
 /** What a data set is to the trainer: images as bytes, and labels. */
 
 import type { Augmentation } from "./augment.js";
+import type { Geometry } from "./geometry.js";
 import type { Normalization } from "./normalization.js";
-
-/** The shape of a data set's images. */
-export interface Geometry {
-  readonly channels: number;
-  readonly height: number;
-  readonly width: number;
-}
 
 /** Images that are decoded when they are asked for, since all of them would not fit into memory. */
 export interface EncodedImages {

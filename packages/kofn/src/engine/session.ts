@@ -1,11 +1,11 @@
 /** onnxruntime behind one small interface: a session runs a model with named arrays in and out. */
 
+import { type Provider, PROVIDERS } from "@kofn/format/run/words.js";
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from "onnxruntime-common";
 import { InputError, KofnError, messageOf } from "../errors.js";
-import type { Arrays, HostType } from "../onnx/dtype.js";
 import { encodeModelBytes } from "../onnx/codec.js";
+import type { Arrays, HostType } from "../onnx/dtype.js";
 import type { Model } from "../onnx/model.js";
-import { PROVIDERS, type Provider } from "../train/types.js";
 
 /** A value that goes into or comes out of a session. */
 export type Value = OrtTensor;

@@ -6,11 +6,11 @@ import { inferGraph } from "../onnx/infer.js";
 import { describeNode, fail, formatShape, normalizeAxis } from "../onnx/infer/support.js";
 import { type Graph, getInt, type Model, type Node, OPSET, type ValueType } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { checkQuantization } from "../quantize/check.js";
-import { byTensor } from "../quantize/integer-results.js";
+import { checkQuantization } from "../integers/check.js";
+import { byTensor } from "../integers/integer-results.js";
 import type { Quantization, QuantizedActivation, QuantizedWeight } from "../quantize/types.js";
-import { Readers, type WeightNode, weightNodes } from "../quantize/weight-nodes.js";
-import { recordedNormalization } from "../train/normalize.js";
+import { Readers, type WeightNode, weightNodes } from "../integers/weight-nodes.js";
+import { recordedNormalization } from "../task/normalize.js";
 import { activationOf, clampsNothing } from "./activation.js";
 import { type Codes, codesOf, isSameCodes, isSign, sharedFixedPoint } from "./codes.js";
 import {

@@ -1,8 +1,8 @@
 /** How the weights of a layer are stored: in the smallest tables for C, as their masks have them for memory images. */
 
+import type { LayerReport } from "@kofn/format/run/types.js";
 import { KofnError } from "../errors.js";
 import type { Tensor } from "../onnx/tensor.js";
-import type { LayerReport } from "../train/types.js";
 import type { Packing } from "./linear.js";
 import { allOf, balancedOf, filledUp, type Layout, type Matrix, type Rows, smallestOf } from "./rows.js";
 

@@ -1,7 +1,7 @@
 /** The Verilog that comes with memory images: a layer that multiplies once per clock, and a test bench for each layer. */
 
 import { isSign } from "./codes.js";
-import type { LayerImages } from "./images.js";
+import type { LayerImages } from "./layer-images.js";
 
 export const LAYER_FILE = "kofn_layer.v";
 

@@ -1,20 +1,8 @@
 /** What a layer's masks tell: how sure the pruner is, how differently the groups choose, and what changed. */
 
+import type { LayerMetrics } from "@kofn/format/run/types.js";
 import { InputError } from "../errors.js";
 import { inclusionProbabilities } from "./inclusion.js";
-
-export interface LayerMetrics {
-  /** 0: each unit is as likely kept as any other; 1: the mask is certain. */
-  readonly confidence: number;
-  /** 0: all groups choose alike; up to `confidence` when they choose differently. */
-  readonly diversity: number;
-  /** 1 - softmaxEntropy. */
-  readonly softmaxConfidence: number;
-  /** jensenShannon. */
-  readonly jensenShannon: number;
-  /** inclusionHistogram. */
-  readonly inclusion: readonly number[];
-}
 
 /**
  * The mask metrics of one pruned layer under its current logits and noise.

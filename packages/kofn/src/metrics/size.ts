@@ -1,12 +1,13 @@
 /** Counts the bytes of a model's parameters: dense, and at the limit that information theory sets. */
 
+import type { LayerSize } from "@kofn/format/run/types.js";
+import { prunableLayers } from "../layers/layers.js";
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { carriersOf, keptWeights, membersOf } from "../prune/groups.js";
-import { prunableLayers } from "../prune/layers.js";
 import type { Remains } from "../prune/structure/remove.js";
 import type { PrunedLayer } from "../prune/types.js";
-import type { Quantization, WeightFormat } from "../quantize/types.js";
+import type { Quantization } from "../quantize/types.js";
 import { bitsOf } from "../quantize/weights.js";
 
 const FLOAT_BITS = 32;
@@ -52,25 +53,6 @@ export function sizesOf(
   return {
     bytesDense: bytes(values * FLOAT_BITS),
     bytesLimit: bytesKept + limit,
-  };
-}
-
-/** What the weights of a layer take when packed. */
-export interface LayerSize {
-  readonly name: string;
-  readonly weight: string;
-  readonly format: WeightFormat | "float32";
-  /** Of one weight. */
-  readonly bits: number;
-  /** Weights that are left. */
-  readonly kept: number;
-  readonly bytes: {
-    /** Kept values, those of each group of a mask in whole bytes. */
-    readonly weights: number;
-    /** The mask; that of maps which are removed takes none, and that of several layers counts for the first. */
-    readonly indices: number;
-    /** 4 for each output channel of a quantized weight. */
-    readonly scales: number;
   };
 }
 
@@ -173,6 +155,6 @@ export function log2Choose(n: number, k: number): number {
   return bits;
 }
 
-function bytes(bits: number): number {
+export function bytes(bits: number): number {
   return Math.ceil(bits / 8);
 }

@@ -2,7 +2,7 @@
 
 import { InputError } from "../errors.js";
 import type { Builder } from "../onnx/builder.js";
-import type { AdamOptions, OptimizerOptions, SgdOptions } from "../train/types.js";
+import type { AdamOptions, OptimizerOptions, SgdOptions } from "./options.js";
 
 /** What an optimizer adds to a training step. */
 export interface Optimizer {

@@ -2,7 +2,7 @@
 
 import { log2Choose } from "../metrics/size.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { prunableLayers } from "../prune/layers.js";
+import { prunableLayers } from "../layers/layers.js";
 import { bytesOf } from "./bits.js";
 import type { KofnContents, Packed, StoredTensor } from "./types.js";
 import { unitMatrix } from "./units.js";

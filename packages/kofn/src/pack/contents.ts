@@ -1,18 +1,19 @@
 /** Gathers what goes into a .kofn file: from a finished run, or from a model that has zeros. */
 
-import { prunableLayers } from "../prune/layers.js";
-import { canonicalDims } from "../prune/spec.js";
-import { removeMaps } from "../prune/structure/remove.js";
-import type { PrunableLayer, PrunedLayer } from "../prune/types.js";
-import { cutQuantized } from "../quantize/cut.js";
-import { withIntegerBiases } from "../quantize/integer-biases.js";
-import type { Quantization } from "../quantize/types.js";
+import { cutQuantized } from "../integers/cut.js";
+import { withIntegerBiases } from "../integers/integer-biases.js";
+import { canonicalDims } from "../layers/canonical.js";
+import { prunableLayers } from "../layers/layers.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Model } from "../onnx/model.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
+import { removeMaps } from "../prune/structure/remove.js";
+import type { PrunedLayer } from "../prune/types.js";
+import type { Quantization } from "../quantize/types.js";
 import { VERSION } from "../version.js";
 import { NO_CONFIG, type Provenance } from "./info-section.js";
 import type { KofnContents } from "./types.js";
-import { type UnitLayout, unitMask, type UnitMask, unitMatrix, weightMask } from "./units.js";
+import { type UnitLayout, type UnitMask, unitMask, unitMatrix, weightMask } from "./units.js";
 
 /** A pruned model at the shapes of its masks. */
 export interface MaskedModel {

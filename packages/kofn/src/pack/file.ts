@@ -3,9 +3,9 @@
 import { inferGraph } from "../onnx/infer.js";
 import type { Model, ValueType } from "../onnx/model.js";
 import { validate } from "../onnx/validate.js";
-import { checkQuantization } from "../quantize/check.js";
-import { withQuantizedActivations } from "../quantize/simulate.js";
-import { recordedNormalization, withNormalization, withoutNormalization } from "../train/normalize.js";
+import { checkQuantization } from "../integers/check.js";
+import { withQuantizedActivations } from "../integers/simulate.js";
+import { recordedNormalization, withNormalization, withoutNormalization } from "../task/normalize.js";
 import { ByteReader, ByteWriter } from "./bytes.js";
 import { decodeContainer, encodeContainer, type Section } from "./container.js";
 import {

@@ -1,13 +1,13 @@
 /** The section of a .kofn file with the graph: strings, model, tensors, inputs and outputs, nodes, quantized activations. */
 
+import { ACTIVATION_FORMATS } from "@kofn/format/run/words.js";
+import { InputError } from "../errors.js";
 import { byteLength, DATA_TYPES, dataTypeOfCode } from "../onnx/dtype.js";
 import type { Attribute, Dim, Graph, Model, Node, ValueInfo, ValueType } from "../onnx/model.js";
 import type { OnnxOp } from "../onnx/ops.js";
 import { sizeOf, Tensor } from "../onnx/tensor.js";
-import { ACTIVATION_FORMATS, type QuantizedActivation } from "../quantize/types.js";
-import { InputError } from "../errors.js";
-import type { ByteReader } from "./bytes.js";
-import type { ByteWriter } from "./bytes.js";
+import type { QuantizedActivation } from "../quantize/types.js";
+import type { ByteReader, ByteWriter } from "./bytes.js";
 import { ATTRIBUTE_CODES, attributeOf, OP_CODES, opOf } from "./op-codes.js";
 import type { StringReader, StringTable } from "./strings.js";
 

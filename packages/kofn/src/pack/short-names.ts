@@ -2,7 +2,7 @@
 
 import type { Node } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
-import type { Assembly } from "../quantize/assembly.js";
+import type { Assembly } from "../onnx/assembly.js";
 
 /**
  * The nodes of an assembly, without names of their own, and its constants. What they make and read is numbered, but for the

@@ -1,6 +1,6 @@
 /** The numbers by which a .kofn file says how a tensor is stored. */
 
-import { WEIGHT_FORMATS } from "../quantize/types.js";
+import { WEIGHT_FORMATS } from "@kofn/format/run/words.js";
 
 /** Formats of values by their number; the first two are those of floats. */
 export const FORMATS = ["float32", "float16", ...WEIGHT_FORMATS] as const;

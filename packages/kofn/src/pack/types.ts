@@ -1,7 +1,8 @@
 /** What goes into a .kofn file and comes out of it, and how it is stored there. */
 
+import type { WeightFormat } from "@kofn/format/run/words.js";
 import type { Model, ValueType } from "../onnx/model.js";
-import type { Quantization, WeightFormat } from "../quantize/types.js";
+import type { Quantization } from "../quantize/types.js";
 import type { Provenance } from "./info-section.js";
 import type { PositionCodec } from "./positions.js";
 import type { UnitMask } from "./units.js";

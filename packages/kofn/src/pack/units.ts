@@ -3,7 +3,7 @@
  * `share` consecutive rows have one mask, and n consecutive units are a group.
  */
 
-import { canonicalDims } from "../prune/spec.js";
+import { canonicalDims } from "../layers/canonical.js";
 
 export interface UnitLayout {
   /** Whether the weight is stored [in, out] instead of [out, in, ...kernel]. */

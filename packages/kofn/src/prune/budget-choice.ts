@@ -1,14 +1,17 @@
 /** What a budget can choose in a graph: a k for each layer, or for each group of layers with coupled maps. */
 
+import type { Allocation, Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
+import { layersNamed } from "../layers/match.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { type Allotment, erdosRenyiKernel } from "./allocation.js";
 import { keptWeights } from "./groups.js";
-import { entriesOf, layersNamed, resolveLayer } from "./spec.js";
-import { type MapGroup, mapGroups } from "./structure/map-groups.js";
+import { entriesOf, resolveLayer } from "./spec.js";
+import { mapGroups } from "./structure/map-groups.js";
 import { traceChannels } from "./structure/trace.js";
-import type { Allocation, Granularity, PrunableLayer, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
+import type { MapGroup, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
 
 /** The k that a budget chooses, and what follows from them. */
 export interface Choice {

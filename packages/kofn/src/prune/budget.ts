@@ -1,24 +1,18 @@
 /** Chooses the k of each layer so that a whole model keeps to a budget of weights or multiply-accumulates. */
 
+import type { BudgetResult } from "@kofn/format/run/types.js";
+import { ALLOCATIONS, GRANULARITIES } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
-import { countMacs } from "../metrics/macs.js";
+import { prunableLayers } from "../layers/layers.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { allocate, smallest } from "./allocation.js";
 import { type Choice, choiceOf } from "./budget-choice.js";
-import { prunableLayers } from "./layers.js";
+import { countMacs } from "./macs.js";
 import { planPrune } from "./plan.js";
 import { entriesOf, formatShare, resolvePrune } from "./spec.js";
-import {
-  ALLOCATIONS,
-  type Amount,
-  type Budget,
-  type BudgetResult,
-  GRANULARITIES,
-  type PrunableLayer,
-  type PrunedLayer,
-  type PruneSpec,
-} from "./types.js";
+import type { Amount, Budget, PrunedLayer, PruneSpec } from "./types.js";
 
 /** What is to be pruned: parts of the options of `train`. */
 export interface PruneOptions {

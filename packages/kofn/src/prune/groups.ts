@@ -8,10 +8,9 @@
  */
 
 import { KofnError } from "../errors.js";
+import { canonicalDims } from "../layers/canonical.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { canonicalDims } from "./spec.js";
-import type { MapCarrier, MapGroup } from "./structure/map-groups.js";
-import type { PrunedLayer } from "./types.js";
+import type { MapCarrier, MapGroup, PrunedLayer } from "./types.js";
 
 /** A layer that is pruned by maps, with its group. */
 type MapLayer = PrunedLayer & { readonly granularity: "maps" };

@@ -1,11 +1,13 @@
 /** What a spec means for a model as a whole: layers whose maps depend on each other get one mask. */
 
 import { InputError } from "../errors.js";
+import { prunableLayers } from "../layers/layers.js";
+import { layersNamed } from "../layers/match.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
-import { prunableLayers } from "./layers.js";
-import { entriesOf, formatAmount, formatRule, kOf, layersNamed, resolvePrune } from "./spec.js";
-import { type MapGroup, mapGroups } from "./structure/map-groups.js";
-import type { Amount, PrunableLayer, PrunedLayer, PruneSpec } from "./types.js";
+import { entriesOf, formatAmount, formatRule, kOf, resolvePrune } from "./spec.js";
+import { mapGroups } from "./structure/map-groups.js";
+import type { Amount, MapGroup, PrunedLayer, PruneSpec } from "./types.js";
 
 /**
  * {@link resolvePrune} for a graph. Layers with coupled maps (the ends of a residual stage, say) become one pruned layer, which

@@ -1,16 +1,11 @@
 /** Says what to prune: the command line's grammar, the library's constructors, and what a spec means for a model. */
 
+import { GRANULARITIES, type Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
-import { sizeOf } from "../onnx/tensor.js";
-import {
-  type Amount,
-  GRANULARITIES,
-  type Granularity,
-  type PrunableLayer,
-  type PrunedLayer,
-  type PruneRule,
-  type PruneSpec,
-} from "./types.js";
+import { canonicalDims } from "../layers/canonical.js";
+import { layersNamed, listed } from "../layers/match.js";
+import type { PrunableLayer } from "../layers/types.js";
+import type { Amount, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
 
 const GRAMMAR = "LAYER=GRANULARITY:AMOUNT[,OPTION:VALUE...], such as fc1=weights:40, or LAYER=none";
 const AMOUNTS = "a count (40), a percentage (5%), or k of every n consecutive weights (2:4)";
@@ -302,21 +297,6 @@ export function resolvePrune(
   return pruned;
 }
 
-/**
- * The layers that a pattern means: those whose names match the glob. Where a plain name names none of them, it may be that of a
- * module, which means all layers in it ("layer1" means layer1.0.conv1), or of modules and layers that are numbered
- * ("layer" means layer1.0.conv1 and layer2.0.conv1, "fc" means fc1 and fc2).
- */
-export function layersNamed(pattern: string, layers: readonly PrunableLayer[]): readonly PrunableLayer[] {
-  const matched = layers.filter(({ name }) => matches(pattern, name));
-  if (matched.length > 0 || pattern === "" || /[*?]/.test(pattern)) return matched;
-  const inside = layers.filter(({ name }) => name.startsWith(`${pattern}.`));
-  if (inside.length > 0 || !/[a-z_]$/i.test(pattern)) return inside;
-  return layers.filter(
-    ({ name }) => name.startsWith(pattern) && /^\d+(\.|$)/.test(name.slice(pattern.length)),
-  );
-}
-
 /** The entries of a spec, in the order in which they apply. */
 export function entriesOf(spec: PruneSpec): (readonly [pattern: string, rule: PruneRule | "none"])[] {
   return isMap(spec) ? [...spec] : Object.entries(spec);
@@ -324,14 +304,6 @@ export function entriesOf(spec: PruneSpec): (readonly [pattern: string, rule: Pr
 
 function isMap(spec: PruneSpec): spec is ReadonlyMap<string, PruneRule | "none"> {
   return spec instanceof Map;
-}
-
-/** The names of layers, for the message of an error. */
-export function listed(layers: readonly PrunableLayer[]): string {
-  if (layers.length === 0) return "The model has no layer that can be pruned.";
-  const names = layers.slice(0, 30).map((layer) => layer.name);
-  const more = layers.length > names.length ? `, and ${layers.length - names.length} more` : "";
-  return `Layers: ${names.join(", ")}${more}.`;
 }
 
 /** What a rule means for one layer: {@link resolvePrune} for a layer alone. */
@@ -380,33 +352,4 @@ export function resolveLayer(
 export function kOf(amount: Amount, n: number): number {
   if ("k" in amount) return amount.k;
   return "tile" in amount ? amount.tile[0] : Math.max(1, Math.round(amount.keep * n));
-}
-
-/** A weight's dimensions as [Cout, Cin / group, K], K being the product of the kernel's dimensions (1 for a matrix). */
-export function canonicalDims(layer: PrunableLayer): [outputs: number, inputs: number, kernel: number] {
-  const [first, second, ...kernel] = layer.dims;
-  return layer.transposed ? [second, first, 1] : [first, second, sizeOf(kernel)];
-}
-
-/** Whether a glob (`*` any text, `?` one character) matches a whole name. Takes at most pattern * name steps. */
-function matches(pattern: string, name: string): boolean {
-  let p = 0;
-  let star = -1;
-  let resume = 0;
-  for (let i = 0; i < name.length;) {
-    if (pattern[p] === "*") {
-      star = p++;
-      resume = i;
-    } else if (p < pattern.length && (pattern[p] === "?" || pattern[p] === name[i])) {
-      p++;
-      i++;
-    } else if (star >= 0) {
-      p = star + 1;
-      i = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (pattern[p] === "*") p++;
-  return p === pattern.length;
 }

@@ -1,10 +1,7 @@
 /** What is to be pruned, as users say it, and as it was understood for one weight of a model. */
 
-import type { MapGroup } from "./structure/map-groups.js";
-
-export const GRANULARITIES = ["weights", "kernels", "maps"] as const;
-/** What one prunable unit is. */
-export type Granularity = (typeof GRANULARITIES)[number];
+import type { Allocation, Granularity } from "@kofn/format/run/words.js";
+import type { PrunableLayer } from "../layers/types.js";
 
 /** How many units of each group are kept. */
 export type Amount =
@@ -32,20 +29,6 @@ export interface PruneRule {
 export type PruneSpec =
   Readonly<Record<string, PruneRule | "none">> | ReadonlyMap<string, PruneRule | "none">;
 
-/** A layer of a model whose weight can be pruned. */
-export interface PrunableLayer {
-  /** Name of the layer, as the user writes it: "fc1". */
-  readonly name: string;
-  /** Name of the weight tensor: "fc1.weight". */
-  readonly weight: string;
-  /** Name of the bias tensor, where the layer has one. */
-  readonly bias?: string;
-  /** Dimensions of the weight tensor as stored. */
-  readonly dims: readonly number[];
-  /** Whether the weight is stored [in, out] (MatMul, Gemm without transB) instead of [out, in, ...kernel]. */
-  readonly transposed: boolean;
-}
-
 /** One pruned weight: R groups of n units, of which exactly k are kept. */
 export interface PrunedLayer extends PrunableLayer {
   readonly granularity: Granularity;
@@ -62,13 +45,6 @@ export interface PrunedLayer extends PrunableLayer {
    */
   readonly group?: MapGroup;
 }
-
-export const ALLOCATIONS = ["erk", "uniform"] as const;
-/**
- * How a budget is shared out among layers: by Erdos-Renyi-Kernel, which keeps more of small layers than of large ones, or the same
- * share of each.
- */
-export type Allocation = (typeof ALLOCATIONS)[number];
 
 /** How much of a whole model is kept; the k of each layer follows. Layers that a prune spec names keep what that says. */
 export type Budget = (
@@ -89,17 +65,35 @@ export type Budget = (
   readonly round?: number;
 };
 
-/** What became of a budget. */
-export interface BudgetResult {
-  readonly of: "weights" | "macs";
-  readonly granularity: Granularity;
-  readonly allocation: Allocation;
-  readonly round: number;
-  /** Fractions of the weights or multiply-accumulates of the dense model. */
-  readonly requested: number;
-  readonly achieved: number;
-  /** Weights or multiply-accumulates: of the dense model, at most to be kept, and kept. */
-  readonly total: number;
-  readonly limit: number;
-  readonly kept: number;
+/** A layer of a {@link MapGroup}. */
+export interface MapGroupLayer {
+  readonly layer: PrunableLayer;
+  /** The unit, 0 to n - 1, that each of the layer's output channels belongs to. */
+  readonly units: Int32Array;
+}
+
+/** A parameter on which a mask of a group's units goes. */
+export interface MapCarrier {
+  readonly parameter: string;
+  readonly axis: number;
+  /** For each index along the axis its unit, or -1 for one that belongs to another group. */
+  readonly units: Int32Array;
+  /**
+   * Whether the mask multiplies it while training. It is enough to mask what comes last before other layers read the channel:
+   * the batch normalisation after a convolution, and not the convolution as well. Then the gradient of a unit that is not
+   * drawn tells what it would be worth, which a product of two masks would not.
+   */
+  readonly trained: boolean;
+}
+
+/** Layers whose output channels can only be removed together, and as which units. */
+export interface MapGroup {
+  /** The name of its first layer. */
+  readonly name: string;
+  readonly layers: readonly MapGroupLayer[];
+  /** Units that can be kept or removed: as many as a layer has channels, unless several channels are one unit. */
+  readonly n: number;
+  readonly carriers: readonly MapCarrier[];
+  /** Why none of them can be removed; undefined if they can. */
+  readonly refusal?: string;
 }

@@ -1,10 +1,11 @@
 /** quantization.safetensors: the codes, scales and zero points of a model. */
 
+import { ACTIVATION_FORMATS, WEIGHT_FORMATS } from "@kofn/format/run/words.js";
 import { z } from "zod";
 import { InputError, messageOf } from "../errors.js";
 import { decodeSafetensors, encodeSafetensors } from "../onnx/safetensors.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
-import { ACTIVATION_FORMATS, type Quantization, WEIGHT_FORMATS } from "./types.js";
+import type { Quantization } from "./types.js";
 
 /** The tensor that is none, but JSON: all that is neither codes nor scales. */
 const JSON_TENSOR = "json";

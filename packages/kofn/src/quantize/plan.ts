@@ -1,12 +1,13 @@
 /** What a quantize spec means for a model: which weights, and which activations of which layers. */
 
+import type { ActivationFormat } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
+import { prunableLayers, weightOf } from "../layers/layers.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
-import { prunableLayers, weightOf } from "../prune/layers.js";
-import type { PrunableLayer } from "../prune/types.js";
 import { isNonNegative } from "./non-negative.js";
 import { type LayerQuantization, resolveQuantize } from "./spec.js";
-import type { ActivationFormat, QuantizedActivation, QuantizeSpec, WeightRule } from "./types.js";
+import type { QuantizedActivation, QuantizeSpec, WeightRule } from "./types.js";
 
 /** A weight that is quantized. */
 export interface PlannedWeight {

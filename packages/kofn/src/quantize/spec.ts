@@ -1,18 +1,20 @@
 /** Says what to quantize: the command line's grammar, the library's constructors, and what a spec means for layers. */
 
-import { InputError } from "../errors.js";
-import { layersNamed, listed } from "../prune/spec.js";
-import type { PrunableLayer } from "../prune/types.js";
 import {
   ACTIVATION_FORMATS,
   type ActivationFormat,
+  WEIGHT_FORMATS,
+  type WeightFormat,
+} from "@kofn/format/run/words.js";
+import { InputError } from "../errors.js";
+import { layersNamed, listed } from "../layers/match.js";
+import type { PrunableLayer } from "../layers/types.js";
+import {
   type ActivationRule,
   QUANTIZE_METHODS,
   type QuantizeMethod,
   type QuantizeRule,
   type QuantizeSpec,
-  WEIGHT_FORMATS,
-  type WeightFormat,
   type WeightRule,
 } from "./types.js";
 

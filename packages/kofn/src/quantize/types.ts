@@ -1,25 +1,6 @@
 /** What is to be quantized, as users say it, and what quantization made of a model. */
 
-export const WEIGHT_FORMATS = [
-  "binary",
-  "ternary",
-  "int2",
-  "int3",
-  "int4",
-  "int5",
-  "int6",
-  "int7",
-  "int8",
-] as const;
-/**
- * The values of a weight: scale * code, with codes -1 and 1 (binary), -1 to 1 (ternary), or -(2^(b-1) - 1) to
- * 2^(b-1) - 1 (int2 to int8).
- */
-export type WeightFormat = (typeof WEIGHT_FORMATS)[number];
-
-export const ACTIVATION_FORMATS = ["uint8", "int8", "binary"] as const;
-/** The values of an activation: scale * (code - zero point), with codes 0 to 255, -128 to 127, or 0 and 1 (binary). */
-export type ActivationFormat = (typeof ACTIVATION_FORMATS)[number];
+import type { ActivationFormat, WeightFormat } from "@kofn/format/run/words.js";
 
 export const QUANTIZE_METHODS = ["lsq", "dpp"] as const;
 /**

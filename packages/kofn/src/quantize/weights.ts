@@ -1,8 +1,8 @@
 /** Weights to codes and back, per output channel: the definition of kofn's weight quantizers, on the host. */
 
-import type { PrunableLayer } from "../prune/types.js";
+import type { WeightFormat } from "@kofn/format/run/words.js";
+import type { PrunableLayer } from "../layers/types.js";
 import { type AxisView, axisView } from "../onnx/evaluate/support.js";
-import type { WeightFormat } from "./types.js";
 
 /** Where the output channels lie in the stored weight of a layer. */
 export function channelAxis({ transposed }: PrunableLayer): 0 | 1 {

@@ -1,6 +1,6 @@
 /** The command line that repeats a run. */
 
-import type { Config } from "../train/config.js";
+import type { Config } from "../options/config.js";
 
 /**
  * The arguments of `kofn` that give a run the settings of a config; undefined if only a file can say them (optimizers given as

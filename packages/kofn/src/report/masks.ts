@@ -1,10 +1,10 @@
 /** The part of report.html on masks: how sure and how different they are, what they look like, and inclusion probabilities. */
 
-import { percent, whole } from "../format.js";
+import type { EpochMetrics, LayerReport, MaskMetrics, Report } from "@kofn/format/run/types.js";
+import { percent, whole } from "../figures.js";
 import type { Heatmap } from "../metrics/heatmaps.js";
-import type { EpochMetrics, LayerReport, MaskMetrics, Report } from "../train/types.js";
 import { histogram, lineChart, sparkline } from "./charts.js";
-import { html, type Html, table } from "./html.js";
+import { type Html, html, table } from "./html.js";
 import { pngUri } from "./png.js";
 import { kOfN } from "./text.js";
 

@@ -1,14 +1,14 @@
 /** report.html: what a run was asked for and what came of it, as one page without a network or a script. */
 
-import { bytes, clock, percent, times, whole } from "../format.js";
+import type { EpochMetrics, Report } from "@kofn/format/run/types.js";
+import { bytes, clock, percent, times, whole } from "../figures.js";
+import type { PrunableLayer } from "../layers/types.js";
 import type { Heatmap } from "../metrics/heatmaps.js";
 import { sizeOf } from "../onnx/tensor.js";
-import type { PrunableLayer } from "../prune/types.js";
-import type { Config } from "../train/config.js";
-import type { EpochMetrics, Report } from "../train/types.js";
+import type { Config } from "../options/config.js";
 import { barChart, lineChart, type Series } from "./charts.js";
 import { shellCommand, trainArguments } from "./command.js";
-import { type Column, type Content, html, type Html, table } from "./html.js";
+import { type Column, type Content, type Html, html, table } from "./html.js";
 import { maskSections, maskTable } from "./masks.js";
 import { STYLE } from "./style.js";
 import { budgetLine, coupledSets, granularityOf, kOfN } from "./text.js";

@@ -1,8 +1,7 @@
 /** How reports say what was pruned, the same in the terminal and in report.html. */
 
-import { percent, whole } from "../format.js";
-import type { BudgetResult } from "../prune/types.js";
-import type { LayerReport } from "../train/types.js";
+import type { BudgetResult, LayerReport } from "@kofn/format/run/types.js";
+import { percent, whole } from "../figures.js";
 
 /** "weights per kernel, share 4" */
 export function granularityOf({

@@ -7,11 +7,11 @@ import type { Normalization } from "../data/normalization.js";
 import type { Dataset } from "../data/types.js";
 import type { Engine, Value } from "../engine/session.js";
 import { modelOf } from "../lower/model.js";
+import { atBatch } from "../onnx/batch.js";
 import { Builder } from "../onnx/builder.js";
 import { emptyGraph, type Model } from "../onnx/model.js";
-import { appendBatchNorm, isBatchNormalization, normNodes, runningStatistics } from "./batch-norm.js";
-import { classifierOf } from "./classifier.js";
-import { atBatch } from "./compile.js";
+import { appendBatchNorm, isBatchNormalization, normNodes, runningStatistics } from "../step/batch-norm.js";
+import { classifierOf } from "../task/classifier.js";
 
 export interface RecalibrateOptions {
   readonly engine: Engine;

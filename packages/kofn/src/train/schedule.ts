@@ -1,7 +1,6 @@
 /** Values that change over training. Progress runs from 0 (first step) to 1 (last step). */
 
-import { InputError } from "../errors.js";
-import type { LearningRateSchedule } from "./types.js";
+import type { LearningRateSchedule } from "../options/types.js";
 
 /** Linear from `from` to `to`. */
 export function linear([from, to]: readonly [number, number], progress: number): number {
@@ -41,11 +40,4 @@ export function kAt(
   if (progress < from) return n;
   const left = 1 - (progress - from) / (to - from);
   return Math.min(n, target + Math.round((n - target) * left ** 3));
-}
-
-/** @throws InputError unless 0 <= from <= to <= 1. */
-export function checkSpan(name: string, [from, to]: readonly [number, number]): void {
-  if (!(from >= 0 && from <= to && to <= 1)) {
-    throw new InputError(`${name} must be two shares of training, 0 <= from <= to <= 1, got ${from}:${to}`);
-  }
 }

@@ -7,13 +7,13 @@ import { importModel } from "../../src/import/import.js";
 import { modelOf } from "../../src/lower/model.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import { inferGraph } from "../../src/onnx/infer.js";
 import { emptyGraph, type Graph } from "../../src/onnx/model.js";
 import { foldConstants } from "../../src/onnx/passes.js";
 import { type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { Random } from "../../src/random.js";
-import { trainable } from "../../src/train/parameters.js";
+import { trainable } from "../../src/step/parameters.js";
 import { double, execute, single } from "../support/execute.js";
 import { sharedFolder } from "../support/fixtures.js";
 

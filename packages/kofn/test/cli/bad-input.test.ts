@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { zoo } from "../../src/models/zoo.js";
-import { saveModel } from "../../src/onnx/file.js";
-import { idxBytes } from "../data/files.js";
+import { saveModel } from "../../src/files/models.js";
+import { idxBytes } from "../datasets/files.js";
 import { inParallel, kofn, writeDigits } from "./process.js";
 
 let base: string;

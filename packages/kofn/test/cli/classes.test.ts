@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { expect, it } from "vitest";
-import { saveModel } from "../../src/onnx/file.js";
+import { saveModel } from "../../src/files/models.js";
 import { tinyModel } from "../support/tiny.js";
 import { kofn } from "./process.js";
 

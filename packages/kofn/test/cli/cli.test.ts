@@ -5,12 +5,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import type { Report } from "@kofn/format/run/types.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
-import { readRun } from "../../src/train/run-directory.js";
-import type { Report } from "../../src/train/types.js";
-import { inParallel, kofn, KOFN, type Result, run, writeDigits } from "./process.js";
+import { readRun } from "../../src/run/directory.js";
+import { inParallel, KOFN, kofn, type Result, run, writeDigits } from "./process.js";
 
 let base: string;
 let trained: Result;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readConfigFile } from "../../src/cli/config-file.js";
 import { InputError } from "../../src/errors.js";
-import { rejection, temporaryFolder } from "../data/files.js";
+import { rejection, temporaryFolder } from "../datasets/files.js";
 
 const folder = temporaryFolder();
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadModel, saveModel } from "../../src/onnx/file.js";
+import { loadModel, saveModel } from "../../src/files/models.js";
 import { resnet20 } from "../../src/models/resnet.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
 import { runModel, uniform } from "../import/support.js";

@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import type { LayerSize } from "@kofn/format/run/types.js";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadModel } from "../../src/onnx/file.js";
+import type { FusedKernel } from "../../src/files/fused-kernels.js";
+import { loadModel } from "../../src/files/models.js";
 import { largestDifference, runModel, uniform } from "../import/support.js";
-import type { LayerSize } from "../../src/metrics/size.js";
-import type { FusedKernel } from "../../src/quantize/kernels.js";
 import { kofn, type Result, writeDigits } from "./process.js";
 
 let base: string;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import { largestDifference, runModel, uniform } from "../import/support.js";
 import { kofn, type Result, writeDigits } from "./process.js";
 

@@ -3,10 +3,10 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Report } from "@kofn/format/run/types.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import type { Accounting } from "../../src/pack/accounting.js";
-import type { Report } from "../../src/train/types.js";
 import { largestDifference, runModel, uniform } from "../import/support.js";
 import { kofn, type Result, writeDigits } from "./process.js";
 

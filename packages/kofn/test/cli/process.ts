@@ -5,7 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Random } from "../../src/random.js";
-import { idxBytes } from "../data/files.js";
+import { idxBytes } from "../datasets/files.js";
 
 export const KOFN = fileURLToPath(new URL("../../bin/kofn.js", import.meta.url));
 

@@ -1,9 +1,9 @@
 /** The lines that tell how training goes, and sparklines. */
 
+import type { EpochMetrics, MaskMetrics } from "@kofn/format/run/types.js";
 import { expect, test } from "vitest";
 import { epochLine, liveLine } from "../../src/cli/progress.js";
 import { sparkline } from "../../src/cli/terminal.js";
-import type { EpochMetrics, MaskMetrics } from "../../src/train/types.js";
 
 const MASK: MaskMetrics = {
   name: "fc1",

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { inspected } from "../../src/cli/untrainable.js";
 import { Builder } from "../../src/onnx/builder.js";
-import { saveModel } from "../../src/onnx/file.js";
+import { saveModel } from "../../src/files/models.js";
 import { int, type Model } from "../../src/onnx/model.js";
 import { tensorFrom } from "../../src/onnx/tensor.js";
 import { tinyModel } from "../support/tiny.js";

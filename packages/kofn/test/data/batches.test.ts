@@ -7,8 +7,9 @@ import {
   sequentialOrder,
   stepsPerEpoch,
 } from "../../src/data/batches.js";
+import type { Geometry } from "../../src/data/geometry.js";
 import { BatchLoader } from "../../src/data/loader.js";
-import type { Geometry, ResidentSplit, Split } from "../../src/data/types.js";
+import type { ResidentSplit, Split } from "../../src/data/types.js";
 import { KofnError } from "../../src/errors.js";
 
 /** The split with its images behind a decoder; `asked` gathers what it was asked for. */

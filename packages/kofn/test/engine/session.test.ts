@@ -1,12 +1,12 @@
 /** The engine: which onnxruntime it runs on, what goes in and out, and its errors. */
 
 import { createRequire } from "node:module";
+import type { Provider } from "@kofn/format/run/words.js";
 import { describe, expect, it } from "vitest";
 import { Engine } from "../../src/engine/session.js";
 import { InputError, KofnError } from "../../src/errors.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, type Model } from "../../src/onnx/model.js";
-import type { Provider } from "../../src/train/types.js";
 import { modelOf } from "../support/execute.js";
 
 function twice(): Model {

@@ -8,7 +8,7 @@ import { inputsOf, type Program, type Value } from "../../src/hardware/program.j
 import { lenet5 } from "../../src/models/lenet.js";
 import { mobilenetV2 } from "../../src/models/mobilenet.js";
 import { resnet56 } from "../../src/models/resnet.js";
-import { quantizedActivations, quantizedWeights } from "../quantize/networks.js";
+import { quantizedActivations, quantizedWeights } from "../integers/networks.js";
 import { manyOperators } from "./networks.js";
 
 const NONE = { weights: [], activations: [] };

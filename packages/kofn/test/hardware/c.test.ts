@@ -2,24 +2,24 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { WEIGHT_FORMATS } from "@kofn/format/run/words.js";
 import { describe, expect, it } from "vitest";
+import { loadModel } from "../../src/files/models.js";
 import { writeC } from "../../src/hardware/c/source.js";
 import { lowerProgram } from "../../src/hardware/lower.js";
 import { smallestPacking } from "../../src/hardware/packing.js";
 import type { Program } from "../../src/hardware/program.js";
 import { runProgram } from "../../src/hardware/reference.js";
 import { importModel } from "../../src/import/import.js";
+import { withQuantizedActivations, withQuantizedWeights } from "../../src/integers/simulate.js";
 import { resnet20 } from "../../src/models/resnet.js";
 import { vgg16bn } from "../../src/models/vgg.js";
-import { loadModel } from "../../src/onnx/file.js";
 import type { Model } from "../../src/onnx/model.js";
 import { type Tensor, tensor } from "../../src/onnx/tensor.js";
 import { kernels, weights } from "../../src/prune/spec.js";
-import { withQuantizedActivations, withQuantizedWeights } from "../../src/quantize/simulate.js";
 import type { Quantization, QuantizedActivation } from "../../src/quantize/types.js";
-import { WEIGHT_FORMATS } from "../../src/quantize/types.js";
-import { quantizedActivations, quantizedWeights, residualModel } from "../quantize/networks.js";
 import { runModel } from "../import/support.js";
+import { quantizedActivations, quantizedWeights, residualModel } from "../integers/networks.js";
 import { sharedFolder } from "../support/fixtures.js";
 import { isInstalled, runC } from "./compile.js";
 import { manyOperators, prunedBy, rangesOf, renamedValue, samples, smallNetwork } from "./networks.js";

@@ -12,9 +12,9 @@ import {
   sharedFixedPoint,
 } from "../../src/hardware/codes.js";
 import { tensor } from "../../src/onnx/tensor.js";
-import { residualModel } from "../quantize/networks.js";
+import { residualModel } from "../integers/networks.js";
 import { runModel } from "../import/support.js";
-import { withQuantizedActivations } from "../../src/quantize/simulate.js";
+import { withQuantizedActivations } from "../../src/integers/simulate.js";
 import { samples } from "./networks.js";
 
 const UINT8: Codes = { type: "uint8", scale: Math.fround(0.1), zero: 3, low: 0, high: 255 };

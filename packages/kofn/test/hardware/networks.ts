@@ -1,14 +1,15 @@
 /** Networks with all forms of steps that C code and memory images have, sparse in all granularities. */
 
+import type { Pruned } from "../../src/hardware/packing.js";
+import { canonicalDims } from "../../src/layers/canonical.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, float, int, ints, type Model, string } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
-import { canonicalDims, resolveLayer } from "../../src/prune/spec.js";
-import { prunableLayers } from "../../src/prune/layers.js";
 import { maskOfUnits } from "../../src/prune/groups.js";
+import { resolveLayer } from "../../src/prune/spec.js";
 import { topKMask } from "../../src/prune/topk.js";
 import type { PruneRule } from "../../src/prune/types.js";
-import type { Pruned } from "../../src/hardware/packing.js";
 import { Random } from "../../src/random.js";
 import { runModel } from "../import/support.js";
 import { modelOf } from "../support/execute.js";

@@ -5,14 +5,14 @@ import { describe, expect, test } from "vitest";
 import type { ResidentSplit } from "../../src/data/types.js";
 import { importModel } from "../../src/import/import.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import { OPSET } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
 import { validate } from "../../src/onnx/validate.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { weights } from "../../src/prune/spec.js";
 import { Random } from "../../src/random.js";
-import { train } from "../../src/train/train.js";
+import { train } from "../../src/run/train.js";
 import { sharedFolder } from "../support/fixtures.js";
 import { largestDifference, runModel, uniform } from "./support.js";
 

@@ -6,7 +6,7 @@ import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, getInts, int, ints, type Model, string } from "../../src/onnx/model.js";
 import { tensorFrom } from "../../src/onnx/tensor.js";
 import { removeDeadChannels } from "../../src/prune/structure/remove.js";
-import { storedTensors, trainable } from "../../src/train/parameters.js";
+import { storedTensors, trainable } from "../../src/step/parameters.js";
 import { modelOf } from "../support/execute.js";
 import { largestDifference, runModel, uniform } from "./support.js";
 

@@ -3,6 +3,7 @@
  * the reference evaluator in float64. One graph per operator holds all of its cases.
  */
 
+import type { Provider } from "@kofn/format/run/words.js";
 import { describe, expect, it } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { RULES } from "../../src/autodiff/rules.js";
@@ -14,7 +15,6 @@ import { ONNX_OPS, type OnnxOp } from "../../src/onnx/ops.js";
 import { simplify } from "../../src/onnx/passes.js";
 import { sizeOf, type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { Random } from "../../src/random.js";
-import type { Provider } from "../../src/train/types.js";
 import { double, execute, single } from "../support/execute.js";
 import { NOT_IN_ONNXRUNTIME, type OpCase, opCases } from "../support/ops.js";
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { layerSizes, log2Choose, maskBits, sizesOf } from "../../src/metrics/size.js";
 import { emptyGraph, int, type Graph } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { maps, resolvePrune, weights } from "../../src/prune/spec.js";
 import type { PruneSpec } from "../../src/prune/types.js";
 

@@ -8,7 +8,7 @@ import { inferGraph } from "../../src/onnx/infer.js";
 import type { Model } from "../../src/onnx/model.js";
 import { type Tensor, tensor } from "../../src/onnx/tensor.js";
 import { validate } from "../../src/onnx/validate.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { double, execute } from "../support/execute.js";
 
 const parameters = (model: Model): number =>

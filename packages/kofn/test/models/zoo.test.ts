@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ZOO, zoo } from "../../src/models/zoo.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import type { Model } from "../../src/onnx/model.js";
 import { type Tensor, tensor } from "../../src/onnx/tensor.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { execute } from "../support/execute.js";
 import { sharedFolder } from "../support/fixtures.js";
 

@@ -4,7 +4,7 @@ import { Tensor as OrtTensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { decodeModel, encodeModelBytes } from "../../src/onnx/codec.js";
-import { loadModel } from "../../src/onnx/file.js";
+import { loadModel } from "../../src/files/models.js";
 import { printGraph } from "../../src/onnx/print.js";
 import { topologicalSort, validate } from "../../src/onnx/validate.js";
 import { sharedFolder } from "../support/fixtures.js";

@@ -7,8 +7,8 @@ import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import { emptyGraph } from "../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
+import type { AdamOptions, OptimizerOptions, SgdOptions } from "../../src/optim/options.js";
 import { Random } from "../../src/random.js";
-import type { AdamOptions, OptimizerOptions, SgdOptions } from "../../src/train/types.js";
 
 const SIZE = 6;
 const STEPS = 12;

@@ -13,7 +13,7 @@ import { decodeKofn, encodeKofn, modelOfKofn } from "../../src/pack/file.js";
 import { POSITION_CODECS } from "../../src/pack/positions.js";
 import type { KofnContents, PackOptions } from "../../src/pack/types.js";
 import { kernels, maps, weights } from "../../src/prune/spec.js";
-import { quantizedActivations } from "../quantize/networks.js";
+import { quantizedActivations } from "../integers/networks.js";
 import { contentsOf, network, type Recipe, recipes } from "./networks.js";
 
 const RECIPE: Recipe = {

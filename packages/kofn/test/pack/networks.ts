@@ -1,18 +1,19 @@
 /** Pruned and quantized networks of many shapes, for tests of packed files. */
 
+import { WEIGHT_FORMATS, type WeightFormat } from "@kofn/format/run/words.js";
 import fc from "fast-check";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, int, ints, type Model } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { prunedContents } from "../../src/pack/contents.js";
 import { NO_CONFIG, type Provenance } from "../../src/pack/info-section.js";
 import type { KofnContents } from "../../src/pack/types.js";
-import { maskedModel, maskOfLogits, masksOfWeights } from "../../src/prune/apply.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { maskedModel, maskOfLogits, masksOfWeights } from "../../src/prune/mask.js";
 import { planPrune } from "../../src/prune/plan.js";
 import { kernels, maps, weights } from "../../src/prune/spec.js";
 import type { PruneRule } from "../../src/prune/types.js";
-import { type QuantizedWeight, WEIGHT_FORMATS, type WeightFormat } from "../../src/quantize/types.js";
+import type { QuantizedWeight } from "../../src/quantize/types.js";
 import { channelView, dequantized, largestCode } from "../../src/quantize/weights.js";
 import { Random } from "../../src/random.js";
 import { modelOf } from "../support/execute.js";

@@ -3,6 +3,7 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Provider, WEIGHT_FORMATS } from "@kofn/format/run/words.js";
 import fc from "fast-check";
 import { InferenceSession } from "onnxruntime-node";
 import { describe, expect, it } from "vitest";
@@ -14,10 +15,8 @@ import { modelOfKofn } from "../../src/pack/file.js";
 import { packOnnx } from "../../src/pack/onnx.js";
 import type { KofnContents, PackOptions } from "../../src/pack/types.js";
 import { kernels, weights } from "../../src/prune/spec.js";
-import { WEIGHT_FORMATS } from "../../src/quantize/types.js";
-import type { Provider } from "../../src/train/types.js";
 import { uniform } from "../import/support.js";
-import { quantizedActivations } from "../quantize/networks.js";
+import { quantizedActivations } from "../integers/networks.js";
 import { contentsOf, type Recipe, recipes } from "./networks.js";
 
 const IMAGES = uniform([1000, 2, 5, 5], 3);

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { InputError } from "../../src/errors.js";
-import { countMacs } from "../../src/metrics/macs.js";
+import { countMacs } from "../../src/prune/macs.js";
 import { lenet300100, lenet5 } from "../../src/models/lenet.js";
 import { mobilenetV2 } from "../../src/models/mobilenet.js";
 import { resnet20, resnet50 } from "../../src/models/resnet.js";
@@ -10,7 +10,7 @@ import type { Graph, Model } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor } from "../../src/onnx/tensor.js";
 import { formatBudget, parseShare, planPruning, type PruneOptions } from "../../src/prune/budget.js";
 import { keptWeights } from "../../src/prune/groups.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { kernels, maps, weights } from "../../src/prune/spec.js";
 import { mapGroups } from "../../src/prune/structure/map-groups.js";
 import { removeDeadChannels } from "../../src/prune/structure/remove.js";

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { KofnError } from "../../src/errors.js";
-import { Random } from "../../src/random.js";
+import type { PrunableLayer } from "../../src/layers/types.js";
 import { sizeOf } from "../../src/onnx/tensor.js";
 import {
   arrangement,
@@ -14,7 +14,8 @@ import {
   unitsOfMagnitude,
 } from "../../src/prune/groups.js";
 import { resolvePrune } from "../../src/prune/spec.js";
-import type { PrunableLayer, PrunedLayer, PruneRule } from "../../src/prune/types.js";
+import type { PrunedLayer, PruneRule } from "../../src/prune/types.js";
+import { Random } from "../../src/random.js";
 
 const divisors = (n: number): number[] =>
   Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);

@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
+import type { PrunableLayer } from "../../src/layers/types.js";
 import {
   formatRule,
   kernels,
@@ -12,7 +13,7 @@ import {
   resolvePrune,
   weights,
 } from "../../src/prune/spec.js";
-import type { PrunableLayer, PruneRule, PruneSpec } from "../../src/prune/types.js";
+import type { PruneRule, PruneSpec } from "../../src/prune/types.js";
 
 const layer = (name: string, dims: number[], transposed = false): PrunableLayer => ({
   name,

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { planQuantization } from "../../src/quantize/plan.js";
 import { uint8 } from "../../src/quantize/spec.js";
-import { branchingModel } from "./networks.js";
+import { branchingModel } from "../integers/networks.js";
 
 describe("activations that two layers read", () => {
   const { graph } = branchingModel();

@@ -1,9 +1,10 @@
 /** The grammar of quantize specs, their meaning for layers, and every message about what is wrong with one. */
 
+import { ACTIVATION_FORMATS, WEIGHT_FORMATS } from "@kofn/format/run/words.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
-import type { PrunableLayer } from "../../src/prune/types.js";
+import type { PrunableLayer } from "../../src/layers/types.js";
 import {
   binary,
   formatQuantizeRule,
@@ -14,13 +15,7 @@ import {
   ternary,
   uint8,
 } from "../../src/quantize/spec.js";
-import {
-  ACTIVATION_FORMATS,
-  QUANTIZE_METHODS,
-  type QuantizeRule,
-  type QuantizeSpec,
-  WEIGHT_FORMATS,
-} from "../../src/quantize/types.js";
+import { QUANTIZE_METHODS, type QuantizeRule, type QuantizeSpec } from "../../src/quantize/types.js";
 
 const layer = (name: string, dims: number[]): PrunableLayer => ({
   name,

@@ -2,16 +2,17 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { EpochMetrics, LayerReport } from "@kofn/format/run/types.js";
 import type { AxeResults } from "axe-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { hasChromium, launchChromium } from "../../../studio/test/support/chromium.js";
+import { prunableLayers } from "../../src/layers/layers.js";
 import { heatmapOf } from "../../src/metrics/heatmaps.js";
-import { prunableLayers } from "../../src/prune/layers.js";
+import { configOf } from "../../src/options/settings.js";
 import { maps, weights } from "../../src/prune/spec.js";
 import { type ReportPage, reportPage } from "../../src/report/page.js";
-import { configOf } from "../../src/train/settings.js";
-import { train } from "../../src/train/train.js";
-import type { EpochMetrics, LayerReport, TrainOptions } from "../../src/train/types.js";
+import { train } from "../../src/run/train.js";
+import type { TrainOptions } from "../../src/run/types.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 /** What the page of a run is made of. */

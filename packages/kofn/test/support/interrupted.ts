@@ -1,8 +1,8 @@
 /** Runs that stop half-way, for tests that go on with them. */
 
 import { expect } from "vitest";
-import { train } from "../../src/train/train.js";
-import type { Checkpoint, TrainOptions } from "../../src/train/types.js";
+import { train } from "../../src/run/train.js";
+import type { Checkpoint, TrainOptions } from "../../src/run/types.js";
 
 /** The checkpoint after an epoch, of a run that is then thrown out of. */
 export async function interruptedAfter(epoch: number, options: TrainOptions): Promise<Checkpoint> {

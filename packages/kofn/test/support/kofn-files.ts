@@ -6,7 +6,7 @@ import { emptyGraph, type Dim, int, type Model } from "../../src/onnx/model.js";
 import { sizeOf, tensorFrom } from "../../src/onnx/tensor.js";
 import { sparseContents } from "../../src/pack/contents.js";
 import { encodeKofn } from "../../src/pack/file.js";
-import { withNormalization } from "../../src/train/normalize.js";
+import { withNormalization } from "../../src/task/normalize.js";
 import { modelOf } from "./execute.js";
 
 /** One fully connected layer "fc": logit c is the sum of `weight(c, i)` times number i of the input. */

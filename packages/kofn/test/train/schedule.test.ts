@@ -3,7 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { InputError } from "../../src/errors.js";
-import { checkSpan, kAt, learningRateFactor, linear } from "../../src/train/schedule.js";
+import { checkSpan } from "../../src/options/check.js";
+import { kAt, learningRateFactor, linear } from "../../src/train/schedule.js";
 
 const at = (schedule: Parameters<typeof learningRateFactor>[0], warmup = 0): number[] =>
   [0, 0.25, 0.5, 0.75, 1].map((progress) => learningRateFactor(schedule, warmup, progress));

@@ -4,7 +4,7 @@ import { formatNormalization } from "../../data/normalization.js";
 import { VERSION } from "../../version.js";
 import type { Codes } from "../codes.js";
 import type { Program } from "../program.js";
-import type { COptions } from "./source.js";
+import type { COptions } from "./options.js";
 
 interface Costs {
   /** Of the input, where it is quantized before anything else is done. */

@@ -23,20 +23,8 @@ import {
   type Type,
 } from "./kernels.js";
 import { Identifiers } from "./names.js";
+import type { COptions, LayerTables } from "./options.js";
 import { floatLiteral, table } from "./tables.js";
-
-/** What of a layer lies in tables, in bytes. */
-export interface LayerTables {
-  readonly layer: string;
-  /** "all", or "k of n" as the rows have it. */
-  readonly kept: string;
-  /** Where the layer multiplies integers, "int8"; where codes go times floats, "int8 x float"; else "float". */
-  readonly arithmetic: "int8" | "int8 x float" | "float";
-  readonly values: number;
-  readonly indices: number;
-  /** Biases, scales, multipliers and shifts. */
-  readonly rest: number;
-}
 
 /** A program in C. */
 export interface CSource {
@@ -47,17 +35,6 @@ export interface CSource {
   readonly tableBytes: number;
   /** Bytes of static memory that running takes. */
   readonly memoryBytes: number;
-}
-
-export interface COptions {
-  /** What functions are called: an identifier. */
-  readonly name: string;
-  /** What the files are called, without ".c" and ".h". */
-  readonly file: string;
-  /** What the network is called. */
-  readonly title: string;
-  /** Names of the classes, if they are known. */
-  readonly labels?: readonly string[];
 }
 
 /**

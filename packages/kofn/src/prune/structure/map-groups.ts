@@ -1,43 +1,11 @@
 /** The sets of layers whose output channels are kept or removed together. */
 
+import { prunableLayers } from "../../layers/layers.js";
+import type { PrunableLayer } from "../../layers/types.js";
 import type { Graph } from "../../onnx/model.js";
-import { prunableLayers } from "../layers.js";
-import type { PrunableLayer } from "../types.js";
+import type { MapCarrier, MapGroup, MapGroupLayer } from "../types.js";
 import { refuseVisible } from "./constants.js";
 import { type Trace, traceChannels } from "./trace.js";
-
-/** A layer of a {@link MapGroup}. */
-export interface MapGroupLayer {
-  readonly layer: PrunableLayer;
-  /** The unit, 0 to n - 1, that each of the layer's output channels belongs to. */
-  readonly units: Int32Array;
-}
-
-/** A parameter on which a mask of a group's units goes. */
-export interface MapCarrier {
-  readonly parameter: string;
-  readonly axis: number;
-  /** For each index along the axis its unit, or -1 for one that belongs to another group. */
-  readonly units: Int32Array;
-  /**
-   * Whether the mask multiplies it while training. It is enough to mask what comes last before other layers read the channel:
-   * the batch normalisation after a convolution, and not the convolution as well. Then the gradient of a unit that is not
-   * drawn tells what it would be worth, which a product of two masks would not.
-   */
-  readonly trained: boolean;
-}
-
-/** Layers whose output channels can only be removed together, and as which units. */
-export interface MapGroup {
-  /** The name of its first layer. */
-  readonly name: string;
-  readonly layers: readonly MapGroupLayer[];
-  /** Units that can be kept or removed: as many as a layer has channels, unless several channels are one unit. */
-  readonly n: number;
-  readonly carriers: readonly MapCarrier[];
-  /** Why none of them can be removed; undefined if they can. */
-  readonly refusal?: string;
-}
 
 /**
  * The groups of a graph, in the order of their first layers. Every prunable layer is in exactly one. A layer whose output

@@ -3,7 +3,8 @@
 import { Builder } from "../../../src/onnx/builder.js";
 import { emptyGraph, int, ints, type Model } from "../../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor, tensorFrom } from "../../../src/onnx/tensor.js";
-import { type MapGroup, mapGroups } from "../../../src/prune/structure/map-groups.js";
+import { mapGroups } from "../../../src/prune/structure/map-groups.js";
+import type { MapGroup } from "../../../src/prune/types.js";
 import { Random } from "../../../src/random.js";
 import { modelOf } from "../../support/execute.js";
 

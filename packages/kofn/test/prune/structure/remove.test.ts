@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { importModel } from "../../../src/import/import.js";
-import { countMacs } from "../../../src/metrics/macs.js";
-import { loadModel } from "../../../src/onnx/file.js";
+import { countMacs } from "../../../src/prune/macs.js";
+import { loadModel } from "../../../src/files/models.js";
 import { validate } from "../../../src/onnx/validate.js";
 import type { Model } from "../../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../../src/onnx/tensor.js";

@@ -1,0 +1,69 @@
+/** A finished run: what it reports, the pruned model, its masks. */
+
+import type { EpochMetrics, Report } from "@kofn/format/run/types.js";
+import type { Model } from "../onnx/model.js";
+import type { Tensor } from "../onnx/tensor.js";
+import { configOf } from "../options/settings.js";
+import type { Quantization } from "../quantize/types.js";
+import { prepareRunDirectory, type RunDirectoryOptions, type RunHeatmaps } from "./directory.js";
+import type { TrainOptions } from "./types.js";
+
+/**
+ * What `train` gives.
+ *
+ * @example
+ * const { report, model, masks } = run;
+ * masks.get("fc1.weight")?.array(); // Uint8Array of 0 and 1, in the weight's shape
+ */
+export class Run {
+  readonly report: Report;
+  /** Masks applied and maps removed, deterministic; runs in stock onnxruntime. */
+  readonly model: Model;
+  /** The same network with the shapes of the original: removed maps are 0. Equal to `model` without `maps`. */
+  readonly masked: Model;
+  /** One mask per pruned weight, by the weight's name and in its shape: 1 where a weight is kept. */
+  readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
+  readonly metrics: readonly EpochMetrics[];
+  readonly options: TrainOptions;
+  /** Codes and scales of what is quantized, at the shapes of `masked`. */
+  readonly quantization: Quantization;
+  /** Pictures of the masks. */
+  readonly heatmaps: RunHeatmaps;
+
+  constructor(
+    report: Report,
+    model: Model,
+    masked: Model,
+    masks: ReadonlyMap<string, Tensor<"uint8">>,
+    metrics: readonly EpochMetrics[],
+    options: TrainOptions,
+    quantization: Quantization = { weights: [], activations: [] },
+    heatmaps: RunHeatmaps = { epochs: [], result: [] },
+  ) {
+    this.report = report;
+    this.model = model;
+    this.masked = masked;
+    this.masks = masks;
+    this.metrics = metrics;
+    this.options = options;
+    this.quantization = quantization;
+    this.heatmaps = heatmaps;
+  }
+
+  /**
+   * Writes the run directory: model.onnx (with `maps` also model.masked.onnx; quantized, also model.quantized.onnx and
+   * quantization.safetensors), report.json, report.html, masks.safetensors, metrics.jsonl, config.json, and heatmaps.bin if anything
+   * is pruned and all epochs are at hand (not those before a checkpoint that the run went on from).
+   *
+   * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things.
+   * @throws KofnError if a file can't be written.
+   * @example
+   * await run.save("runs/a");
+   */
+  async save(folder: string, options: RunDirectoryOptions = {}): Promise<void> {
+    const { report, model, masked, masks, metrics, quantization, heatmaps } = this;
+    const config = { model: report.model, data: report.data.name, ...configOf(this.options) };
+    const directory = await prepareRunDirectory(folder, options);
+    await directory.finish({ model, masked, report, masks, metrics, config, quantization, heatmaps });
+  }
+}
