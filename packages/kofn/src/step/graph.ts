@@ -12,11 +12,11 @@ import { InputError } from "../errors.js";
 import { modelOf } from "../lower/model.js";
 import { poolByPhases } from "../lower/pool-phases.js";
 import { Builder } from "../onnx/builder.js";
-import { emptyGraph, type Graph, type Model, type Node } from "../onnx/model.js";
+import { emptyGraph, type Graph, type Model } from "../onnx/model.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { ActivationQuantizers } from "../quantize/activations.js";
 import type { Feed } from "../task/task.js";
-import { appendBatchNorm, isBatchNormalization, moved } from "./batch-norm.js";
+import { appendNode, moved } from "./batch-norm.js";
 import { appendEntropy, appendMasked, appendMaskValues } from "./masks.js";
 import { logitsName, noiseName, stateName } from "./names.js";
 import { parametersOf, type Phase, planStep, type StepOptions, type StepPlan, statisticsOf } from "./plan.js";
@@ -230,18 +230,9 @@ function appendModel(
   activations: ActivationQuantizers,
   seen: Map<string, string>,
 ): Map<string, string> {
+  const isTraining = plan.batchNorm === "train";
   const statistics = statisticsOf(plan);
   const running = new Map(statistics.map((name) => [name, name]));
-  const normalise = (node: Node): void => {
-    const batch = appendBatchNorm(b, node, statistics);
-    const [, , , mean, variance] = node.inputs;
-    for (const [name, value] of [
-      [mean, batch.mean],
-      [variance, batch.variance],
-    ]) {
-      running.set(name, moved(b, node, name, running.get(name) ?? name, value));
-    }
-  };
   // Values of the model that are called like one of the step's own get another name.
   const own = ["loss", ...plan.task.counts];
   b.reserve(own);
@@ -252,9 +243,12 @@ function appendModel(
     });
     const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
-    const copy = { ...node, inputs, outputs };
-    if (plan.batchNorm === "train" && isBatchNormalization(node)) normalise(copy);
-    else b.push(copy);
+    const batch = appendNode(b, { ...node, inputs, outputs }, isTraining ? statistics : undefined);
+    if (batch === undefined) continue;
+    for (const of of ["mean", "variance"] as const) {
+      const name = batch.running[of];
+      running.set(name, moved(b, node, name, running.get(name) ?? name, batch[of]));
+    }
   }
   for (const name of own) b.release(name);
   return running;

@@ -21,6 +21,7 @@ import type { Quantization } from "../quantize/types.js";
 import { channelView, dequantized } from "../quantize/weights.js";
 import { GraphStep } from "../step/graph-step.js";
 import { logitsName } from "../step/names.js";
+import { type StepModels, stepModels } from "../step/models.js";
 import { parametersOf, planStep, type StepOptions, type StepPlan, statisticsOf } from "../step/plan.js";
 import type { State } from "../step/state.js";
 import type { At, Step } from "../step/step.js";
@@ -177,6 +178,11 @@ export class Trainer {
   quantization(): Quantization {
     if (!this.#hasBegun || this.#last.phase === "float") return { weights: [], activations: [] };
     return this.#step.quantization(this.masks());
+  }
+
+  /** The graphs of the run's steps, to look at. */
+  graphs(): StepModels {
+    return stepModels(this.#step.plan);
   }
 
   /** The deterministic masks of the current logits. */
