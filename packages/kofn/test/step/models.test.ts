@@ -16,7 +16,7 @@ it("are a step in kofn's dialect, and the same in standard operators", () => {
   const { step, lowered } = stepModels(
     planStep(model, { batch: 2, layers, weights: "host", sampling: "host" }),
   );
-  for (const one of [step, lowered]) validate(decodeModel(encodeModelBytes(one)));
+  for (const one of [step, lowered]) validate(decodeModel(encodeModelBytes(one), "step.onnx"));
   expect(printGraph(step)).toMatch(/SoftmaxCrossEntropy\(%fc, %labels/);
   expect(printGraph(step)).toMatch(/^graph "tiny\/step" \(opset 21, kofn 1\)/);
   const namesOf = (values: readonly { name: string }[]): string[] => values.map(({ name }) => name);
