@@ -1,20 +1,24 @@
 /** Compares the float simulation of a quantized run to its integer export on the test images: classes, and codes layer by layer. */
 
-import { loadDataset } from "../packages/kofn/dist/data/registry.js";
-import { InputError } from "../packages/kofn/dist/errors.js";
-import { loadModel } from "../packages/kofn/dist/onnx/file.js";
-import { calibrateResults } from "../packages/kofn/dist/quantize/calibrate.js";
-import { exportQuantized } from "../packages/kofn/dist/quantize/export.js";
-import { bareModel } from "../packages/kofn/dist/quantize/export-trained.js";
-import { fusedKernels } from "../packages/kofn/dist/quantize/kernels.js";
-import { simulateQuantized } from "../packages/kofn/dist/quantize/simulate.js";
-import { readRun } from "../packages/kofn/dist/train/run-directory.js";
+import {
+  calibrateResults,
+  exportQuantized,
+  fusedKernels,
+  InputError,
+  loadDataset,
+  loadModel,
+  readRun,
+  simulateQuantized,
+} from "kofn";
 import { largest, runSideBySide } from "./support/classes.js";
+import { internals } from "./support/internals.js";
 import { say } from "./support/progress.js";
 import { table } from "./support/table.js";
 
-/** @typedef {import("../packages/kofn/dist/data/types.js").Dataset} Dataset */
-/** @typedef {import("../packages/kofn/dist/onnx/model.js").Model} Model */
+/** @typedef {import("kofn").Dataset} Dataset */
+/** @typedef {import("kofn").Model} Model */
+
+const { bareModel } = await internals.bareModel();
 
 /**
  * @param {import("./run.js").Options} options

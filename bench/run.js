@@ -124,7 +124,7 @@ function commandLine() {
 }
 
 const { name, json, options } = commandLine();
-if (!existsSync(new URL("../packages/kofn/dist/train/trainer.js", import.meta.url))) {
+if (!existsSync(new URL("../packages/kofn/dist/index.js", import.meta.url))) {
   refuse("bench: kofn is not built; run `npm run build` first.");
 }
 if (json !== undefined) {
@@ -135,7 +135,7 @@ if (json !== undefined) {
   }
 }
 
-const { KofnError } = await import("../packages/kofn/dist/errors.js");
+const { KofnError } = await import("kofn");
 const machine = machineFacts();
 try {
   const bench = await BENCHES[name].load();
