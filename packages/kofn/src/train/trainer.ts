@@ -1,5 +1,6 @@
 /** Runs training steps: draws masks, feeds them with batches and schedules to the compiled step, and updates the logits. */
 
+import type { Provider } from "@kofn/format/run/words.js";
 import { checkAugmentation, mixPairs, mixupShare } from "../data/augment.js";
 import { BatchFiller, epochOrder, stepsPerEpoch } from "../data/batches.js";
 import { BatchLoader } from "../data/loader.js";
@@ -26,7 +27,6 @@ import { trainable } from "../step/parameters.js";
 import { Quantizers, type WriteKept } from "../host/quantizers.js";
 import { kAt, learningRateFactor, linear } from "./schedule.js";
 import { type HeldTensor, initialValues, State } from "../step/state.js";
-import type { TrainOptions } from "../run/types.js";
 import type { Settings } from "../options/with-defaults.js";
 
 const WINDOW_MS = 100;
@@ -70,7 +70,7 @@ interface Opened {
 
 export interface TrainerOptions {
   /** Default "cpu". */
-  readonly provider?: TrainOptions["provider"];
+  readonly provider?: Provider;
   /** onnxruntime writes a profile of the steps to a file with this prefix when the trainer is closed. */
   readonly profile?: string | undefined;
   /** Default: nothing is quantized. */
