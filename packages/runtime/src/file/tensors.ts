@@ -120,7 +120,7 @@ function readWeight(
   if (!isFloat) {
     name();
     const number = graph.uint();
-    [bits, axis] = [number % 16, number >> 4];
+    [bits, axis] = [number % 16, Math.floor(number / 16)];
     scaleEncoding = readEncoding(graph);
     if (bits < 1 || bits > 8 || axis >= dims.length || (scaleEncoding?.format ?? 2) > 1)
       graph.fail("codes that do not fit");
