@@ -24,6 +24,7 @@ port.onmessage = ({ data }) => {
   for (;;) {
     Atomics.wait(state, 0, WAITS);
     const count = Atomics.load(state, 0);
+    if (count === FAILED) return;
     let next = WAITS;
     try {
       if (runWide !== undefined && count >= leastWide) runWide(input, results, 0, count);
@@ -31,7 +32,8 @@ port.onmessage = ({ data }) => {
     } catch {
       next = FAILED;
     }
-    Atomics.store(state, 0, next);
+    // Unless the caller has given this thread up.
+    Atomics.compareExchange(state, 0, count, next);
     Atomics.notify(state, 0);
   }
 };
