@@ -28,9 +28,10 @@ export interface Constant {
 
 export type Attribute = number | string | readonly number[] | readonly string[] | Constant;
 
-export interface Node {
+/** A node of any operator, or of one of some. */
+export interface Node<O extends string = string> {
   /** With its domain in front, if that is not the standard one. */
-  readonly op: string;
+  readonly op: O;
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -52,11 +53,11 @@ export interface ValueInfo {
   readonly dims: readonly (number | undefined)[] | undefined;
 }
 
-export interface Graph {
+export interface Graph<O extends string = string> {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /** Each after those whose outputs it reads. */
-  readonly nodes: readonly Node[];
+  readonly nodes: readonly Node<O>[];
   readonly constants: ReadonlyMap<string, Constant>;
   readonly activations: readonly Activation[];
 }

@@ -2,15 +2,20 @@
 
 import { type Fused, isPerChannel, limitsOf, normalization } from "../graph/fuse.js";
 import { numberOf, refuse, textOf } from "../graph/node.js";
-import { type Constant, type Dims, type Node, sizeOf } from "../graph/types.js";
+import type { Binary, Unary } from "../graph/operators.js";
+import { type Constant, type Dims, type Graph, type Node, sizeOf } from "../graph/types.js";
 import { denseSteps, stepsOf } from "./copies.js";
 import type { Memory } from "./memory.js";
 import { repeated } from "./movement.js";
 import { NotWide, type Planner } from "./planner.js";
 import { aligned, type Value } from "./value.js";
 
+type ParametersOf = (node: Node, graph: Graph) => readonly [number, number];
+
 /** Numbers of functions in assembly/elementwise.ts, and their two parameters. */
-const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => readonly [number, number])?]>> = {
+const FUNCTIONS: Readonly<Record<Unary, readonly [number, ParametersOf?]>> = {
+  Relu: [0, limitsOf],
+  Clip: [0, limitsOf],
   LeakyRelu: [1, (node) => [numberOf(node, "alpha", 0.01), 0]],
   Sigmoid: [2],
   HardSigmoid: [3, (node) => [numberOf(node, "alpha", 0.2), numberOf(node, "beta", 0.5)]],
@@ -30,11 +35,10 @@ const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => read
   Softplus: [17],
   Mish: [18],
 };
-const CLAMP = 0;
 const GELU_TANH = 8;
 
 /** Numbers of the functions of two values there. */
-const OPERATORS: Readonly<Record<string, number>> = {
+const OPERATORS: Readonly<Record<Binary, number>> = {
   Add: 0,
   Sub: 1,
   Mul: 2,
@@ -44,14 +48,11 @@ const OPERATORS: Readonly<Record<string, number>> = {
   PRelu: 6,
 };
 
-export const isBinary = (op: string): boolean => Object.hasOwn(OPERATORS, op);
-
 /** A function of one value. */
-export function unary(planner: Planner, { node, output: name }: Fused): void {
+export function unary(planner: Planner, { node, output: name }: Fused<Unary>): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
-  const isClamp = node.op === "Relu" || node.op === "Clip";
-  const [number, parameters] = isClamp ? [CLAMP] : FUNCTIONS[node.op];
-  const [a, b] = isClamp ? limitsOf(planner.graph, node) : (parameters?.(node) ?? [0, 0]);
+  const [number, parameters] = FUNCTIONS[node.op];
+  const [a, b] = parameters?.(node, planner.graph) ?? [0, 0];
   const kind = node.op === "Gelu" && textOf(node, "approximate", "none") === "tanh" ? GELU_TANH : number;
   input.rows.join(output.rows);
   planner.add({
@@ -77,7 +78,7 @@ const lying = ({ address, plane }: Value): [number, number] => [address, 4 * pla
 type Operand = readonly [number, number, number];
 
 /** A function of two values. */
-export function binary(planner: Planner, { node, output: name, least, most }: Fused): void {
+export function binary(planner: Planner, { node, output: name, least, most }: Fused<Binary>): void {
   const output = planner.value(name);
   if (node.inputs.length !== 2) refuse(node, `only two inputs are supported, not ${node.inputs.length}`);
   const values: Value[] = [];
