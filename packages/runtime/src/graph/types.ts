@@ -19,11 +19,23 @@ export interface StoredMask {
   readonly k: readonly [number, number];
 }
 
+/** Where a weight is not 0. A row is what one output adds up. */
+export interface KeptWeights {
+  /** Whether the weight is [inputs, outputs]. */
+  readonly isTransposed: boolean;
+  /** Where the columns of each row end. */
+  readonly ends: Uint32Array;
+  /** Of all rows, one after the other, ascending in each. */
+  readonly columns: Uint32Array;
+}
+
 export interface Constant {
   readonly dims: readonly number[];
   /** Floats and whole numbers alike; undefined for other types of elements. */
   readonly data: Float32Array | readonly number[] | undefined;
   readonly stored?: StoredWeight;
+  /** Of a weight with a mask. */
+  readonly kept?: KeptWeights;
 }
 
 export type Attribute = number | string | readonly number[] | readonly string[] | Constant;
