@@ -1,11 +1,12 @@
 /** A network that is ready to run. */
 
 import { NetworkError } from "./errors.js";
-import { type Kernels, type Program, type Runner, runnerOf } from "./execute.js";
+import { type Program, type Runner, runnerOf } from "./execute.js";
 import type { NetworkInfo } from "./info.js";
 import { sizeOf } from "./graph/types.js";
 import { normalize, type PixelImage } from "./pixels.js";
 import type { Pool } from "./threads/pool.js";
+import type { Kernels } from "./wasm.generated.js";
 
 /** Batches of at least so many samples run side by side, if the network allows it. */
 export const LEAST_WIDE = 8;

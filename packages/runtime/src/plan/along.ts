@@ -83,7 +83,7 @@ function add(
   planner: Planner,
   { node, output: name }: Fused<AlongOp>,
   axes: readonly number[],
-  tables: (memory: Memory) => readonly number[] = () => [0, 0, 0],
+  tables: (memory: Memory) => readonly [scale: number, shift: number, epsilon: number] = () => [0, 0, 0],
 ): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
   const { dims } = input;
@@ -120,9 +120,9 @@ function add(
       const [line = { size: 1, from: 1, to: 1 }] = own;
       const rest = tables(memory);
       const from = isApart() ? scratch : input.address;
-      const calls = unrolled(others, OTHERS, from, output.address, (outer, source, target) => ({
+      const calls = unrolled(others, OTHERS, from, output.address, ([a, b, c], source, target) => ({
         kernel: "along",
-        args: [KINDS[node.op], source, target, ...sizesAndSteps([...outer, line]), ...rest],
+        args: [KINDS[node.op], source, target, ...sizesAndSteps(a, b, c, line), ...rest],
       }));
       return [...(isApart() ? copies(alongOf(dims, lying(), packed), input.address, scratch) : []), ...calls];
     },

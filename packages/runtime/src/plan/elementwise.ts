@@ -58,21 +58,23 @@ export function unary(planner: Planner, { node, output: name }: Fused<Unary>): v
   planner.add({
     inputs: [input],
     output,
-    emit: (memory) => {
-      const args = [
-        ...lying(input),
-        ...lying(output),
-        output.planes,
-        planner.neededMask(memory, output),
-        output.vectors,
-      ];
-      return [{ kernel: "unary", args: [kind, ...args, a, b] }];
-    },
+    emit: (memory) => [
+      { kernel: "unary", args: [kind, ...lying(input), ...target(planner, memory, output), a, b] },
+    ],
   });
 }
 
 /** Address and plane of a value. */
-const lying = ({ address, plane }: Value): [number, number] => [address, 4 * plane];
+const lying = ({ address, plane }: Value): [address: number, plane: number] => [address, 4 * plane];
+
+/** What kernels are told of their result. */
+function target(
+  planner: Planner,
+  memory: Memory,
+  output: Value,
+): [address: number, plane: number, planes: number, mask: number, vectors: number] {
+  return [...lying(output), output.planes, planner.neededMask(memory, output), output.vectors];
+}
 
 /** One side of an operator: address, bytes from a vector to the next, bytes from a plane to the next. */
 type Operand = readonly [number, number, number];
@@ -95,9 +97,8 @@ export function binary(planner: Planner, { node, output: name, least, most }: Fu
     output,
     emit: (memory) => {
       const [a, b] = operands.map((operand) => operand(memory));
-      const mask = planner.neededMask(memory, output);
-      const rest = [...lying(output), output.planes, mask, output.vectors, least, most];
-      return [{ kernel: "binary", args: [OPERATORS[node.op], ...a, ...b, ...rest] }];
+      const rest = target(planner, memory, output);
+      return [{ kernel: "binary", args: [OPERATORS[node.op], ...a, ...b, ...rest, least, most] }];
     },
   });
 }
@@ -171,28 +172,12 @@ export function batchNorm(planner: Planner, { node, output: name, least, most }:
     inputs: [input],
     output,
     emit: (memory) => {
-      const rest = [output.planes, planner.neededMask(memory, output), output.vectors];
-      const scaling = [
-        OPERATORS.Mul,
-        input.address,
-        16,
-        4 * input.plane,
-        ...factor(memory),
-        ...lying(output),
-        ...rest,
-      ];
-      const shifting = [
-        OPERATORS.Add,
-        output.address,
-        16,
-        4 * output.plane,
-        ...term(memory),
-        ...lying(output),
-        ...rest,
-      ];
+      const scaled: Operand = [input.address, 16, 4 * input.plane];
+      const shifted: Operand = [output.address, 16, 4 * output.plane];
+      const [by, plus, rest] = [factor(memory), term(memory), target(planner, memory, output)];
       return [
-        { kernel: "binary", args: [...scaling, -Infinity, Infinity] },
-        { kernel: "binary", args: [...shifting, least, most] },
+        { kernel: "binary", args: [OPERATORS.Mul, ...scaled, ...by, ...rest, -Infinity, Infinity] },
+        { kernel: "binary", args: [OPERATORS.Add, ...shifted, ...plus, ...rest, least, most] },
       ];
     },
   });
@@ -201,24 +186,25 @@ export function batchNorm(planner: Planner, { node, output: name, least, most }:
 /** Quantization of an activation, in float32. */
 export function quantize(planner: Planner, { node, output: name }: Fused): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
-  const parameters = ["scale", "zero", "least", "most", "binary"].map((key) => numberOf(node, key, 0));
+  const parameter = (key: string): number => numberOf(node, key, 0);
   input.rows.join(output.rows);
   input.gaps.join(output.gaps);
   planner.add({
     inputs: [input],
     output,
-    emit: (memory) => {
-      const mask = planner.neededMask(memory, output);
-      const args = [
-        input.address,
-        output.address,
-        4 * output.plane,
-        output.planes,
-        mask,
-        output.vectors,
-        ...parameters,
-      ];
-      return [{ kernel: "quantize", args }];
-    },
+    emit: (memory) => [
+      {
+        kernel: "quantize",
+        args: [
+          input.address,
+          ...target(planner, memory, output),
+          parameter("scale"),
+          parameter("zero"),
+          parameter("least"),
+          parameter("most"),
+          parameter("binary"),
+        ],
+      },
+    ],
   });
 }

@@ -92,8 +92,8 @@ export function conv(planner: Planner, fused: Fused): void {
         const [row, column] = phase.split(",").map(Number);
         const target = scratch + 4 * index * x.dims[1] * plane();
         const [y0, x0] = [rowPhases.first * y.stride + row, columnPhases.first * columns.stride + column];
-        const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input];
-        const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size];
+        const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input] as const;
+        const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size] as const;
         return { kernel: "phase", args: [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride] };
       });
       const sums = emit(memory, {

@@ -147,7 +147,7 @@ export function emitSums(
       }
       words[ends / 4 + i] = 4 * at;
     }
-    const args = [entries, ends, fours, output.address, biases, added, least, most];
+    const args = [entries, ends, fours, output.address, biases, added, least, most] as const;
     return [{ kernel: isShared ? "rows4" : "rows1", args }];
   }
 
@@ -172,13 +172,13 @@ export function emitSums(
     });
     const address = output.address + first * plane;
     const offsets = biases + 4 * first;
-    const before = [taps, ends, end - first, input, address, plane, offsets, added];
+    const before = [taps, ends, end - first, input, address, plane, offsets, added] as const;
     const width = together === 1 ? rowBlock(output) : 0;
     if (width > 0) {
       const { height, width: columns, row } = output;
       return [{ kernel: "tapsRows", args: [width, ...before, height, columns, 4 * row, least, most] }];
     }
-    const args = [...before, mask(), output.vectors, least, most];
+    const args = [...before, mask(), output.vectors, least, most] as const;
     return [{ kernel: together === 1 ? "taps1" : "taps4", args }];
   };
   return [...part(0, whole, TOGETHER), ...part(whole, outputs, 1)];

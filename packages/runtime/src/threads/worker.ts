@@ -1,6 +1,7 @@
 /** What a thread runs: it waits for samples, computes them and waits again. build.js makes a text of it, src/worker.generated.ts. */
 
-import { type Kernels, runnerOf } from "../execute.js";
+import { runnerOf } from "../execute.js";
+import type { Kernels } from "../wasm.generated.js";
 import { FAILED, type Start, WAITS } from "./protocol.js";
 
 const PAGE = 65_536;
