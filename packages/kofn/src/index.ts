@@ -193,6 +193,7 @@ export { layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 export type { LayerSize } from "@kofn/format/run/types.js";
 
 // ONNX models: read, import, write, print, check, evaluate
+export { type Dropout, type DropoutReader, dropoutsOf } from "./import/dropout.js";
 export { importModel } from "./import/import.js";
 export { loadModel, saveModel } from "./files/models.js";
 export { decodeModel, encodeModel, encodeModelBytes } from "./onnx/codec.js";

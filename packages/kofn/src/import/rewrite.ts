@@ -24,13 +24,19 @@ export interface Rewritten {
   readonly types: ReadonlyMap<string, ValueType>;
 }
 
+export interface RewriteOptions {
+  /** The batch that the graph was written for, where its inputs now have an open one. */
+  readonly opened?: number | undefined;
+  /** Dropout stays, as what it is at inference: an operator that hands on its input. Default: it goes. */
+  readonly keepsDropout?: boolean | undefined;
+}
+
 /**
  * @param graph at operator set `opset`; it is not changed.
- * @param opened the batch that the graph was written for, where its inputs now have an open one.
  * @throws InputError naming a node that has no meaning, or shapes that do not fit.
  */
-export function rewrite(graph: Graph, opset: number, opened?: number): Rewritten {
-  const rewriter = new Rewriter(graph, opened);
+export function rewrite(graph: Graph, opset: number, options: RewriteOptions = {}): Rewritten {
+  const rewriter = new Rewriter(graph, options);
   for (const node of graph.nodes) rewriter.add(node, opset);
   const { nodes, initializers, types } = rewriter;
   return { graph: { ...graph, nodes, initializers }, types };
@@ -42,6 +48,7 @@ class Rewriter implements UpgradeContext {
   readonly types = new Map<string, ValueType>();
   readonly #declared: ReadonlyMap<string, ValueType>;
   readonly #opened: number | undefined;
+  readonly #keepsDropout: boolean;
   readonly #outputs: ReadonlySet<string>;
   readonly #taken: Set<string>;
   readonly #used: ReadonlySet<string>;
@@ -51,8 +58,9 @@ class Rewriter implements UpgradeContext {
   /** Values that are computed from shapes, as far as they are known. */
   readonly #sizes = new Map<string, Sizes>();
 
-  constructor(graph: Graph, opened: number | undefined) {
+  constructor(graph: Graph, { opened, keepsDropout = false }: RewriteOptions) {
     this.#opened = opened;
+    this.#keepsDropout = keepsDropout;
     this.#declared = opened === undefined ? declaredTypes(graph) : new Map();
     this.#outputs = new Set(graph.outputs.map(({ name }) => name));
     this.#used = new Set([...graph.nodes.flatMap(({ inputs }) => inputs), ...this.#outputs]);
@@ -92,8 +100,7 @@ class Rewriter implements UpgradeContext {
   /** Appends what a node of operator set `opset` computes. */
   add(node: Node, opset: number): void {
     const inputs = node.inputs.map((name) => this.#aliases.get(name) ?? name);
-    for (const each of upgrade(this.#withoutUnusedMask({ ...node, inputs }), opset, this))
-      this.#addNewest(each);
+    for (const each of upgrade(this.#atInference({ ...node, inputs }), opset, this)) this.#addNewest(each);
   }
 
   #addNewest(node: Node): void {
@@ -114,15 +121,17 @@ class Rewriter implements UpgradeContext {
     this.nodes.push(this.#padded(simplified));
   }
 
-  /** Dropout's mask, where nothing uses it, is not asked for. */
-  #withoutUnusedMask(node: Node): Node {
-    if (node.op !== "Dropout" || node.outputs.length < 2 || this.#used.has(node.outputs[1])) return node;
-    return { ...node, outputs: node.outputs.slice(0, 1) };
+  /** Dropout is what it is at inference, whatever mode the model was exported in; its mask, where nothing uses it, is not asked for. */
+  #atInference(node: Node): Node {
+    if (node.op !== "Dropout" || node.domain !== "") return node;
+    const isMaskUsed = node.outputs.length > 1 && this.#used.has(node.outputs[1]);
+    const inputs = node.inputs.slice(0, 2);
+    return isMaskUsed ? { ...node, inputs } : { ...node, inputs, outputs: node.outputs.slice(0, 1) };
   }
 
   /** Whether a node hands on its first input: an Identity, a Dropout at inference. */
   #passesThrough({ op, inputs, outputs }: Node): boolean {
-    if (op !== "Identity" && op !== "Dropout") return false;
+    if (op !== "Identity" && (op !== "Dropout" || this.#keepsDropout)) return false;
     return outputs.length === 1 && inputs[0] !== "" && !this.#outputs.has(outputs[0]);
   }
 

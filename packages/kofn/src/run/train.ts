@@ -10,6 +10,7 @@ import type {
 import { stepsPerEpoch } from "../data/batches.js";
 import type { Split } from "../data/types.js";
 import { InputError, KofnError } from "../errors.js";
+import { dropoutsOf } from "../import/dropout.js";
 import { importModel } from "../import/import.js";
 import { cutQuantized } from "../integers/cut.js";
 import { simulateQuantized, withQuantizedActivations } from "../integers/simulate.js";
@@ -74,8 +75,13 @@ export async function train(options: TrainOptions): Promise<Run> {
   const settings = withDefaults(prepared);
   const { layers, budget } = planPruning(model.graph, options);
   const count = sampleCount(data.train, options.limit);
+  const dropouts = dropoutsOf(options.model);
   const quantization = planQuantization(model.graph, options.quantize);
-  const trainer = await Trainer.create(model, data, count, layers, settings, { provider, quantization });
+  const trainer = await Trainer.create(model, data, count, layers, settings, {
+    provider,
+    quantization,
+    dropouts,
+  });
   try {
     const metrics: EpochMetrics[] = [];
     let best: Best | undefined;
