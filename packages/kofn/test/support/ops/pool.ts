@@ -24,6 +24,11 @@ const SETTINGS: readonly Setting[] = [
     attributes: { kernel_shape: three, strides: two, pads: ints([1, 1, 1, 1]) },
   },
   {
+    about: "side by side, pads",
+    x: [1, 2, 6, 6],
+    attributes: { kernel_shape: three, strides: three, pads: ints([1, 1, 1, 1]) },
+  },
+  {
     about: "asymmetric pads",
     x: [1, 2, 5, 4],
     attributes: { kernel_shape: three, pads: ints([0, 2, 1, 0]) },
