@@ -73,7 +73,8 @@ function windowMatrix(
 function scatterToFirst(b: Builder, node: Node, out: string): string {
   const [dY, x] = node.inputs;
   const dims = b.shape(x);
-  const own = Object.fromEntries(node.attributes);
+  // The indices must count as memory does, whatever order the node's own are in.
+  const own = Object.fromEntries([...node.attributes].filter(([name]) => name !== "storage_order"));
   const [, indices] = b.ops("MaxPool", [x], own, [`${x}/max`, `${x}/max_indices`]);
   const count = sizeOf(b.shape(dY));
   const zeros = b.fill(0, b.dtype(dY) === "float64" ? "float64" : "float32", [sizeOf(dims)]);

@@ -92,6 +92,11 @@ export function* poolCases(): Generator<OpCase> {
     const maxPool = opCase("MaxPool", about, [input], { attributes, differentiable });
     yield maxPool;
     yield opCase("MaxPool", `${about}, indices`, [input], { attributes, outputs: 2, differentiable });
+    yield opCase("MaxPool", `${about}, column-major indices`, [input], {
+      attributes: { ...attributes, storage_order: int(1) },
+      outputs: 2,
+      differentiable,
+    });
     const [y] = evaluateNode(maxPool.node, maxPool.inputs);
     yield opCase("MaxPoolGrad", about, [values.one(...y.dims), input, y], { attributes, differentiable });
     for (const padded of [0, 1]) {
