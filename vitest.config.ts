@@ -13,6 +13,7 @@ export default defineConfig({
   },
   test: {
     include: ["{packages,examples}/*/test/**/*.test.ts", "lint/test/**/*.test.ts"],
+    setupFiles: ["packages/kofn/test/support/validated-passes.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

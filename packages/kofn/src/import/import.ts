@@ -15,8 +15,8 @@ const OLDEST_OPSET = 9;
 /**
  * Brings a model to operator set 21, with the meaning of every operator preserved, and to the form in which kofn trains
  * and prunes: constants and what follows from them are initializers, none of which is an input; reshapes take any
- * batch; automatic padding is written out; Identity and Dropout are gone ({@link dropoutsOf} says where training has it); every node
- * has a name of its own.
+ * batch; automatic padding is written out, and padding that no window of ceil_mode reaches is left out; Identity and Dropout
+ * are gone ({@link dropoutsOf} says where training has it); every node has a name of its own.
  *
  * A first input dimension that is a number (a model exported for one image, say) becomes the open dimension "batch" where
  * the outputs then have it too. An Identity of a stored tensor, which PyTorch writes where parameters are equal, becomes a

@@ -6,7 +6,7 @@ import { evaluateNode } from "../onnx/evaluate/node.js";
 import { inferNode } from "../onnx/infer/node.js";
 import { constantOf } from "../onnx/infer/reshape.js";
 import { kernelShape, transposedWindow, windowOf } from "../onnx/infer/window.js";
-import { type Dim, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";
+import { type Dim, getInt, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";
 import { isKnown } from "../onnx/ops.js";
 import { sizeOf, type Tensor, tensorFrom } from "../onnx/tensor.js";
 import { constantName, isConstantName, weightNames } from "./constants.js";
@@ -118,7 +118,7 @@ class Rewriter implements UpgradeContext {
     simplified.outputs.forEach((name, i) => {
       if (name !== "") this.types.set(name, refined(types[i], this.#declared.get(name)));
     });
-    this.nodes.push(this.#padded(simplified));
+    this.nodes.push(this.#withoutUnreadPads(this.#padded(simplified)));
   }
 
   /** Dropout is what it is at inference, whatever mode the model was exported in; its mask, where nothing uses it, is not asked for. */
@@ -247,6 +247,25 @@ class Rewriter implements UpgradeContext {
     const window = node.op === "ConvTranspose" ? transposedWindow : windowOf;
     const { padsBegin, padsEnd } = window(node, spatial, kernel);
     return withAttribute(without(node, "auto_pad", "output_shape"), "pads", ints([...padsBegin, ...padsEnd]));
+  }
+
+  /**
+   * A pool without the padding behind its last window, where ceil_mode leaves another one out that would begin behind the
+   * input: onnxruntime computes that, but infers shapes as if it were there, and refuses what comes after or fails in it.
+   */
+  #withoutUnreadPads(node: Node): Node {
+    if (getInt(node, "ceil_mode", 0) === 0) return node;
+    const spatial = numbersIn(this.types.get(node.inputs[0])?.shape?.slice(2));
+    if (spatial === undefined) return node;
+    const window = windowOf(node, spatial, kernelShape(node));
+    const { kernel, strides, dilations, padsBegin, padsEnd, outputs } = window;
+    const ends = outputs.map((count, i) => {
+      const reach = (count - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1;
+      return Math.min(padsEnd[i], reach - padsBegin[i] - spatial[i]);
+    });
+    // Windows that are further apart than they are long may leave out elements, which pads can't say.
+    if (ends.some((end) => end < 0) || ends.every((end, i) => end === padsEnd[i])) return node;
+    return withAttribute(node, "pads", ints([...padsBegin, ...ends]));
   }
 
   #inputType(node: Node, name: string): ValueType | undefined {
