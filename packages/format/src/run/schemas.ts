@@ -137,3 +137,13 @@ export const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
 });
 
 export const CHECKPOINT_STATE = z.looseObject({ metrics: z.array(METRICS), seconds: z.number() });
+
+/** What running.json says of the process that has a run directory open. */
+export const OWNER = z.looseObject({
+  pid: z.int().positive(),
+  host: z.string(),
+  born: z.string().optional(),
+  /** When it opened the directory, as ISO 8601 has it. */
+  started: z.string().optional(),
+});
+export type Owner = z.infer<typeof OWNER>;
