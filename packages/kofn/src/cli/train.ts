@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
+import type { RunInputs } from "@kofn/format/run/types.js";
 import type { Dataset } from "../data/types.js";
 import { InputError } from "../errors.js";
 import { planPruning } from "../prune/budget.js";
@@ -15,6 +16,7 @@ import type { Config } from "../options/config.js";
 import { checkInterface } from "../task/evaluate.js";
 import { chooseNormalization, describeChoice } from "../task/normalize.js";
 import { prepareRunDirectory, type RunDirectory } from "../run/directory.js";
+import { checkInputs, digestInputs, type InputNames } from "../run/inputs.js";
 import { FolderInUse } from "../run/lock.js";
 import { loadMasks, reopenRunDirectory, type StoppedRun } from "../run/read.js";
 import { planQuantization } from "../quantize/plan.js";
@@ -208,7 +210,12 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     ...configOf(prepared),
     ...(config.masks === undefined ? {} : { masks: resolve(config.masks) }),
   };
-  if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...specsOf(given, stored) }, out);
+  const inputs = await digestInputs(network, data, fixed);
+  if (stopped !== undefined) {
+    checkUnchanged(stopped.config, { ...stored, ...specsOf(given, stored) }, out);
+    const { model = name, masks } = stored;
+    checkStillThere(stopped, inputs, { model, data: stored["data-dir"] ?? dataName, masks }, out);
+  }
   const { epochs = 0 } = stored;
   note(
     `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
@@ -234,7 +241,7 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
             data,
             signal,
             ...(stopped?.checkpoint === undefined ? {} : { resume: stopped.checkpoint }),
-            onCheckpoint: (checkpoint) => directory.checkpoint(checkpoint),
+            onCheckpoint: (checkpoint) => directory.checkpoint({ ...checkpoint, inputs }),
             onProgress: (progress) => {
               display.onProgress(progress);
               tellStudio(progress);
@@ -315,6 +322,17 @@ function checkUnchanged(before: Config, now: Config, out: string): void {
     `--resume goes on with the settings that the run in "${out}" was begun with, but other ones were given: ${described.join(", ")}. ` +
       `Leave them out, or begin a new run.`,
   );
+}
+
+/** @throws InputError naming what a resumed run has another one of by now. */
+function checkStillThere({ checkpoint }: StoppedRun, now: RunInputs, names: InputNames, out: string): void {
+  if (checkpoint === undefined) return;
+  if (checkpoint.inputs !== undefined) checkInputs(checkpoint.inputs, now, names, out);
+  else {
+    note(
+      `whether model and data are those that the run in "${out}" was begun with can't be checked: its version of kofn did not record digests`,
+    );
+  }
 }
 
 const NOTHING = "nothing was written.";

@@ -1,6 +1,6 @@
 /** What a training run is asked for, what it tells while it runs, and what it reports. */
 
-import type { EpochMetrics, Progress, Report } from "@kofn/format/run/types.js";
+import type { EpochMetrics, Progress, Report, RunInputs } from "@kofn/format/run/types.js";
 import type { Dataset } from "../data/types.js";
 import type { Heatmap } from "../metrics/heatmaps.js";
 import type { Model } from "../onnx/model.js";
@@ -42,6 +42,8 @@ export interface Checkpoint {
   readonly metrics: readonly EpochMetrics[];
   /** How long the run took so far. */
   readonly seconds: number;
+  /** What the run is made from; in run directories, but for those of older versions. */
+  readonly inputs?: RunInputs;
 }
 
 /** All that a finished run leaves. */
