@@ -6,13 +6,7 @@
 // Training
 export { train } from "./run/train.js";
 export { Run } from "./run/run.js";
-export {
-  loadMasks,
-  readRun,
-  type RunDirectoryOptions,
-  type RunHeatmaps,
-  type StoredRun,
-} from "./run/directory.js";
+export { loadMasks, readRun } from "./run/read.js";
 export { evaluateModel, type EvaluateOptions } from "./task/evaluate-model.js";
 export {
   chooseNormalization,
@@ -22,7 +16,7 @@ export {
   withNormalization,
 } from "./task/normalize.js";
 export type { Config } from "./options/config.js";
-export type { Checkpoint, TrainOptions } from "./run/types.js";
+export type { Checkpoint, RunDirectoryOptions, RunHeatmaps, StoredRun, TrainOptions } from "./run/types.js";
 export type { BatchNormMode, DistillOptions, LearningRateSchedule, SamplerOptions } from "./options/types.js";
 export type {
   EpochMetrics,

@@ -1,7 +1,7 @@
 /** What the JSON in a run directory must look like to be read back; what is not known yet is let through. */
 
 import { z } from "zod";
-import type { EpochMetrics, Report } from "./types.js";
+import type { EpochMetrics, Report, RunInputs } from "./types.js";
 import { ALLOCATIONS, GRANULARITIES, PROVIDERS, WEIGHT_FORMATS } from "./words.js";
 
 const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
@@ -136,4 +136,26 @@ export const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
   best: z.boolean(),
 });
 
-export const CHECKPOINT_STATE = z.looseObject({ metrics: z.array(METRICS), seconds: z.number() });
+/** SHA-256 sums of what a run is made from; runs of older versions have none. */
+const INPUTS: z.ZodType<RunInputs> = z.looseObject({
+  kofn: z.string(),
+  model: z.string(),
+  data: z.string(),
+  masks: z.string().exactOptional(),
+});
+
+export const CHECKPOINT_STATE = z.looseObject({
+  metrics: z.array(METRICS),
+  seconds: z.number(),
+  inputs: INPUTS.exactOptional(),
+});
+
+/** What running.json says of the process that has a run directory open. */
+export const OWNER = z.looseObject({
+  pid: z.int().positive(),
+  host: z.string(),
+  born: z.string().optional(),
+  /** When it opened the directory, as ISO 8601 has it. */
+  started: z.string().optional(),
+});
+export type Owner = z.infer<typeof OWNER>;

@@ -220,3 +220,13 @@ export interface Report {
     readonly samplesPerSecond: number;
   };
 }
+
+/** What a run is made from, by SHA-256 sums in hex. */
+export interface RunInputs {
+  /** The version of kofn that took them. */
+  readonly kofn: string;
+  readonly model: string;
+  readonly data: string;
+  /** Where masks were given. */
+  readonly masks?: string;
+}

@@ -1,9 +1,10 @@
 /** `kofn train`: trains and prunes a model, and leaves a run directory. */
 
-import { access } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
+import type { RunInputs } from "@kofn/format/run/types.js";
 import type { Dataset } from "../data/types.js";
 import { InputError } from "../errors.js";
 import { planPruning } from "../prune/budget.js";
@@ -14,20 +15,17 @@ import { budgetLine } from "../report/text.js";
 import type { Config } from "../options/config.js";
 import { checkInterface } from "../task/evaluate.js";
 import { chooseNormalization, describeChoice } from "../task/normalize.js";
-import {
-  loadMasks,
-  prepareRunDirectory,
-  reopenRunDirectory,
-  type RunDirectory,
-  type StoppedRun,
-} from "../run/directory.js";
+import { prepareRunDirectory, type RunDirectory } from "../run/directory.js";
+import { checkInputs, digestInputs, type InputNames } from "../run/inputs.js";
+import { FolderInUse } from "../run/lock.js";
+import { loadMasks, reopenRunDirectory, type StoppedRun } from "../run/read.js";
 import { planQuantization } from "../quantize/plan.js";
 import { configOf, optionsOf } from "../options/settings.js";
 import { train } from "../run/train.js";
 import { readConfigFile } from "./config-file.js";
 import { commandData, storedDataName } from "./dataset.js";
-import { interruptible } from "./interrupt.js";
-import { announceRun } from "../run/live.js";
+import { endAtInterrupt, interruptible } from "./interrupt.js";
+import { announceRun, watchForStop } from "../run/live.js";
 import { modelSource } from "./model-source.js";
 import { checkProvider, collect, configOfOptions } from "./options.js";
 import { progressDisplay } from "./progress.js";
@@ -152,6 +150,9 @@ interface TrainFlags {
 }
 
 async function trainCommand(model: string | undefined, flags: TrainFlags, given: Config): Promise<void> {
+  // The run directory is given back when all is trained, or when the process ends.
+  let left = (): string => NOTHING;
+  const ignoreInterrupt = endAtInterrupt(() => left());
   const stopped = flags.resume === true ? await reopen(flags, given.out) : undefined;
   const file = flags.config === undefined ? (stopped?.config ?? {}) : await readConfigFile(flags.config);
   const {
@@ -182,9 +183,11 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   const { layers } = planPruning(source().graph, options);
   if (fixed !== undefined) unitsOfMasks(layers, fixed);
   planQuantization(source().graph, options.quantize);
-  const out = config.out ?? (await unusedFolder(basename(name, ".onnx"), dataName));
-  const directory =
-    stopped?.directory ?? (await prepareRunDirectory(out, { overwrite: flags.overwrite ?? false }));
+  const { out, directory } =
+    config.out === undefined
+      ? await newDirectory(basename(name, ".onnx"), dataName)
+      : { out: config.out, directory: stopped?.directory ?? (await prepareRunDirectory(config.out, flags)) };
+  left = () => remains(directory, out);
 
   const dir = config["data-dir"];
   const data = await commandData({ ...config, data: dataName }, source());
@@ -207,7 +210,12 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
     ...configOf(prepared),
     ...(config.masks === undefined ? {} : { masks: resolve(config.masks) }),
   };
-  if (stopped !== undefined) checkUnchanged(stopped.config, { ...stored, ...specsOf(given, stored) }, out);
+  const inputs = await digestInputs(network, data, fixed);
+  if (stopped !== undefined) {
+    checkUnchanged(stopped.config, { ...stored, ...specsOf(given, stored) }, out);
+    const { model = name, masks } = stored;
+    checkStillThere(stopped, inputs, { model, data: stored["data-dir"] ?? dataName, masks }, out);
+  }
   const { epochs = 0 } = stored;
   note(
     `training ${name} on ${data.name}: ${epochs} epochs, seed ${stored.seed ?? 0}, ${options.threads} threads`,
@@ -223,8 +231,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
   if (budget !== undefined) note(`budget: ${budgetLine(budget)}`);
   const trainAndSave = async (): Promise<void> => {
     const display = progressDisplay(epochs);
-    const live = announceRun(directory.path, stored);
     try {
+      const tellStudio = announceRun(directory, stored);
       const run = await interruptible(
         (signal) =>
           train({
@@ -233,18 +241,18 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
             data,
             signal,
             ...(stopped?.checkpoint === undefined ? {} : { resume: stopped.checkpoint }),
-            onCheckpoint: (checkpoint) => directory.checkpoint(checkpoint),
+            onCheckpoint: (checkpoint) => directory.checkpoint({ ...checkpoint, inputs }),
             onProgress: (progress) => {
               display.onProgress(progress);
-              live.onProgress(progress);
+              tellStudio(progress);
             },
             onEpoch: (metrics, heatmaps) => {
               display.onEpoch(metrics);
               directory.recordEpoch(metrics, stored, heatmaps);
             },
           }),
-        () => remains(directory, out),
-        (stop) => live.watchForStop(stop),
+        left,
+        (stop) => watchForStop(directory.path, stop),
       ).finally(() => {
         display.stop();
       });
@@ -254,7 +262,8 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, given:
       if (flags.json === true) printJson(report);
       else for (const line of summary(report, masked)) print(line);
     } finally {
-      live.end();
+      directory.close();
+      ignoreInterrupt();
     }
     const write = flags.json === true ? note : print;
     write(`\nThe result is in ${out}. To go on:`);
@@ -315,20 +324,35 @@ function checkUnchanged(before: Config, now: Config, out: string): void {
   );
 }
 
+/** @throws InputError naming what a resumed run has another one of by now. */
+function checkStillThere({ checkpoint }: StoppedRun, now: RunInputs, names: InputNames, out: string): void {
+  if (checkpoint === undefined) return;
+  if (checkpoint.inputs !== undefined) checkInputs(checkpoint.inputs, now, names, out);
+  else {
+    note(
+      `whether model and data are those that the run in "${out}" was begun with can't be checked: its version of kofn did not record digests`,
+    );
+  }
+}
+
+const NOTHING = "nothing was written.";
+
 function remains(directory: RunDirectory, out: string): string {
   return directory.begun
     ? `the finished epochs are in ${out}; go on with kofn train --resume --out ${out}`
-    : "nothing was written.";
+    : NOTHING;
 }
 
-/** runs/MODEL-DATA-N with the smallest N that is free. */
-async function unusedFolder(model: string, data: string): Promise<string> {
+/** Opens runs/MODEL-DATA-N with the smallest N that is free. */
+async function newDirectory(model: string, data: string): Promise<{ out: string; directory: RunDirectory }> {
   for (let number = 1; ; number++) {
-    const folder = join("runs", `${model}-${basename(data)}-${number}`);
-    const exists = await access(folder).then(
-      () => true,
-      () => false,
-    );
-    if (!exists) return folder;
+    const out = join("runs", `${model}-${basename(data)}-${number}`);
+    if (existsSync(out)) continue;
+    try {
+      return { out, directory: await prepareRunDirectory(out) };
+    } catch (error) {
+      // Another process that was begun at the same time has got it.
+      if (!(error instanceof FolderInUse)) throw error;
+    }
   }
 }

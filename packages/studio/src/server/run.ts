@@ -88,7 +88,7 @@ export class Run {
     this.#config = await this.#keep(this.#config, "config", signature("config"), CONFIG);
     this.#report = await this.#keep(this.#report, "report", signature("report"), REPORT);
     this.#running = await this.#keep(this.#running, "running", signature("running"), RUNNING);
-    this.#alive = this.#running.value !== undefined && (await isAlive(this.#running.value));
+    this.#alive = this.#running.value !== undefined && isAlive(this.#running.value);
     this.#stopping = this.#alive && stats.has("stop");
     this.#hasPage = stats.has("page");
     if (signature("heatmaps") !== this.#heatmaps.signature) {
