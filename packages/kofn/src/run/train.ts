@@ -8,7 +8,6 @@ import type {
   Recalibration,
 } from "@kofn/format/run/types.js";
 import { stepsPerEpoch } from "../data/batches.js";
-import type { Split } from "../data/types.js";
 import { InputError, KofnError } from "../errors.js";
 import { importModel } from "../import/import.js";
 import { cutQuantized } from "../integers/cut.js";
@@ -18,11 +17,9 @@ import { meanConfidence } from "../metrics/masks.js";
 import type { Model } from "../onnx/model.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
 import { withDefaults } from "../options/with-defaults.js";
-import { planPruning } from "../prune/budget.js";
 import { membersOf } from "../prune/groups.js";
 import { type LayerMask, maskedModel, maskOfLogits, masksOfWeights } from "../prune/mask.js";
 import { removeMaps } from "../prune/structure/remove.js";
-import { planQuantization } from "../quantize/plan.js";
 import type { Quantization } from "../quantize/types.js";
 import { normNodes } from "../step/batch-norm.js";
 import { logitsName } from "../step/names.js";
@@ -33,6 +30,7 @@ import { chooseNormalization, withNormalization } from "../task/normalize.js";
 import { recalibrate, type RecalibrateOptions } from "../train/recalibrate.js";
 import { type EpochTotals, Trainer } from "../train/trainer.js";
 import { MaskHistory } from "./mask-history.js";
+import { planRun, type RunPlan } from "./plan.js";
 import { reportOf } from "./report-data.js";
 import { Run } from "./run.js";
 import type { Checkpoint, TrainOptions } from "./types.js";
@@ -47,6 +45,7 @@ type Best = ReadonlyMap<string, Tensor>;
  * After each epoch the deterministic mask (the k largest logits of each group) is evaluated on the validation split;
  * the best epoch with every k at its target is kept, and evaluated on the test split once, at the end.
  *
+ * @param plan what {@link planRun} gave for the same model and options, if it is at hand.
  * @throws InputError if an option, the model or the data does not fit.
  * @throws KofnError if training diverges or onnxruntime fails; the signal's reason if it is aborted.
  *
@@ -60,8 +59,8 @@ type Best = ReadonlyMap<string, Tensor>;
  * console.log(run.report.result.test.accuracy, run.report.totals.compression); // 0.97..., 16.6...
  * await run.save("runs/a");
  */
-export async function train(options: TrainOptions): Promise<Run> {
-  const { data, provider = "cpu" } = options;
+export async function train(options: TrainOptions, plan?: RunPlan): Promise<Run> {
+  const { data } = options;
   const model = importModel(options.model);
   checkInterface(model, data);
   checkFinite(model.graph, trainable(model.graph));
@@ -72,9 +71,10 @@ export async function train(options: TrainOptions): Promise<Run> {
     normalize: normalization,
   };
   const settings = withDefaults(prepared);
-  const { layers, budget } = planPruning(model.graph, options);
-  const count = sampleCount(data.train, options.limit);
-  const quantization = planQuantization(model.graph, options.quantize);
+  const { provider, limit = Infinity } = settings;
+  const { pruning, quantization } = plan ?? planRun(model, options);
+  const { layers, budget } = pruning;
+  const count = Math.min(limit, data.train.count);
   const trainer = await Trainer.create(model, data, count, layers, settings, { provider, quantization });
   try {
     const metrics: EpochMetrics[] = [];
@@ -240,14 +240,6 @@ async function recalibrated(
 /** More right answers, or as many with less loss. */
 function isBetter(one: Evaluation, other: Evaluation): boolean {
   return one.accuracy > other.accuracy || (one.accuracy === other.accuracy && one.loss < other.loss);
-}
-
-function sampleCount(split: Split, limit: number | undefined): number {
-  if (limit === undefined) return split.count;
-  if (!Number.isSafeInteger(limit) || limit < 1) {
-    throw new InputError(`limit must be a whole number of at least 1, got ${limit}`);
-  }
-  return Math.min(limit, split.count);
 }
 
 function epochMetrics(
