@@ -5,6 +5,7 @@
 
 // Training
 export { train } from "./run/train.js";
+export { planRun, type RunPlan } from "./run/plan.js";
 export { Run } from "./run/run.js";
 export { loadMasks, readRun } from "./run/read.js";
 export { evaluateModel, type EvaluateOptions } from "./task/evaluate-model.js";

@@ -1,18 +1,15 @@
 /** Trains and prunes a model: the library's main function. */
 
-import type { Split } from "../data/types.js";
-import { InputError } from "../errors.js";
 import { dropoutsOf } from "../import/dropout.js";
 import { importModel } from "../import/import.js";
 import { withDefaults } from "../options/with-defaults.js";
-import { planPruning } from "../prune/budget.js";
-import { planQuantization } from "../quantize/plan.js";
 import { trainable } from "../step/parameters.js";
 import { checkFinite } from "../step/trainability.js";
 import { checkInterface } from "../task/evaluate.js";
 import { chooseNormalization } from "../task/normalize.js";
 import { Trainer } from "../train/trainer.js";
 import { type Setup, trainEpochs } from "./epochs.js";
+import { planRun, type RunPlan } from "./plan.js";
 import { finish } from "./result.js";
 import type { Run } from "./run.js";
 import type { TrainOptions } from "./types.js";
@@ -24,6 +21,7 @@ import type { TrainOptions } from "./types.js";
  * After each epoch the deterministic mask (the k largest logits of each group) is evaluated on the validation split;
  * the best epoch with every k at its target is kept, and evaluated on the test split once, at the end.
  *
+ * @param plan what {@link planRun} gave for the same model and options, if it is at hand.
  * @throws InputError if an option, the model or the data does not fit.
  * @throws KofnError if training diverges or onnxruntime fails; the signal's reason if it is aborted.
  *
@@ -37,8 +35,8 @@ import type { TrainOptions } from "./types.js";
  * console.log(run.report.result.test.accuracy, run.report.totals.compression); // 0.97..., 16.6...
  * await run.save("runs/a");
  */
-export async function train(options: TrainOptions): Promise<Run> {
-  const setup = await prepare(options);
+export async function train(options: TrainOptions, plan?: RunPlan): Promise<Run> {
+  const setup = await prepare(options, plan);
   try {
     return await finish(setup, await trainEpochs(setup));
   } finally {
@@ -47,8 +45,8 @@ export async function train(options: TrainOptions): Promise<Run> {
 }
 
 /** Settles all that is open in the options, checks it, and opens a trainer. */
-async function prepare(options: TrainOptions): Promise<Setup> {
-  const { data, provider = "cpu" } = options;
+async function prepare(options: TrainOptions, plan?: RunPlan): Promise<Setup> {
+  const { data } = options;
   const model = importModel(options.model);
   checkInterface(model, data);
   checkFinite(model.graph, trainable(model.graph));
@@ -59,19 +57,12 @@ async function prepare(options: TrainOptions): Promise<Setup> {
     normalize: normalization,
   };
   const settings = withDefaults(prepared);
-  const { layers, budget } = planPruning(model.graph, options);
-  const count = sampleCount(data.train, options.limit);
-  const quantization = planQuantization(model.graph, options.quantize);
+  const { provider, limit = Infinity } = settings;
+  const { pruning, quantization } = plan ?? planRun(model, options);
+  const { layers, budget } = pruning;
+  const count = Math.min(limit, data.train.count);
   const dropouts = dropoutsOf(options.model);
   const how = { provider, quantization, dropouts };
   const trainer = await Trainer.create(model, data, count, layers, settings, how);
   return { options: prepared, model, data, normalization, count, budget, provider, trainer };
-}
-
-function sampleCount(split: Split, limit: number | undefined): number {
-  if (limit === undefined) return split.count;
-  if (!Number.isSafeInteger(limit) || limit < 1) {
-    throw new InputError(`limit must be a whole number of at least 1, got ${limit}`);
-  }
-  return Math.min(limit, split.count);
 }
