@@ -35,13 +35,14 @@ export const FOLDERS = {
   },
   runtime: {
     "errors.ts": open(),
-    "execute.ts": row(),
+    "wasm.generated.ts": row(),
     "worker.generated.ts": row(),
+    "execute.ts": row("wasm.generated.ts"),
     graph: row(),
     file: row("graph"),
-    plan: row("execute.ts graph"),
-    threads: row("execute.ts worker.generated.ts"),
-    ".": row("execute.ts file graph plan threads"),
+    plan: row("execute.ts graph wasm.generated.ts"),
+    threads: row("execute.ts wasm.generated.ts worker.generated.ts"),
+    ".": row("execute.ts file graph plan threads wasm.generated.ts"),
   },
   studio: {
     "api.ts": row(),
