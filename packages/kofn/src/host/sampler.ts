@@ -1,7 +1,7 @@
 /** The k-of-n sampler of one pruned layer on the host, with its logits, in one thread. */
 
-import { SamplerMemory, type HostSamplerOptions } from "./sampler-memory.js";
-import { backwardBlock, gradientOf, sampleBlock, type Scalars, updateBlock } from "./sampler-block.js";
+import type { UpdateScalars } from "../optim/optimizer.js";
+import { SamplerMemory } from "./sampler-memory.js";
 
 /**
  * Samples k of n units in each of R rows and learns the logits of which it samples: the k largest of z = logits + beta * g,
@@ -24,10 +24,6 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
   readonly #blocks = this.blocks();
   #k = 0;
 
-  constructor(options: HostSamplerOptions) {
-    super(options, 1);
-  }
-
   /**
    * Draws a mask.
    *
@@ -37,9 +33,7 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
   sample(step: number, beta: number, k: number): void {
     this.#k = k;
     this.drawNoise(step);
-    for (const { first, end } of this.#blocks) {
-      sampleBlock(this.kernel, this.place, 0, { beta, k }, first, end);
-    }
+    for (const { first, end } of this.#blocks) this.kernel.sample(this.address, 0, first, end, k, beta);
   }
 
   /**
@@ -47,9 +41,8 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
    * with `weights`.
    */
   backward(tau: number): void {
-    const { kernel, place } = this;
     for (const { first, end } of this.#blocks) {
-      backwardBlock(kernel, place, 0, { tau, k: this.#k }, gradientOf(place, first), first, end);
+      this.kernel.backward(this.address, 0, first, end, this.#k, tau);
     }
   }
 
@@ -60,8 +53,10 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
    * @param ofLogits what the optimizer's `scalars` gave for this step
    * @param ofWeights what the weights' optimizer's gave, if the sampler holds them
    */
-  update(tau: number, ofLogits: Scalars, ofWeights: Scalars = {}): void {
-    const args = { tau, k: this.#k, ofLogits, ofWeights };
-    for (const { first, end } of this.#blocks) updateBlock(this.kernel, this.place, 0, args, first, end);
+  update(tau: number, ofLogits: UpdateScalars, ofWeights?: UpdateScalars): void {
+    this.setScalars(ofLogits, ofWeights);
+    for (const { first, end } of this.#blocks) {
+      this.kernel.update(this.address, 0, first, end, this.#k, tau);
+    }
   }
 }
