@@ -8,7 +8,8 @@ import { SamplerMemory } from "./sampler-memory.js";
  * with g standard Gumbel noise that is a function of (seed, name, step) alone. The noise of a step is a run of values in a pool
  * that is made once, from a place that is drawn anew in each step, as Salimans et al. share noise (Evolution Strategies as a
  * Scalable Alternative to Reinforcement Learning, arXiv 1703.03864, section 2.1). Within a step no two units have the same
- * value of the pool, up to 2^20 units; larger layers read it in blocks of that many, each from a place of its own.
+ * value of the pool, up to 2^20 units; larger layers read it in blocks of that many, each from a place of its own. Over many steps
+ * a unit is kept as often as under independent noise but for about 0.001 of them (docs/sampler.md, Noise).
  *
  * It computes what the operators KofN and KofNGrad and the logits' optimizer mean, in the host's memory: a training step's
  * graph reads `mask` and writes `gradient`. With `weights` it also masks these and learns them: `mask` is W~ = W * M then,

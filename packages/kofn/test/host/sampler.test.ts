@@ -182,6 +182,27 @@ describe("noise", () => {
     expect(Math.abs(pairs / steps - mean * (mean + 1 / 8))).toBeLessThan(0.03);
   });
 
+  it("keeps units as often as the metrics say, over all places of the pool, but for its sampling error", () => {
+    const [n, k, size] = [16, 4, 2 ** 16];
+    const sampler = samplerOf({ rows: 1, n: size, k: 1 }, { seed: 5 });
+    sampler.sample(0, 1, 1);
+    const pool = sampler.perturbed;
+    const phi = normals(n, "phi");
+    const counts = new Float64Array(n);
+    const z = new Float32Array(n);
+    for (let place = 0; place < size; place++) {
+      for (let i = 0; i < n; i++) z[i] = phi[i] + pool[(place + i) % size];
+      const least = z.toSorted()[n - k];
+      for (let i = 0; i < n; i++) if (z[i] >= least) counts[i]++;
+    }
+    const expected = inclusionProbabilities(phi, 1, n, k, 1);
+    const errors = Array.from(counts, (count, i) => count / size - expected[i]);
+    const deviation = Math.sqrt(errors.reduce((sum, x) => sum + x * x, 0) / n);
+    // As docs/sampler.md says; that of the integral is 1e-6.
+    expect(deviation).toBeLessThan(0.002);
+    expect(deviation).toBeGreaterThan(1e-4);
+  });
+
   it("has the distribution of Gumbel(0, 1)", () => {
     const n = 200_000;
     const sampler = samplerOf({ rows: 1, n, k: 1 });
