@@ -80,7 +80,7 @@ export const FOLDERS = {
     integers: row("@kofn/format/run data engine import layers onnx prune quantize task"),
     step: row("autodiff engine import layers lower onnx optim options prune quantize task"),
 
-    host: row("engine layers onnx optim prune quantize step task", "node:fs node:worker_threads"),
+    host: row("engine layers onnx optim prune quantize step task", "node:worker_threads"),
     pack: row("@kofn/format/run data integers layers metrics onnx prune quantize task"),
     hardware: row("@kofn/format/run data integers onnx quantize task"),
 

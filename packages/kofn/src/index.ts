@@ -53,7 +53,7 @@ export {
   type StepPlan,
 } from "./step/plan.js";
 export { HostSampler } from "./host/sampler.js";
-export type { HostSamplerOptions } from "./host/sampler-memory.js";
+export type { HostSamplerOptions } from "./host/sampler-room.js";
 export { type HostArrays, HostOptimizer, type HostParameter } from "./host/optimizer.js";
 export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
 
