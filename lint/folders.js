@@ -47,7 +47,7 @@ export const FOLDERS = {
   studio: {
     "api.ts": row(),
     page: row("api.ts", "@preact/signals preact uplot"),
-    server: row("api.ts", "node:* @hono/node-server hono zod"),
+    server: row("@kofn/format/run api.ts", "node:* @hono/node-server hono zod"),
     ".": row("server"),
   },
   kofn: {
@@ -84,7 +84,7 @@ export const FOLDERS = {
     pack: row("@kofn/format/run data integers layers metrics onnx prune quantize task"),
     hardware: row("@kofn/format/run data integers onnx quantize task"),
 
-    files: row("@kofn/runtime engine integers onnx pack", "node:*"),
+    files: row("@kofn/format/run @kofn/runtime engine integers onnx pack", "node:*"),
     train: row("@kofn/format/run data engine host lower onnx optim options prune quantize step task"),
 
     run: row(
