@@ -26,6 +26,7 @@ import { checkInterface } from "../task/evaluate.js";
 import { chooseNormalization, describeChoice } from "../task/normalize.js";
 import { readConfigFile } from "./config-file.js";
 import { commandData } from "./dataset.js";
+import { dumpGraphs } from "./dump.js";
 import { endAtInterrupt, interruptible } from "./interrupt.js";
 import { type ModelSource, modelSource } from "./model-source.js";
 import { addTableOptions, checkProvider, configOfOptions } from "./options.js";
@@ -72,6 +73,7 @@ export function addTrainCommand(program: Command): void {
     .option("--overwrite", "replace the run that the directory holds")
     .option("--resume", "go on with the stopped run in --out, with the settings that it was begun with")
     .option("--studio", "show the run on a local web page while it trains (see kofn studio)")
+    .option("--dump <dir>", "write the graphs of a training step there, as .onnx and as text")
     .option("--json", "print the report as JSON")
     .addHelpText("after", EXAMPLES)
     .action(async (model: string | undefined, flags: TrainFlags, command: Command) => {
@@ -84,6 +86,7 @@ interface TrainFlags {
   readonly overwrite?: true;
   readonly resume?: true;
   readonly studio?: true;
+  readonly dump?: string;
   readonly json?: true;
 }
 
@@ -109,7 +112,11 @@ async function trainCommand(model: string | undefined, flags: TrainFlags, comman
   announce(asked, run);
   const work = async (): Promise<void> => {
     try {
-      const { report, masked } = await trained(run, directory, stopped?.checkpoint, left);
+      const { report, masked } = await trained(run, directory, {
+        checkpoint: stopped?.checkpoint,
+        dump: flags.dump,
+        left,
+      });
       if (flags.json === true) printJson(report);
       else for (const line of summary(report, masked)) print(line);
     } finally {
@@ -192,18 +199,27 @@ function announce({ model }: Asked, { options, settings, plan }: ReadyRun): void
   if (budget !== undefined) note(`budget: ${budgetLine(budget)}`);
 }
 
+interface Training {
+  /** From which a stopped run goes on. */
+  readonly checkpoint: Checkpoint | undefined;
+  /** The folder for the graphs of a step. */
+  readonly dump: string | undefined;
+  /** Says what an interrupted run leaves. */
+  readonly left: () => string;
+}
+
 /** Trains, shows how it goes, and writes the run directory. */
 async function trained(
   { options, settings, plan, stored, inputs }: ReadyRun,
   directory: RunDirectory,
-  checkpoint: Checkpoint | undefined,
-  left: () => string,
+  { checkpoint, dump, left }: Training,
 ): Promise<Run> {
   const display = progressDisplay(settings.epochs);
   const tellStudio = announceRun(directory, stored);
   const observed: TrainOptions = {
     ...options,
     ...(checkpoint === undefined ? {} : { resume: checkpoint }),
+    ...(dump === undefined ? {} : { onGraphs: (graphs) => dumpGraphs(dump, graphs) }),
     onCheckpoint: (saved) => directory.checkpoint({ ...saved, inputs }),
     onProgress: (progress) => {
       display.onProgress(progress);

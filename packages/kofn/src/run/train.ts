@@ -64,5 +64,6 @@ async function prepare(options: TrainOptions, plan?: RunPlan): Promise<Setup> {
   const dropouts = dropoutsOf(options.model);
   const how = { provider, quantization, dropouts };
   const trainer = await Trainer.create(model, data, count, layers, settings, how);
+  await options.onGraphs?.({ imported: model, ...trainer.graphs() });
   return { options: prepared, model, data, normalization, count, budget, provider, trainer };
 }

@@ -4,6 +4,7 @@ import type { EpochMetrics, Progress, Report, RunInputs } from "@kofn/format/run
 import type { Dataset } from "../data/types.js";
 import type { Heatmap } from "../metrics/heatmaps.js";
 import type { Model } from "../onnx/model.js";
+import type { StepModels } from "../step/models.js";
 import type { Tensor } from "../onnx/tensor.js";
 import type { Config } from "../options/config.js";
 import type { PlainOptions } from "../options/types.js";
@@ -25,6 +26,8 @@ export interface TrainOptions extends PlainOptions {
   readonly onEpoch?: (epoch: EpochMetrics, heatmaps: readonly Heatmap[]) => void;
   /** Called after each epoch but the last with all that a run needs to go on from there. */
   readonly onCheckpoint?: (checkpoint: Checkpoint) => Promise<void>;
+  /** Called once, before the first step, with the graphs of the run's steps, to look at. */
+  readonly onGraphs?: (graphs: RunGraphs) => Promise<void>;
   /** Goes on from a checkpoint of a run with the same options. */
   readonly resume?: Checkpoint;
   /** Stops the run before its next step: `train` then throws the signal's reason. */
@@ -80,4 +83,9 @@ export interface StoredRun extends Omit<RunContents, "model" | "masked" | "heatm
 export interface RunDirectoryOptions {
   /** Replace the run that the folder holds. Other files in it stay. Default false. */
   readonly overwrite?: boolean;
+}
+
+/** The model as it was imported; and a step of its training, as it is differentiated and as onnxruntime runs it. */
+export interface RunGraphs extends StepModels {
+  readonly imported: Model;
 }
