@@ -75,7 +75,7 @@ test("the data set's own augmentation is the default, and wrong amounts are refu
   const data = { ...tinyData(), augmentation: AUGMENT };
   const [asked, own] = [await train(OPTIONS), await train({ ...PLAIN, data })];
   expect(Buffer.compare(encodeModelBytes(own.model), encodeModelBytes(asked.model))).toBe(0);
-  await expect(train({ ...OPTIONS, augment: { crop: 0.5 } })).rejects.toThrow('augment "crop:0.5"');
+  await expect(train({ ...OPTIONS, augment: { crop: 0.5 } })).rejects.toThrow('got {"crop":0.5}');
   await expect(train({ ...OPTIONS, augment: { cutout: 8 } })).rejects.toThrow(
     "cutout can be at most 7, got 8",
   );
