@@ -1,6 +1,6 @@
 /** What a run tells of itself in its files, report.json and metrics.jsonl, and how far it is. */
 
-import type { Allocation, Granularity, Provider, WeightFormat } from "@kofn/format/run/words.js";
+import type { Allocation, Granularity, Provider, WeightFormat } from "./words.js";
 
 /** What the weights of a layer take when packed. */
 export interface LayerSize {

@@ -1,28 +1,22 @@
 /** The outer form of a .kofn file: a header with a table of sections, each with its place and its checksum. */
 
+import { crc32 } from "@kofn/format/file/crc32.js";
+import {
+  aligned,
+  COUNT_OFFSET,
+  CRC_OFFSET,
+  ENTRY_BYTES,
+  FORMAT_VERSION,
+  HEADER_BYTES,
+  isKofn,
+  LENGTH_OFFSET,
+  MAGIC,
+  type Section,
+  SECTIONS,
+  TABLE_OFFSET,
+  VERSION_OFFSET,
+} from "@kofn/format/file/header.js";
 import { InputError } from "../errors.js";
-import { crc32 } from "./crc32.js";
-
-/** The sections of a file, in their order. */
-export const SECTIONS = ["graph", "info", "masks", "values"] as const;
-export type Section = (typeof SECTIONS)[number];
-
-/** The version of the format that is written and read. */
-export const FORMAT_VERSION = 1;
-
-const MAGIC = [0x6b, 0x6f, 0x66, 0x6e];
-const ENTRY_BYTES = 12;
-const HEADER_BYTES = 16 + SECTIONS.length * ENTRY_BYTES;
-/** Where the header's own checksum lies. */
-const CRC_OFFSET = 12;
-const ALIGNMENT = 4;
-
-const aligned = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
-
-/** Whether bytes begin as a .kofn file does. */
-export function isKofn(bytes: Uint8Array): boolean {
-  return MAGIC.every((byte, i) => bytes[i] === byte);
-}
 
 /** Joins sections to a file. */
 export function encodeContainer(sections: Readonly<Record<Section, Uint8Array>>): Uint8Array {
@@ -35,14 +29,14 @@ export function encodeContainer(sections: Readonly<Record<Section, Uint8Array>>)
   const file = new Uint8Array(end);
   const view = new DataView(file.buffer);
   file.set(MAGIC);
-  view.setUint16(4, FORMAT_VERSION, true);
-  view.setUint16(6, SECTIONS.length, true);
-  view.setUint32(8, file.length, true);
+  view.setUint16(VERSION_OFFSET, FORMAT_VERSION, true);
+  view.setUint16(COUNT_OFFSET, SECTIONS.length, true);
+  view.setUint32(LENGTH_OFFSET, file.length, true);
   SECTIONS.forEach((name, i) => {
     const { length } = sections[name];
     file.set(sections[name], offsets[i]);
     const covered = file.subarray(offsets[i], aligned(offsets[i] + length));
-    const entry = 16 + i * ENTRY_BYTES;
+    const entry = TABLE_OFFSET + i * ENTRY_BYTES;
     [offsets[i], length, crc32(covered)].forEach((value, j) => {
       view.setUint32(entry + 4 * j, value, true);
     });
@@ -80,7 +74,7 @@ export function decodeContainer(file: Uint8Array, source: string): Record<Sectio
   const view = new DataView(header.buffer);
   const stated = view.getUint32(CRC_OFFSET, true);
   view.setUint32(CRC_OFFSET, 0, true);
-  const version = view.getUint16(4, true);
+  const version = view.getUint16(VERSION_OFFSET, true);
   if (crc32(header) !== stated) {
     const hint =
       version === FORMAT_VERSION ? "" : ` (or of version ${version}; this kofn reads ${FORMAT_VERSION})`;
@@ -89,11 +83,11 @@ export function decodeContainer(file: Uint8Array, source: string): Record<Sectio
   if (version !== FORMAT_VERSION) {
     return fail(`the file has version ${version} of the format, and this kofn reads ${FORMAT_VERSION}.`);
   }
-  const length = view.getUint32(8, true);
+  const length = view.getUint32(LENGTH_OFFSET, true);
   const sections: Partial<Record<Section, Uint8Array>> = {};
   let end = HEADER_BYTES;
   const checksums = SECTIONS.map((name, i) => {
-    const entry = 16 + i * ENTRY_BYTES;
+    const entry = TABLE_OFFSET + i * ENTRY_BYTES;
     const [offset, size, checksum] = [0, 4, 8].map((at) => view.getUint32(entry + at, true));
     if (offset !== end || offset + size > length) {
       fail(
@@ -109,7 +103,7 @@ export function decodeContainer(file: Uint8Array, source: string): Record<Sectio
     sections[name] = bytes.subarray(offset, offset + size);
     return { name, checksum, covered: bytes.subarray(offset, end) };
   });
-  if (view.getUint16(6, true) !== SECTIONS.length || end !== length) {
+  if (view.getUint16(COUNT_OFFSET, true) !== SECTIONS.length || end !== length) {
     return fail("the header's table of sections does not make up the file; the file is damaged.");
   }
   if (bytes.length > length) {

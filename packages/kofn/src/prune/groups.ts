@@ -7,8 +7,8 @@
  * layer's group says which unit a row belongs to, and a unit may have several.
  */
 
+import { canonicalDims, forEachUnit } from "@kofn/format/file/units.js";
 import { KofnError } from "../errors.js";
-import { canonicalDims } from "../layers/canonical.js";
 import { sizeOf } from "../onnx/tensor.js";
 import type { MapCarrier, MapGroup, PrunedLayer } from "./types.js";
 
@@ -97,18 +97,12 @@ export function unitsAreWeights(layer: PrunedLayer): boolean {
 
 /** Calls `visit` with each index into the weight as stored, and the unit (an index into [R, n]) that it belongs to. */
 function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) => void): void {
-  const [outputs, inputs, kernel] = canonicalDims(layer);
-  const fanIn = inputs * kernel;
-  const { span, columns } = unitsOf(layer);
-  const outputStride = layer.transposed ? 1 : fanIn;
-  const inputStride = layer.transposed ? outputs : 1;
-  const units = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
-  for (let output = 0; output < outputs; output++) {
-    const first = units?.[output] ?? Math.floor(output / layer.share) * columns;
-    for (let column = 0, index = output * outputStride; column < columns; column++) {
-      for (let i = 0; i < span; i++, index += inputStride) visit(index, first + column);
-    }
-  }
+  const { dims, transposed, share } = layer;
+  const { span } = unitsOf(layer);
+  const unitOfRow = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
+  forEachUnit({ dims, transposed, span, share, unitOfRow }, (index, stride, unit) => {
+    for (let i = 0; i < span; i++) visit(index + i * stride, unit);
+  });
 }
 
 /**

@@ -1,9 +1,26 @@
 /**
- * How the units of a mask lie in a weight, for packing: a unit is `span` consecutive weights of a row of [out, fan-in],
- * `share` consecutive rows have one mask, and n consecutive units are a group.
+ * How the units of a mask lie in a weight. In the matrix [out, fan-in] of a weight, a unit is `span` consecutive weights of a row, and
+ * `share` consecutive rows have one mask. Units are numbered row by row, and n consecutive ones are a group.
  */
 
-import { canonicalDims } from "../layers/canonical.js";
+/** The dimensions of a weight as it is stored: [out, in, ...kernel], or [in, out] if it is transposed. */
+export interface StoredDims {
+  readonly dims: readonly number[];
+  readonly transposed: boolean;
+}
+
+/** A weight's dimensions as [Cout, Cin / group, K], K being the product of the kernel's dimensions (1 for a matrix). */
+export function canonicalDims({
+  dims,
+  transposed,
+}: StoredDims): [out: number, inputs: number, kernel: number] {
+  const [first, second, ...kernel] = dims;
+  return transposed ? [second, first, 1] : [first, second, sizeOf(kernel)];
+}
+
+function sizeOf(dims: readonly number[]): number {
+  return dims.reduce((size, dim) => size * dim, 1);
+}
 
 export interface UnitLayout {
   /** Whether the weight is stored [in, out] instead of [out, in, ...kernel]. */
@@ -38,7 +55,7 @@ export interface UnitMatrix {
 export function unitMatrix(layout: UnitLayout, dims: readonly number[]): UnitMatrix | undefined {
   const { transposed, span, share, n } = layout;
   if (dims.length < 2 || (transposed && dims.length !== 2)) return undefined;
-  const [rows, inputs, kernel] = canonicalDims({ name: "", weight: "", dims, transposed });
+  const [rows, inputs, kernel] = canonicalDims({ dims, transposed });
   const fanIn = inputs * kernel;
   const columns = fanIn / span;
   const units = (rows / share) * columns;
@@ -47,36 +64,52 @@ export function unitMatrix(layout: UnitLayout, dims: readonly number[]): UnitMat
   return fits ? { rows, fanIn, columns, units, groups } : undefined;
 }
 
-/** Calls `visit` with each run of weights that belong to one unit: their first index, the step to the next, the unit. */
-function forEachUnit(
-  { transposed, share, span }: UnitLayout,
-  { rows, fanIn, columns }: UnitMatrix,
+/** How a unit lies in a weight of certain dimensions. */
+export interface UnitShape extends StoredDims {
+  readonly span: number;
+  readonly share: number;
+  /** For each row its first unit, where rows do not have them in order. */
+  readonly unitOfRow?: Int32Array | undefined;
+}
+
+/**
+ * Calls `visit` for each unit in each row, row by row: with the index of its first weight in the weight as it is stored, the step
+ * to its next, and the unit's number.
+ *
+ * @example
+ * // Conv [1, 2, 3, 3] by kernels: visit(0, 1, 0), visit(9, 1, 1)
+ * forEachUnit({ dims: [1, 2, 3, 3], transposed: false, span: 9, share: 1 }, visit);
+ */
+export function forEachUnit(
+  { dims, transposed, span, share, unitOfRow }: UnitShape,
   visit: (index: number, stride: number, unit: number) => void,
 ): void {
+  const [rows, inputs, kernel] = canonicalDims({ dims, transposed });
+  const fanIn = inputs * kernel;
+  const columns = fanIn / span;
   const stride = transposed ? rows : 1;
   for (let row = 0; row < rows; row++) {
+    const first = unitOfRow?.[row] ?? Math.floor(row / share) * columns;
     let index = transposed ? row : row * fanIn;
-    const first = Math.floor(row / share) * columns;
     for (let column = 0; column < columns; column++, index += span * stride)
       visit(index, stride, first + column);
   }
 }
 
-type Numbers = Uint32Array | Uint16Array | Uint8Array | Int8Array;
-
 /** The weights that a mask keeps, row by row: their indices in the weight as it is stored. */
-export function keptIndices(mask: UnitMask, matrix: UnitMatrix): Uint32Array {
-  const { layout, units, counts } = mask;
+export function keptIndices({ layout, units, counts }: UnitMask, dims: readonly number[]): Uint32Array {
   const { span, share } = layout;
   const kept = counts.reduce((sum, count) => sum + count, 0) * span * share;
   const indices = new Uint32Array(kept);
   let at = 0;
-  forEachUnit(layout, matrix, (index, stride, unit) => {
+  forEachUnit({ ...layout, dims }, (index, stride, unit) => {
     if (units[unit] === 0) return;
     for (let i = 0; i < span; i++) indices[at++] = index + i * stride;
   });
   return indices;
 }
+
+type Numbers = Float32Array | Uint32Array | Uint16Array | Uint8Array | Int8Array;
 
 /** The elements at some indices. */
 export function gather<T extends Numbers>(values: T, indices: Uint32Array): T {
@@ -93,10 +126,9 @@ export function scatter<T extends Numbers>(values: T, indices: Uint32Array, size
 }
 
 /** 0 or 1 for each weight as it is stored. */
-export function weightMask(mask: UnitMask, matrix: UnitMatrix): Uint8Array {
-  const { layout, units } = mask;
-  const weights = new Uint8Array(matrix.rows * matrix.fanIn);
-  forEachUnit(layout, matrix, (index, stride, unit) => {
+export function weightMask({ layout, units }: UnitMask, dims: readonly number[]): Uint8Array {
+  const weights = new Uint8Array(sizeOf(dims));
+  forEachUnit({ ...layout, dims }, (index, stride, unit) => {
     if (units[unit] === 0) return;
     for (let i = 0; i < layout.span; i++) weights[index + i * stride] = 1;
   });
@@ -117,12 +149,11 @@ export function unitMask(
   const matrix = unitMatrix(layout, dims);
   if (matrix === undefined) return undefined;
   const units = new Uint8Array(matrix.units);
-  forEachUnit(layout, matrix, (index, _, unit) => {
+  forEachUnit({ ...layout, dims }, (index, _, unit) => {
     units[unit] = weights[index];
   });
-  const counts = countsOf(units, matrix.groups);
-  const mask = { layout, units, counts };
-  return isSame(weightMask(mask, matrix), weights) ? mask : undefined;
+  const mask = { layout, units, counts: countsOf(units, matrix.groups) };
+  return isSame(weightMask(mask, dims), weights) ? mask : undefined;
 }
 
 /** How many units of each group are kept. */
