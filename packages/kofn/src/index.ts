@@ -170,14 +170,8 @@ export {
   softmaxEntropy,
 } from "./metrics/masks.js";
 export type { LayerMetrics } from "@kofn/format/run/types.js";
-export {
-  type Heatmap,
-  type HeatmapFile,
-  type HeatmapLayer,
-  heatmapOf,
-  readHeatmap,
-  readHeatmapHeader,
-} from "./metrics/heatmaps.js";
+export { type Heatmap, heatmapOf, readHeatmap, readHeatmapHeader } from "./metrics/heatmaps.js";
+export type { HeatmapFile, HeatmapLayer } from "@kofn/format/run/heatmaps.js";
 export { countMacs, type LayerMacs, type Macs } from "./prune/macs.js";
 export { layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 export type { LayerSize } from "@kofn/format/run/types.js";

@@ -27,6 +27,10 @@ export const PAGE = "report.html";
 /** In the directory of a run that pruned maps: the model at its original shapes, removed maps being 0. */
 export const MASKED_MODEL = "model.masked.onnx";
 
+/** In a run directory: the folder of checkpoints, and the one in it, from which a run goes on that was stopped. */
+export const CHECKPOINT_FOLDER = "checkpoint";
+export const CHECKPOINT_FILE = "state.safetensors";
+
 /** Files that lie in a run directory only while a process trains there, or after one was killed. */
 export const LIVE_FILES = {
   /** Which process trains, and how far it is. */

@@ -79,6 +79,17 @@ export interface Progress {
   readonly confidence?: number;
 }
 
+/** running.json: which process trains a run, with which settings, and how far it is. */
+export interface Running extends Partial<Progress> {
+  readonly pid: number;
+  readonly host: string;
+  /** When the process started, in the system's own count: a later process with the same pid differs in it. */
+  readonly born?: string;
+  readonly started: string;
+  /** The run's settings, which config.json holds from the first epoch on. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
 /** One line of metrics.jsonl. */
 export interface EpochMetrics {
   readonly epoch: number;

@@ -7,22 +7,11 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, wri
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { LIVE_FILES } from "@kofn/format/run/files.js";
-import type { Progress } from "@kofn/format/run/types.js";
+import type { Progress, Running } from "@kofn/format/run/types.js";
 import type { Config } from "../options/config.js";
 
 const PROGRESS_MS = 1000;
 const POLL_MS = 250;
-
-/** What the studio reads in running.json, besides the parts of {@link Progress}. */
-interface Running {
-  readonly pid: number;
-  readonly host: string;
-  /** When the process started, in the system's own count: a later process with the same pid differs in it. */
-  readonly born?: string;
-  readonly started: string;
-  /** The run's settings, which config.json holds from the first epoch on. */
-  readonly config: Config;
-}
 
 /** A run that says that it is being trained. Made by {@link announceRun}. */
 export interface LiveRun {
