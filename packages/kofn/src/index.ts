@@ -39,14 +39,24 @@ export type { Provider } from "@kofn/format/run/words.js";
 
 // The training step
 export {
+  type CompiledStep,
   compileStep,
-  type GraphSampling,
-  type Step,
+  type StepGraph,
+  stepGraph,
   type StepMask,
-  type StepOptions,
   type StepParameter,
   type StepTensor,
-} from "./step/compile.js";
+} from "./step/graph.js";
+export {
+  type GraphSampling,
+  type Path,
+  type PlannedMask,
+  type PlannedQuantizer,
+  type PlannedTensor,
+  planStep,
+  type StepOptions,
+  type StepPlan,
+} from "./step/plan.js";
 export { HostSampler } from "./host/sampler.js";
 export type { HostSamplerOptions } from "./host/sampler-memory.js";
 export { type HostArrays, HostOptimizer, type HostParameter } from "./host/optimizer.js";

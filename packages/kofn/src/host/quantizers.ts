@@ -1,20 +1,21 @@
 /** The fake quantizers of a run on the host, with the optimizer of their scales. */
 
-import { type HostArrays, HostOptimizer } from "./optimizer.js";
-import { type Optimizer, optimizerOf } from "../optim/optimizer.js";
+import type { Optimizer } from "../optim/optimizer.js";
+import { unitOfWeights, membersOf } from "../prune/groups.js";
 import { type LayerMask, masksOfWeights } from "../prune/mask.js";
 import { activationScale } from "../quantize/activations.js";
-import { HostQuantizer, type QuantizerPlace } from "./quantizer.js";
-import { type PlannedActivation, type QuantizationPlan, quantizedActivation } from "../quantize/plan.js";
+import { type PlannedActivation, quantizedActivation } from "../quantize/plan.js";
 import type { Quantization, QuantizedWeight } from "../quantize/types.js";
-import { channelAxis, channelView, codesOf, dequantized } from "../quantize/weights.js";
+import { channelAxis, channelView, codesOf } from "../quantize/weights.js";
+import { logScaleName } from "../step/names.js";
+import type { PlannedMask, PlannedQuantizer, StepPlan } from "../step/plan.js";
 import type { HeldTensor } from "../step/state.js";
+import { heldTensors } from "./held.js";
+import { type HostArrays, HostOptimizer } from "./optimizer.js";
+import { HostQuantizer, type QuantizerPlace } from "./quantizer.js";
 
-/** Writes which weights a step's masks keep: not 0 for those. Called for those alone that the step masks and whose scales are fitted. */
-export type WriteKept = (weight: string, kept: Float32Array) => void;
-
-/** Masks and their gradients: [R, n], which is also the order of the weights. */
-export type Masks = ReadonlyMap<string, NonNullable<QuantizerPlace["mask"]>>;
+/** A mask as the sampler draws it, and its gradient: [R, n]. */
+type MaskArrays = NonNullable<QuantizerPlace["mask"]>;
 
 /** The scale of an activation, which a step reads, and its gradient, which the step writes: one number each. */
 interface ActivationScale {
@@ -23,47 +24,50 @@ interface ActivationScale {
   readonly gradient: Float32Array<ArrayBuffer>;
 }
 
-/** The name of the logarithms of scales among the tensors of a run, by that of the weight or the input that they are of. */
-const logarithms = (name: string): string => `${name}/log-scale`;
+/** The quantizer of a weight, and what of a mask it reads that the graph applies. */
+interface WeightQuantizer {
+  readonly host: HostQuantizer;
+  /** For each weight the unit that it belongs to, and the mask of the units. */
+  readonly kept?: { readonly units: Int32Array; readonly mask: Float32Array };
+}
 
 /** What is quantized in a run: its scales, what the scales' optimizer knows, and what steps see of weights. */
 export class Quantizers {
   readonly held: readonly HeldTensor[];
   /** By the names of a step's inputs. */
   readonly activations: ReadonlyMap<string, ActivationScale>;
-  readonly #weights: ReadonlyMap<string, HostQuantizer>;
+  readonly #weights: ReadonlyMap<string, WeightQuantizer>;
   readonly #scales: HostOptimizer;
-  readonly #optimizer: Optimizer;
-  readonly #rate: number;
 
   /**
-   * @param parameters with the weights, and as many bytes to spare as {@link Quantizers.bytes} says
-   * @param masks of the weights that are to be masked as well, by name
-   * @param rate at which the logarithms of scales are learned, by Adam
+   * @param parameters with the weights, and as many bytes to spare as {@link Quantizers.bytes} says.
+   * @param masksOf gives the arrays of a mask.
+   * @param optimizer of the logarithms of scales.
    */
   constructor(
-    { weights, activations }: QuantizationPlan,
+    { quantizers, activations }: StepPlan,
     parameters: HostOptimizer,
-    masks: Masks,
-    rate: number,
+    masksOf: (mask: PlannedMask) => MaskArrays,
+    optimizer: Optimizer,
   ) {
-    this.#rate = rate;
-    this.#optimizer = optimizerOf({ kind: "adam", lr: rate });
-    const learned = weights.filter(({ rule }) => rule.method === "lsq");
     const scales = [
-      ...learned.map(({ layer }) => ({ name: layer.weight, dims: [channelView(layer).length] })),
-      ...activations.map((one) => ({ name: activationScale(one), dims: [] })),
-    ].map(({ name, dims }) => ({ name: logarithms(name), dims, decays: false }));
-    this.#scales = new HostOptimizer(this.#optimizer, scales);
+      ...quantizers
+        .filter((one) => one.scales === "learned")
+        .map(({ layer }) => ({ of: layer.weight, dims: [channelView(layer).length] })),
+      ...activations.map((one) => ({ of: activationScale(one), dims: [] })),
+    ].map(({ of, dims }) => ({ name: logScaleName(of), dims, decays: false }));
+    this.#scales = new HostOptimizer(optimizer, scales);
     let address = parameters.spare;
     this.#weights = new Map(
-      weights.map(({ layer, rule }) => {
+      quantizers.map((planned) => {
+        const { layer, rule, keeps } = planned;
         const weight = arraysOf(parameters, layer.weight);
-        const mask = masks.get(layer.weight);
-        const place = { kernel: parameters.kernel, weight, address, ...(mask === undefined ? {} : { mask }) };
-        address += HostQuantizer.bytes(layer, rule, mask !== undefined);
-        const own = this.#scales.arrays.get(logarithms(layer.weight));
-        return [layer.weight, new HostQuantizer(layer, rule, place, own)];
+        const mask = keeps.by === "quantizer" ? { mask: masksOf(keeps.mask) } : {};
+        const place = { kernel: parameters.kernel, weight, address, ...mask };
+        address += bytesOf(planned);
+        const own = this.#scales.arrays.get(logScaleName(layer.weight));
+        const host = new HostQuantizer(layer, rule, place, own);
+        return [layer.weight, { host, ...keptOf(planned, masksOf) }];
       }),
     );
     this.activations = new Map(
@@ -72,24 +76,17 @@ export class Quantizers {
         { activation, scale: new Float32Array(1), gradient: new Float32Array(1) },
       ]),
     );
-    this.held = scales.flatMap(({ name, dims }) => {
-      const { values, states } = this.#arraysOf(name);
-      const ofStates = [...states].map(([state, array]) => ({ name: `${name}/${state}`, dims, array }));
-      return [{ name, dims, array: values }, ...ofStates];
-    });
+    this.held = scales.flatMap(({ name, dims }) => heldTensors(name, dims, this.#arraysOf(name)));
   }
 
   /** Bytes that the quantizers need in the memory in which the weights lie. */
-  static bytes({ weights }: QuantizationPlan, isMasked: (weight: string) => boolean): number {
-    return weights.reduce(
-      (sum, { layer, rule }) => sum + HostQuantizer.bytes(layer, rule, isMasked(layer.weight)),
-      0,
-    );
+  static bytes({ quantizers }: StepPlan): number {
+    return quantizers.reduce((sum, one) => sum + bytesOf(one), 0);
   }
 
-  /** What a quantized step is to see in place of each weight; where the weight is masked, each step. */
-  get seen(): ReadonlyMap<string, Float32Array> {
-    return new Map([...this.#weights].map(([weight, { quantized }]) => [weight, quantized]));
+  /** What a quantized step is to see in place of a weight; where the quantizer masks, every step. */
+  seen(weight: string): Float32Array | undefined {
+    return this.#weights.get(weight)?.host.quantized;
   }
 
   /** Names of the learned scales among the tensors of the run. */
@@ -100,24 +97,26 @@ export class Quantizers {
   /** Sets the learned scales of weights to where they begin. */
   begin(masks: readonly LayerMask[]): void {
     const byWeight = masksByWeight(masks);
-    for (const [weight, one] of this.#weights) {
+    for (const [weight, { host }] of this.#weights) {
       const mask = byWeight.get(weight);
-      one.begin(mask === undefined ? () => true : (index) => mask[index] === 1);
+      host.begin(mask === undefined ? () => true : (index) => mask[index] === 1);
     }
   }
 
   /** Sets the scales of activations to where they begin. */
   beginActivations(scales: ReadonlyMap<PlannedActivation, number>): void {
     for (const [name, { activation }] of this.activations) {
-      this.#arraysOf(logarithms(name)).values[0] = Math.log(scales.get(activation) ?? 1);
+      this.#arraysOf(logScaleName(name)).values[0] = Math.log(scales.get(activation) ?? 1);
     }
   }
 
   /** Before a step: quantizes all weights, and says what the scales of activations are. */
-  forward(writeKept: WriteKept): void {
-    for (const [weight, one] of this.#weights) {
-      if (one.kept !== undefined && one.place.mask === undefined) writeKept(weight, one.kept);
-      one.forward();
+  forward(): void {
+    for (const { host, kept } of this.#weights.values()) {
+      if (kept !== undefined && host.kept !== undefined) {
+        for (let i = 0; i < host.kept.length; i++) host.kept[i] = kept.mask[kept.units[i]];
+      }
+      host.forward();
     }
     for (const [name, { scale }] of this.activations) scale[0] = this.#scaleOf(name);
   }
@@ -125,36 +124,35 @@ export class Quantizers {
   /**
    * After a step: makes the gradients of the weights of those of what the step saw, and updates the scales.
    *
-   * @param t number of the step, from 1, since quantization began
-   * @param factor of the learning rate in this step
+   * @param scalars what the optimizer of scales gave for this step
    */
-  backward(t: number, factor: number): void {
-    for (const one of this.#weights.values()) one.backward();
+  backward(scalars: ReturnType<Optimizer["scalars"]>): void {
+    for (const { host } of this.#weights.values()) host.backward();
     for (const [name, { scale, gradient }] of this.activations) {
-      this.#arraysOf(logarithms(name)).gradient[0] = scale[0] * gradient[0];
+      this.#arraysOf(logScaleName(name)).gradient[0] = scale[0] * gradient[0];
     }
-    this.#scales.update(this.#optimizer.scalars(t, this.#rate * factor));
+    this.#scales.update(scalars);
   }
 
   /** Before a step that is not to be quantized yet. */
   mask(): void {
-    for (const one of this.#weights.values()) one.mask();
+    for (const { host } of this.#weights.values()) host.mask();
   }
 
   /** After such a step. */
   maskBackward(): void {
-    for (const one of this.#weights.values()) one.maskBackward();
+    for (const { host } of this.#weights.values()) host.maskBackward();
   }
 
   /** Codes and scales under deterministic masks. */
   quantization(masks: readonly LayerMask[]): Quantization {
     const byWeight = masksByWeight(masks);
-    const weights = [...this.#weights].map(([weight, one]): QuantizedWeight => {
+    const weights = [...this.#weights].map(([weight, { host }]): QuantizedWeight => {
       const mask = byWeight.get(weight);
-      if (mask !== undefined) one.kept?.set(mask);
-      one.fit();
-      const { layer, rule, place } = one;
-      const scale = one.scale.slice();
+      if (mask !== undefined) host.kept?.set(mask);
+      host.fit();
+      const { layer, rule, place } = host;
+      const scale = host.scale.slice();
       return {
         layer: layer.name,
         weight,
@@ -170,25 +168,27 @@ export class Quantizers {
     return { weights, activations };
   }
 
-  /** The values of quantized weights, by name. */
-  valuesOf({ weights }: Quantization): Map<string, Float32Array> {
-    return new Map(
-      weights.flatMap(({ weight, codes, scale }) => {
-        const one = this.#weights.get(weight);
-        return one === undefined
-          ? []
-          : [[weight, dequantized(codes, scale, channelView(one.layer))] as const];
-      }),
-    );
-  }
-
   #scaleOf(activation: string): number {
-    return Math.fround(Math.exp(this.#arraysOf(logarithms(activation)).values[0]));
+    return Math.fround(Math.exp(this.#arraysOf(logScaleName(activation)).values[0]));
   }
 
   #arraysOf(name: string): HostArrays {
     return arraysOf(this.#scales, name);
   }
+}
+
+function bytesOf({ layer, rule, keeps }: PlannedQuantizer): number {
+  return HostQuantizer.bytes(layer, rule, keeps.by === "quantizer");
+}
+
+function keptOf(
+  { layer, keeps }: PlannedQuantizer,
+  masksOf: (mask: PlannedMask) => MaskArrays,
+): Pick<WeightQuantizer, "kept"> {
+  if (keeps.by !== "graph") return {};
+  const member = membersOf(keeps.mask.layer).find(({ weight }) => weight === layer.weight);
+  if (member === undefined) throw new TypeError(`no mask is of "${layer.weight}"`);
+  return { kept: { units: unitOfWeights(member), mask: masksOf(keeps.mask).values } };
 }
 
 function arraysOf({ arrays }: HostOptimizer, name: string): HostArrays {

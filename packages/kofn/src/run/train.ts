@@ -25,7 +25,7 @@ import { removeMaps } from "../prune/structure/remove.js";
 import { planQuantization } from "../quantize/plan.js";
 import type { Quantization } from "../quantize/types.js";
 import { normNodes } from "../step/batch-norm.js";
-import { logitsName } from "../step/compile.js";
+import { logitsName } from "../step/names.js";
 import { trainable } from "../step/parameters.js";
 import { checkFinite } from "../step/trainability.js";
 import { checkInterface, evaluateOn } from "../task/evaluate.js";

@@ -19,7 +19,7 @@ export function normNodes(graph: Graph): NormNode[] {
   });
 }
 
-export function isBatchNormalization({ op, domain }: Node): boolean {
+function isBatchNormalization({ op, domain }: Node): boolean {
   return op === "BatchNormalization" && domain === "";
 }
 
@@ -29,18 +29,29 @@ export function runningStatistics(graph: Graph): string[] {
   return [...new Set(names)].filter((name) => graph.initializers.has(name));
 }
 
+/** The statistics of a batch, as values of the graph; and the running ones that they are instead of. */
+export interface BatchStatistics {
+  readonly running: Omit<NormNode, "node">;
+  readonly mean: string;
+  readonly variance: string;
+}
+
 /**
- * Appends batch normalisation with the statistics of the batch in place of a node.
+ * Appends a node of a model as training computes it: batch normalisation by the statistics of the batch, all else as it is.
  *
- * @param statistics names of the running statistics that are stored.
- * @returns the names of the batch's mean and variance.
+ * @param statistics names of the running statistics that are stored; undefined to normalise by these.
+ * @returns the statistics of the batch, if the node has any.
  * @throws InputError if the node's running statistics are not stored.
  */
-export function appendBatchNorm(
+export function appendNode(
   b: Builder,
   node: Node,
-  statistics: readonly string[],
-): { mean: string; variance: string } {
+  statistics: readonly string[] | undefined,
+): BatchStatistics | undefined {
+  if (statistics === undefined || !isBatchNormalization(node)) {
+    b.push({ ...node });
+    return undefined;
+  }
   const [x, scale, bias, ...own] = node.inputs;
   const computed = own.find((name) => !statistics.includes(name));
   if (computed !== undefined) {
@@ -58,7 +69,7 @@ export function appendBatchNorm(
     outputs: [node.outputs[0], mean, variance],
     attributes: new Map([["epsilon", float(getFloat(node, "epsilon", 1e-5))]]),
   });
-  return { mean, variance };
+  return { running: { mean: own[0], variance: own[1] }, mean, variance };
 }
 
 /**

@@ -2,17 +2,8 @@
 
 import type { Engine, Value } from "../engine/session.js";
 import { InputError } from "../errors.js";
-import type { Model } from "../onnx/model.js";
 import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
-import type { SamplerOptions } from "../options/types.js";
-import { magnitudes, membersOf } from "../prune/groups.js";
-import type { PrunedLayer } from "../prune/types.js";
-import { Random } from "../random.js";
-import { runningStatistics } from "./batch-norm.js";
-import { logitsName, type StepTensor } from "./compile.js";
-import { trainable } from "./parameters.js";
-
-const LOGIT_DEVIATION = 0.5;
+import type { StepTensor } from "./graph.js";
 
 interface Slot extends StepTensor {
   readonly arrays: readonly Float32Array[];
@@ -109,67 +100,4 @@ export class State {
       this.get(name).set((saved as Tensor<"float32">).array());
     }
   }
-}
-
-/**
- * The values that training begins with: the model's parameters and running statistics, and logits drawn at random or from magnitudes.
- *
- * Random logits go with training from scratch, where weights were initialised for a fan-in of n, and k of them will be
- * there: these weights are scaled by sqrt(n / k), which keeps the variance of the layer's outputs. Without it
- * LeNet-300-100 at 40 of 784 ends half a point worse.
- *
- * @param k of each layer at the first step.
- * @param units that each layer keeps, if that is given: then these have the largest logits.
- */
-export function initialValues(
-  model: Model,
-  layers: readonly PrunedLayer[],
-  k: readonly number[],
-  init: NonNullable<SamplerOptions["init"]>,
-  seed: number,
-  units?: readonly Uint8Array[],
-): Map<string, Float32Array> {
-  const initial = new Map<string, Float32Array>();
-  const parameter = (name: string): Float32Array =>
-    (model.graph.initializers.get(name) as Tensor<"float32">).array();
-  const { graph } = model;
-  for (const name of [...trainable(graph), ...runningStatistics(graph)]) initial.set(name, parameter(name));
-  for (const [i, layer] of layers.entries()) {
-    if (init === "normal") {
-      const gain = Math.sqrt(layer.n / k[i]);
-      for (const { weight } of membersOf(layer)) {
-        initial.set(
-          weight,
-          parameter(weight).map((value) => value * gain),
-        );
-      }
-    }
-    const logits =
-      units !== undefined
-        ? Float32Array.from(units[i])
-        : init === "normal"
-          ? normalLogits(layer, seed)
-          : standardised(magnitudes(layer, parameter), layer.n);
-    initial.set(logitsName(layer.weight), logits);
-  }
-  return initial;
-}
-
-function normalLogits(layer: PrunedLayer, seed: number): Float32Array {
-  const random = new Random(seed, logitsName(layer.weight));
-  const logits = new Float32Array(layer.groups * layer.n);
-  for (let i = 0; i < logits.length; i++) logits[i] = LOGIT_DEVIATION * random.normal();
-  return logits;
-}
-
-/** Shifts and scales each row of n to mean 0 and the deviation of freshly drawn logits, which keeps the order. */
-function standardised(values: Float32Array, n: number): Float32Array {
-  for (let first = 0; first < values.length; first += n) {
-    const row = values.subarray(first, first + n);
-    const mean = row.reduce((sum, value) => sum + value, 0) / n;
-    const squares = row.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    const factor = LOGIT_DEVIATION / (Math.sqrt(squares / n) || 1);
-    for (let i = 0; i < n; i++) row[i] = (row[i] - mean) * factor;
-  }
-  return values;
 }

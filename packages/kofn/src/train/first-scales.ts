@@ -7,7 +7,7 @@ import { Builder } from "../onnx/builder.js";
 import { emptyGraph, type Model } from "../onnx/model.js";
 import type { BatchNormMode } from "../options/types.js";
 import { type PlannedActivation, roundedRange } from "../quantize/plan.js";
-import { appendBatchNorm, isBatchNormalization, runningStatistics } from "../step/batch-norm.js";
+import { appendNode, runningStatistics } from "../step/batch-norm.js";
 import { classifierOf } from "../task/classifier.js";
 
 /**
@@ -70,14 +70,11 @@ function measuringModel(
 ): { measuring: Model; input: string; outputs: Measured[] } {
   const { model: view, input } = classifierOf(model);
   const graph = atBatch(view.graph, input, shape, []);
-  const statistics = runningStatistics(model.graph);
+  const statistics = batchNorm === "train" ? runningStatistics(model.graph) : undefined;
   const b = new Builder(emptyGraph(`${graph.name}/activations`));
   b.input(input, "float32", shape);
   for (const [name, value] of graph.initializers) b.initializer(name, value);
-  for (const node of graph.nodes) {
-    if (batchNorm === "train" && isBatchNormalization(node)) appendBatchNorm(b, node, statistics);
-    else b.push({ ...node });
-  }
+  for (const node of graph.nodes) appendNode(b, node, statistics);
   const outputs = activations.map((activation): Measured => {
     const magnitude = b.op("Abs", [activation.tensor]);
     const axes = b.vector(b.shape(magnitude).map((_, i) => i));

@@ -10,7 +10,7 @@ import { modelOf } from "../lower/model.js";
 import { atBatch } from "../onnx/batch.js";
 import { Builder } from "../onnx/builder.js";
 import { emptyGraph, type Model } from "../onnx/model.js";
-import { appendBatchNorm, isBatchNormalization, normNodes, runningStatistics } from "../step/batch-norm.js";
+import { appendNode, normNodes, runningStatistics } from "../step/batch-norm.js";
 import { classifierOf } from "../task/classifier.js";
 
 export interface RecalibrateOptions {
@@ -123,12 +123,10 @@ function measuringModel(
   b.input(input, "float32", shape);
   for (const [name, value] of graph.initializers) b.initializer(name, value);
   const outputs = graph.nodes.flatMap((node) => {
-    if (!isBatchNormalization(node)) {
-      b.push({ ...node });
-      return [];
-    }
-    const { mean, variance } = appendBatchNorm(b, node, statistics);
-    return [{ of: node.inputs[4], mean: b.output(mean), variance: b.output(variance) }];
+    const batch = appendNode(b, node, statistics);
+    if (batch === undefined) return [];
+    const { running, mean, variance } = batch;
+    return [{ of: running.variance, mean: b.output(mean), variance: b.output(variance) }];
   });
   return { measuring: modelOf(b.graph), outputs };
 }

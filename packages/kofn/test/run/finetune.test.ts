@@ -11,8 +11,9 @@ import type { DistillOptions } from "../../src/options/types.js";
 import { resolvePrune, weights } from "../../src/prune/spec.js";
 import { train } from "../../src/run/train.js";
 import type { Checkpoint, TrainOptions } from "../../src/run/types.js";
-import { compileStep } from "../../src/step/compile.js";
-import { initialValues } from "../../src/step/state.js";
+import { compileStep } from "../../src/step/graph.js";
+import { planStep } from "../../src/step/plan.js";
+import { initialValues } from "../../src/train/initial-values.js";
 import { evaluateModel } from "../../src/task/evaluate-model.js";
 import { normalisedModel } from "../support/normalised.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
@@ -57,7 +58,8 @@ describe("defaults for a pretrained model", () => {
     const [layer] = resolvePrune(prunableLayers(model.graph), { fc: weights({ k: 5 }) });
     const weight = (model.graph.initializers.get("fc.weight") as Tensor<"float32">).array();
     for (let i = 0; i < layer.n; i++) weight[i] *= 10;
-    const initial = initialValues(model, [layer], [layer.n], "magnitude", 1);
+    const plan = planStep(model, { batch: 1, layers: [layer], weights: "host", sampling: "host" });
+    const initial = initialValues(plan, [layer.n], "magnitude", 1);
     expect(initial.get("fc.weight")).toEqual(weight);
     for (let row = 0; row < layer.groups; row++) {
       const logits = [...(initial.get("fc.weight/logits") ?? [])].slice(row * layer.n, (row + 1) * layer.n);

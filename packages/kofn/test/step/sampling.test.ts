@@ -11,7 +11,8 @@ import type { OptimizerOptions } from "../../src/optim/options.js";
 import { kernels, maps, resolvePrune, weights } from "../../src/prune/spec.js";
 import type { PruneSpec } from "../../src/prune/types.js";
 import { Random } from "../../src/random.js";
-import { compileStep, logitsName, type Step } from "../../src/step/compile.js";
+import { type CompiledStep, compileStep } from "../../src/step/graph.js";
+import { logitsName } from "../../src/step/names.js";
 import { tinyModel } from "../support/tiny.js";
 
 const BATCH = 6;
@@ -27,10 +28,10 @@ function normals(count: number, stream: string): Float32Array {
 class Runner {
   readonly #engine: Engine;
   readonly #session: Session;
-  readonly #step: Step;
+  readonly #step: CompiledStep;
   readonly values: Map<string, Float32Array>;
 
-  constructor(engine: Engine, session: Session, step: Step) {
+  constructor(engine: Engine, session: Session, step: CompiledStep) {
     this.#engine = engine;
     this.#session = session;
     this.#step = step;
@@ -44,7 +45,7 @@ class Runner {
     );
   }
 
-  static async create(step: Step): Promise<Runner> {
+  static async create(step: CompiledStep): Promise<Runner> {
     const engine = await Engine.open({ threads: 1 });
     return new Runner(engine, await engine.session(step.model), step);
   }

@@ -9,7 +9,7 @@ import { sizeOf, type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import type { OptimizerOptions } from "../../src/optim/options.js";
 import type { BatchNormMode } from "../../src/options/types.js";
-import { compileStep, type Step } from "../../src/step/compile.js";
+import { type CompiledStep, compileStep } from "../../src/step/graph.js";
 import { modelOf } from "../support/execute.js";
 import { tinyModel } from "../support/tiny.js";
 
@@ -19,7 +19,7 @@ function dense(
   model: Model,
   optimizer: OptimizerOptions = { kind: "sgd", lr: 0.1 },
   batchNorm?: BatchNormMode,
-): Step {
+): CompiledStep {
   return compileStep(model, {
     batch: BATCH,
     layers: [],
@@ -37,7 +37,11 @@ const ramp = (dims: readonly number[]): Tensor =>
   );
 
 /** The values that a step without states writes, under the names of its outputs. */
-function stepped(step: Step, model: Model, scalars: Readonly<Record<string, number>>): Map<string, Tensor> {
+function stepped(
+  step: CompiledStep,
+  model: Model,
+  scalars: Readonly<Record<string, number>>,
+): Map<string, Tensor> {
   const feeds = new Map<string, Tensor>([
     [step.images.name, ramp(step.images.dims)],
     [step.labels.name, tensorFrom("int64", step.labels.dims, [0, 1])],
@@ -100,7 +104,7 @@ function momentsOf(values: readonly number[]): { mean: number[]; variance: numbe
 
 describe("batch normalisation in a step", () => {
   const model = normalisedModel();
-  const updatedBy = (step: Step, of = model): Map<string, number[]> => {
+  const updatedBy = (step: CompiledStep, of = model): Map<string, number[]> => {
     const values = stepped(step, of, { "weights/rate": 0 });
     return new Map(step.tensors.map(({ name, updated }) => [name, values.get(updated)?.numbers() ?? []]));
   };
@@ -130,7 +134,7 @@ describe("batch normalisation in a step", () => {
   it("leaves frozen statistics out, and normalises by them", () => {
     const frozen = dense(model, undefined, "frozen");
     expect(frozen.tensors.map(({ name }) => name)).toEqual(["scale", "shift", "w", "bias"]);
-    const lossOf = (step: Step): number | undefined =>
+    const lossOf = (step: CompiledStep): number | undefined =>
       stepped(step, model, { "weights/rate": 0 }).get("loss")?.numbers()[0];
     const logits =
       evaluateGraph(model.graph, new Map([["x", ramp([2, 1, 2, 2])]]), ["y"])
