@@ -3,6 +3,8 @@
  * `share` consecutive rows have one mask. Units are numbered row by row, and n consecutive ones are a group.
  */
 
+import type { Granularity } from "../run/words.js";
+
 /** The dimensions of a weight as it is stored: [out, in, ...kernel], or [in, out] if it is transposed. */
 export interface StoredDims {
   readonly dims: readonly number[];
@@ -20,6 +22,13 @@ export function canonicalDims({
 
 function sizeOf(dims: readonly number[]): number {
   return dims.reduce((size, dim) => size * dim, 1);
+}
+
+/** How many consecutive weights of a row a unit is. */
+export function spanOf(granularity: Granularity, weight: StoredDims): number {
+  const [, inputs, kernel] = canonicalDims(weight);
+  const spans: Readonly<Record<Granularity, number>> = { weights: 1, kernels: kernel, maps: inputs * kernel };
+  return spans[granularity];
 }
 
 export interface UnitLayout {

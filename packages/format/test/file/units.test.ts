@@ -9,12 +9,14 @@ import {
   gather,
   keptIndices,
   scatter,
+  spanOf,
   type UnitLayout,
   type UnitMask,
   unitMask,
   unitMatrix,
   weightMask,
 } from "../../src/file/units.js";
+import { GRANULARITIES } from "../../src/run/words.js";
 
 interface Case {
   readonly dims: readonly number[];
@@ -68,6 +70,15 @@ test("dimensions are [out, in, kernel] however a weight is stored", () => {
   expect(canonicalDims({ dims: [8, 4, 3, 5], transposed: false })).toEqual([8, 4, 15]);
   expect(canonicalDims({ dims: [8, 4], transposed: false })).toEqual([8, 4, 1]);
   expect(canonicalDims({ dims: [4, 8], transposed: true })).toEqual([8, 4, 1]);
+});
+
+test("a unit is a weight, a kernel or all that makes a map", () => {
+  const spans = (dims: number[], transposed = false): number[] =>
+    GRANULARITIES.map((granularity) => spanOf(granularity, { dims, transposed }));
+  expect(GRANULARITIES).toEqual(["weights", "kernels", "maps"]);
+  expect(spans([8, 4, 3, 5])).toEqual([1, 15, 60]);
+  expect(spans([8, 4])).toEqual([1, 1, 4]);
+  expect(spans([4, 8], true)).toEqual([1, 1, 4]);
 });
 
 describe("a traversal", () => {

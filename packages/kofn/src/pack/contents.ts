@@ -2,6 +2,7 @@
 
 import {
   canonicalDims,
+  spanOf,
   type UnitLayout,
   type UnitMask,
   unitMask,
@@ -101,7 +102,7 @@ function unitMaskOf(
   const layouts: UnitLayout[] = [];
   if (rule !== undefined) {
     const { granularity, share, n } = rule;
-    const whole = rows(granularity === "kernels" ? kernel : 1);
+    const whole = rows(spanOf(granularity, layer));
     if (whole.n % n === 0) layouts.push({ ...whole, share, n });
   }
   if (kernel > 1 && rule?.granularity !== "weights") layouts.push(rows(kernel));

@@ -7,7 +7,7 @@
  * layer's group says which unit a row belongs to, and a unit may have several.
  */
 
-import { canonicalDims, forEachUnit } from "@kofn/format/file/units.js";
+import { canonicalDims, forEachUnit, spanOf } from "@kofn/format/file/units.js";
 import { KofnError } from "../errors.js";
 import { sizeOf } from "../onnx/tensor.js";
 import type { MapCarrier, MapGroup, PrunedLayer } from "./types.js";
@@ -66,8 +66,9 @@ export interface Arrangement {
  * arrangement(layer); // { unitDims: [4, 1, 4], expandDims: [4, 2, 4], maskDims: [8, 4, 1, 1] }
  */
 export function arrangement(layer: PrunedLayer): Arrangement {
-  const [outputs, inputs] = canonicalDims(layer);
-  const { span, columns } = unitsOf(layer);
+  const [outputs, inputs, kernel] = canonicalDims(layer);
+  const span = spanOf(layer.granularity, layer);
+  const columns = (inputs * kernel) / span;
   const kernelDims = layer.dims.slice(2);
   const ones = kernelDims.map(() => 1);
   const maskDims = [outputs, inputs, ...(span === 1 ? kernelDims : ones)];
@@ -82,23 +83,17 @@ export function arrangement(layer: PrunedLayer): Arrangement {
   };
 }
 
-/** The shape of a unit: `span` consecutive weights of the fan-in; `columns` units make up the fan-in. */
-function unitsOf(layer: PrunedLayer): { span: number; columns: number } {
-  const [, inputs, kernel] = canonicalDims(layer);
-  const fanIn = inputs * kernel;
-  const span = layer.granularity === "weights" ? 1 : layer.granularity === "kernels" ? kernel : fanIn;
-  return { span, columns: fanIn / span };
-}
-
 /** Whether the units [R, n] are the weights themselves, one by one and in the order in which the weight stores them. */
 export function unitsAreWeights(layer: PrunedLayer): boolean {
-  return !isMapLayer(layer) && !layer.transposed && layer.share === 1 && unitsOf(layer).span === 1;
+  return (
+    !isMapLayer(layer) && !layer.transposed && layer.share === 1 && spanOf(layer.granularity, layer) === 1
+  );
 }
 
 /** Calls `visit` with each index into the weight as stored, and the unit (an index into [R, n]) that it belongs to. */
 function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) => void): void {
-  const { dims, transposed, share } = layer;
-  const { span } = unitsOf(layer);
+  const { dims, transposed, share, granularity } = layer;
+  const span = spanOf(granularity, layer);
   const unitOfRow = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
   forEachUnit({ dims, transposed, span, share, unitOfRow }, (index, stride, unit) => {
     for (let i = 0; i < span; i++) visit(index + i * stride, unit);
@@ -188,7 +183,7 @@ export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array
 
 /** How many of the layer's weights its mask keeps. */
 export function keptWeights(layer: PrunedLayer): number {
-  const { span } = unitsOf(layer);
+  const span = spanOf(layer.granularity, layer);
   const rows = isMapLayer(layer) ? canonicalDims(layer)[0] / layer.n : layer.share;
   return layer.groups * layer.k * span * rows;
 }
