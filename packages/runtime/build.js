@@ -13,7 +13,7 @@ import { build } from "esbuild";
 
 // With s, functions that are called within loops are not copied into them; the loops of convolutions and layers are the same.
 const OPTIONS =
-  "-O3s --runtime stub --enable simd --enable nontrapping-f2i --noAssert --initialMemory 1 --disableWarning 112".split(
+  "-O3s --runtime stub --enable simd --enable nontrapping-f2i --noAssert --initialMemory 1 --disableWarning 112 --bindings raw".split(
     " ",
   );
 
@@ -29,12 +29,25 @@ try {
     stdio: "inherit",
   });
   const text = printable(readFileSync(file));
+  const declared = readFileSync(join(temporary, "runtime.d.ts"), "utf8");
   writeFileSync(
     join(folder, "src/wasm.generated.ts"),
-    `/** The kernels of assembly/, compiled by build.js. */\n\nexport const WASM = ${JSON.stringify(text)};\n`,
+    `/** The kernels of assembly/, compiled by build.js. */\n\n${interfaceOf(declared)}\nexport const WASM = ${JSON.stringify(text)};\n`,
   );
 } finally {
   rmSync(temporary, { recursive: true });
+}
+
+/**
+ * The kernels with their parameters' names, from what the compiler declares.
+ *
+ * @param {string} declared
+ */
+function interfaceOf(declared) {
+  const functions = [...declared.matchAll(/export function (\w+)(\(.*\)): (\w+);/g)].map(
+    ([, name, parameters, result]) => `  readonly ${name}: ${parameters} => ${result};\n`,
+  );
+  return `export interface Kernels {\n  readonly memory: WebAssembly.Memory;\n${functions.join("")}}\n`;
 }
 
 /**

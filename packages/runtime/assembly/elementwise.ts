@@ -12,7 +12,7 @@ function clamp(x: v128, low: v128, high: v128): v128 {
   return f32x4.pmin(f32x4.pmax(x, low), high);
 }
 
-/** The functions by their numbers in plan/kernels.ts. */
+/** The functions by their numbers in plan/elementwise.ts. */
 function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
   const one = vector(1);
   const zero = vector(0);

@@ -1,35 +1,19 @@
 /** Carries out a plan: the calls of kernels that are left of a network. It is all that threads have of the runtime. */
 
-type Kernel = (...args: number[]) => void;
+import type { Kernels } from "./wasm.generated.js";
 
-/** The exports of assembly/runtime.ts. */
-export interface Kernels {
-  readonly memory: WebAssembly.Memory;
-  readonly base: () => number;
-  readonly taps1: Kernel;
-  readonly taps4: Kernel;
-  readonly tapsRows: Kernel;
-  readonly rows1: Kernel;
-  readonly rows4: Kernel;
-  readonly unary: Kernel;
-  readonly binary: Kernel;
-  readonly quantize: Kernel;
-  readonly along: Kernel;
-  readonly matmul: Kernel;
-  readonly resize: Kernel;
-  readonly copy: Kernel;
-  readonly phase: Kernel;
-  readonly pool: Kernel;
-  readonly sums: Kernel;
-}
+type Name = Exclude<keyof Kernels, "memory" | "base">;
 
-/** A call of a kernel. */
-export interface Call {
-  readonly kernel: Exclude<keyof Kernels, "memory" | "base">;
-  readonly args: readonly number[];
+/** A call of one of the kernels. */
+interface CallOf<K extends Name> {
+  readonly kernel: K;
+  readonly args: Readonly<Parameters<Kernels[K]>>;
   /** Which argument counts samples that run together, and by how much it grows from one to the next. */
   readonly lane?: readonly [index: number, step: number];
 }
+
+/** A call of a kernel. */
+export type Call = { [K in Name]: CallOf<K> }[Name];
 
 /** What a planned network consists of. */
 export interface Program {
@@ -74,10 +58,10 @@ export function runnerOf(kernels: Kernels, program: Program): Runner {
 type Step = (lane: number) => void;
 
 function stepOf(kernels: Kernels, { kernel, args, lane }: Call): Step {
-  const run = kernels[kernel];
+  const run: (...args: readonly number[]) => void = kernels[kernel];
   if (lane !== undefined) {
     const [index, step] = lane;
-    const own = [...args];
+    const own: number[] = [...args];
     return (n) => {
       own[index] = args[index] + step * n;
       run(...own);

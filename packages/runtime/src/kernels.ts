@@ -1,8 +1,7 @@
 /** Makes instances of the WebAssembly kernels, which are part of the script. */
 
 import { NetworkError } from "./errors.js";
-import type { Kernels } from "./execute.js";
-import { WASM } from "./wasm.generated.js";
+import { type Kernels, WASM } from "./wasm.generated.js";
 
 /**
  * Only pages have to compile in the background. Node may hang when it has nothing else to wait for

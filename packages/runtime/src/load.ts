@@ -8,7 +8,7 @@ import { type FileInfo, readInfo } from "./file/info.js";
 import { type Fused, fuse } from "./graph/fuse.js";
 import { withQuantizers } from "./graph/quantizers.js";
 import { rewritten } from "./graph/rewrite.js";
-import { inferShapes } from "./graph/shapes.js";
+import { inferShapes, supported } from "./graph/shapes.js";
 import type { Dims, Graph } from "./graph/types.js";
 import { layerInfo, type LayerInfo } from "./info.js";
 import { instantiate, kernelModule } from "./kernels.js";
@@ -53,7 +53,7 @@ export async function load(source: Source, { threads = 1 }: LoadOptions = {}): P
 
 /** A network of a graph, for one sample and for several side by side. */
 async function networkOf(read: Graph, info: FileInfo, fileBytes: number, threads: number): Promise<Network> {
-  const graph = rewritten(withQuantizers(read));
+  const graph = supported(rewritten(withQuantizers(read)));
   if (graph.inputs.length !== 1 || graph.outputs.length !== 1) {
     throw new NetworkError(
       `only networks with one input and one output are supported, not with ${graph.inputs.length} and ${graph.outputs.length}`,

@@ -1,11 +1,12 @@
 /** A network that is ready to run. */
 
 import { NetworkError } from "./errors.js";
-import { type Kernels, type Program, type Runner, runnerOf } from "./execute.js";
+import { type Program, type Runner, runnerOf } from "./execute.js";
 import type { NetworkInfo } from "./info.js";
 import { sizeOf } from "./graph/types.js";
 import { normalize, type PixelImage } from "./pixels.js";
 import type { Pool } from "./threads/pool.js";
+import type { Kernels } from "./wasm.generated.js";
 
 /** Batches of at least so many samples run side by side, if the network allows it. */
 export const LEAST_WIDE = 8;
@@ -67,7 +68,8 @@ export class Network {
    * @param input samples one after the other, each in the order of `info.input`, normalised as the network expects it
    * @param output takes the results; a new array by default
    * @returns the results, one after the other, each in the order of `info.output`
-   * @throws NetworkError if an array has the wrong length, or the network is closed.
+   * @throws NetworkError if an array has the wrong length, the network is closed, or a thread has failed or ended: every call after that
+   *   fails alike.
    */
   run(input: Float32Array, output?: Float32Array): Float32Array {
     if (this.#isClosed) throw new NetworkError("the network is closed: load it again");
@@ -87,7 +89,7 @@ export class Network {
       this.#runPart(input, results, first, end);
     };
     const { pool } = this.#parts;
-    if (pool === undefined || batch === 1) own(0, batch);
+    if (pool === undefined) own(0, batch);
     else pool.run(input, results, batch, own);
     return results;
   }

@@ -2,6 +2,10 @@
 
 import { InputError } from "../errors.js";
 
+/** The most bytes of a `uint`, which is below 2^53, and of an `int`, which has 64 bits: seven bits in each. */
+const UINT_BYTES = 8;
+const INT_BYTES = 10;
+
 /** A buffer that grows as it is written. */
 export class ByteWriter {
   #bytes = new Uint8Array(256);
@@ -108,36 +112,40 @@ export class ByteReader {
 
   /** A view of the next bytes. */
   bytes(count: number): Uint8Array {
-    if (count > this.left) this.fail(`${count} bytes are expected where ${this.left} are left`);
+    if (!(count >= 0 && count <= this.left))
+      this.fail(`${count} bytes are expected where ${this.left} are left`);
     this.#at += count;
     return this.#bytes.subarray(this.#at - count, this.#at);
   }
 
+  /** @throws InputError if it is 2^53 or more, or takes more bytes than it needs. */
   uint(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.byte();
-      value += (byte & 127) * scale;
-      if (value > Number.MAX_SAFE_INTEGER) this.fail("a number of 2^53 or more");
-      if (byte < 128) return value;
-    }
+    const value = this.#leb128(UINT_BYTES).reduceRight((rest, byte) => 128 * rest + (byte & 127), 0);
+    return value <= Number.MAX_SAFE_INTEGER ? value : this.fail("a number of 2^53 or more");
   }
 
   /** A `uint` below `end`. */
   below(end: number, what: string): number {
     const value = this.uint();
-    if (value >= end) this.fail(`expected ${what} below ${end}, got ${value}`);
-    return value;
+    return value < end ? value : this.fail(`expected ${what} below ${end}, got ${value}`);
   }
 
+  /** @throws InputError if it has more than 64 bits, or takes more bytes than it needs. */
   int(): bigint {
     let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = this.byte();
-      value |= BigInt(byte & 127) << shift;
-      if (value >= 1n << 64n) this.fail("a whole number of more than 64 bits");
-      if (byte < 128) return value & 1n ? -(value + 1n) / 2n : value / 2n;
-    }
+    for (const byte of this.#leb128(INT_BYTES).toReversed()) value = (value << 7n) | BigInt(byte & 127);
+    if (value >= 1n << 64n) this.fail("a whole number of more than 64 bits");
+    return value & 1n ? -(value + 1n) / 2n : value / 2n;
+  }
+
+  /** The bytes of the next number. */
+  #leb128(most: number): Uint8Array {
+    const start = this.#at;
+    while (this.byte() >= 128)
+      if (this.#at === start + most) this.fail(`a number of more than ${most} bytes`);
+    if (this.#at > start + 1 && this.#bytes[this.#at - 1] === 0)
+      this.fail("a number that takes more bytes than it needs");
+    return this.#bytes.subarray(start, this.#at);
   }
 
   f32(): number {
@@ -164,7 +172,7 @@ export class ByteReader {
   /** A list whose items take at least a byte each. */
   list<T>(read: () => T): T[] {
     const count = this.uint();
-    if (count > this.left) this.fail(`a list of ${count} items where ${this.left} bytes are left`);
+    if (!(count <= this.left)) this.fail(`a list of ${count} items where ${this.left} bytes are left`);
     return Array.from({ length: count }, read);
   }
 

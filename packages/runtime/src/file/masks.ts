@@ -1,6 +1,6 @@
 /** Reads which units of a weight are kept. */
 
-import type { StoredMask } from "../graph/types.js";
+import type { KeptWeights, StoredMask } from "../graph/types.js";
 import { unpackBits, widthOf } from "./bits.js";
 import { RangeDecoder } from "./range-decoder.js";
 import type { Reader } from "./reader.js";
@@ -11,10 +11,10 @@ const RANGE = 2;
 /** The most units of a group in that codec. */
 const MOST_UNITS = 2 ** 20;
 
-/** A mask: what is said of it, and the indices of the weights that it keeps, row by row, in the weight as it is stored. */
+/** A mask: what is said of it, and the weights that it keeps, in the order in which they are stored. */
 export interface ReadMask {
   readonly stored: StoredMask;
-  readonly indices: Uint32Array;
+  readonly kept: KeptWeights;
 }
 
 /** @returns undefined where all elements are kept */
@@ -69,19 +69,20 @@ export function readMask(graph: Reader, masks: Reader, dims: readonly number[]):
     decoder.choose(counts, n, units);
     if (!decoder.isDone) masks.fail("bytes are left over");
   }
-  const indices = new Uint32Array(kept * span * share);
+  const weights = new Uint32Array(kept * span * share);
+  const ends = new Uint32Array(rows);
   let at = 0;
   for (let row = 0; row < rows; row++) {
     const start = Math.floor(row / share) * columns;
     for (let column = 0; column < columns; column++) {
       if (units[start + column] === 0) continue;
-      for (let j = column * span; j < (column + 1) * span; j++)
-        indices[at++] = isTransposed ? j * rows + row : row * fanIn + j;
+      for (let j = column * span; j < (column + 1) * span; j++) weights[at++] = j;
     }
+    ends[row] = at;
   }
   const [least, most] = counts.reduce(
     ([low, high], count) => [Math.min(low, count), Math.max(high, count)],
     [n, 0],
   );
-  return { stored: { span, share, n, k: [least, most] }, indices };
+  return { stored: { span, share, n, k: [least, most] }, kept: { isTransposed, ends, columns: weights } };
 }

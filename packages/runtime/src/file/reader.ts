@@ -28,20 +28,24 @@ export class Reader {
 
   /** A view of the next bytes. */
   bytes(count: number): Uint8Array {
-    if (count > this.left) this.fail(`${count} bytes are expected where ${this.left} are left`);
+    if (!(count >= 0 && count <= this.left))
+      this.fail(`${count} bytes are expected where ${this.left} are left`);
     this.#at += count;
     return this.#bytes.subarray(this.#at - count, this.#at);
   }
 
-  /** A whole number in LEB128; from 2^53 on it is rounded. */
+  /**
+   * A whole number in LEB128, in as few bytes as it needs: at most 8 up to 2^53, 10 up to 2^64. From 2^53 on it is rounded.
+   */
   #whole(most: number): number {
     let value = 0;
-    for (let scale = 1; ; scale *= 128) {
+    for (let scale = 1; scale <= most; scale *= 128) {
       const byte = this.byte();
       value += (byte & 127) * scale;
-      if (value > most) this.fail("a number that is too large");
+      if (value > most || (byte === 0 && scale > 1)) break;
       if (byte < 128) return value;
     }
+    return this.fail("a number that is too large, or takes more bytes than it needs");
   }
 
   uint(): number {
@@ -87,7 +91,7 @@ export class Reader {
   /** A list whose items take at least a byte each. */
   list<T>(read: () => T): T[] {
     const count = this.uint();
-    if (count > this.left) this.fail(`a list of ${count} items where ${this.left} bytes are left`);
+    if (!(count <= this.left)) this.fail(`a list of ${count} items where ${this.left} bytes are left`);
     return Array.from({ length: count }, read);
   }
 

@@ -1,6 +1,6 @@
 /** Reads constants: those that lie in the graph, and weights of few bits and with masks. */
 
-import type { Constant } from "../graph/types.js";
+import type { Constant, KeptWeights } from "../graph/types.js";
 import { sizeOf } from "../graph/types.js";
 import { unpackBits } from "./bits.js";
 import { readMask } from "./masks.js";
@@ -120,29 +120,43 @@ function readWeight(
   if (!isFloat) {
     name();
     const number = graph.uint();
-    [bits, axis] = [number % 16, number >> 4];
+    [bits, axis] = [number % 16, Math.floor(number / 16)];
     scaleEncoding = readEncoding(graph);
     if (bits < 1 || bits > 8 || axis >= dims.length || (scaleEncoding?.format ?? 2) > 1)
       graph.fail("codes that do not fit");
   }
   const mask = readMask(graph, masks, dims);
-  const size = sizeOf(dims);
-  const count = mask?.indices.length ?? size;
+  const count = mask?.kept.columns.length ?? sizeOf(dims);
   const scales = scaleEncoding && readFloats(values, scaleEncoding, dims[axis]);
-  const kept =
+  const codes =
     scales === undefined ? readFloats(values, encoding, count) : readCodes(values, encoding, count, bits);
-  let data: Float32Array;
-  if (mask === undefined) data = kept;
-  else {
-    data = new Float32Array(size);
-    const { indices } = mask;
-    for (let i = 0; i < count; i++) data[indices[i]] = kept[i];
-  }
-  if (scales !== undefined) {
-    const inner = sizeOf(dims.slice(axis + 1));
-    for (let i = 0; i < size; i++) data[i] *= scales[Math.floor(i / inner) % dims[axis]];
-  }
-  return { dims, data, stored: { format: FORMATS[encoding.format], ...(mask && { mask: mask.stored }) } };
+  const inner = sizeOf(dims.slice(axis + 1));
+  const value = (i: number, place: number): number =>
+    scales === undefined ? codes[i] : codes[i] * scales[Math.floor(place / inner) % dims[axis]];
+  const stored = { format: FORMATS[encoding.format], ...(mask && { mask: mask.stored }) };
+  return mask === undefined
+    ? { dims, stored, data: scales === undefined ? codes : codes.map((_, i) => value(i, i)) }
+    : { dims, stored, ...spread(dims, mask.kept, value) };
+}
+
+/** The weight of a mask and its values, by their number and their place, and where it is not 0: values that are kept may be 0, too. */
+function spread(
+  dims: readonly number[],
+  { isTransposed, ends, columns }: KeptWeights,
+  value: (i: number, place: number) => number,
+): { data: Float32Array; kept: KeptWeights } {
+  const data = new Float32Array(sizeOf(dims));
+  const [down, right] = isTransposed ? [1, dims[1]] : [data.length / dims[0], 1];
+  let [i, left] = [0, 0];
+  ends.forEach((end, row) => {
+    for (; i < end; i++) {
+      const place = row * down + columns[i] * right;
+      data[place] = value(i, place);
+      if (data[place] !== 0) columns[left++] = columns[i];
+    }
+    ends[row] = left;
+  });
+  return { data, kept: { isTransposed, ends, columns: columns.subarray(0, left) } };
 }
 
 /** The bytes of an array, and a reader of them if they are range coded. */

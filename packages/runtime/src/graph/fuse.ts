@@ -4,11 +4,12 @@
  */
 
 import { constantOf, numberOf, numbersOf, refuse } from "./node.js";
+import type { Op } from "./operators.js";
 import { type Constant, type Dims, type Graph, type Node, sizeOf } from "./types.js";
 
 /** A node with what was taken into it. */
-export interface Fused {
-  readonly node: Node;
+export interface Fused<O extends Op = Op> {
+  readonly node: Node<O>;
   /** The value that it makes in the end. */
   output: string;
   /** output = clamp(scale * (what the node computes) + shift + residual); a number for each channel, if there are any. */
@@ -23,7 +24,7 @@ export interface Fused {
 }
 
 /** Operators with a clamp in their kernels, besides layers. */
-const CLAMPED = new Set([
+const CLAMPED: ReadonlySet<Op> = new Set<Op>([
   "Add",
   "Sub",
   "Mul",
@@ -34,7 +35,7 @@ const CLAMPED = new Set([
   "GlobalMaxPool",
 ]);
 
-export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
+export function fuse(graph: Graph<Op>, shapes: ReadonlyMap<string, Dims>): Fused[] {
   const reads = new Map<string, number>();
   for (const name of [
     ...graph.outputs.map((output) => output.name),
@@ -82,19 +83,11 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
     return node.op === "MatMul" ? (shapes.get(output)?.length ?? 2) - 1 : 1;
   }
 
-  function takeIn(node: Node): boolean {
+  function takeIn(node: Node<Op>): boolean {
     const [input] = node.inputs;
-    switch (node.op) {
-      case "BatchNormalization":
-        return affine(node, input, 1, () => normalization(graph, node));
-      case "Relu":
-      case "Clip":
-        return clamp(node, openMaker(input));
-      case "Add":
-        return add(node);
-      default:
-        return false;
-    }
+    if (node.op === "BatchNormalization") return affine(node, input, 1, () => normalization(graph, node));
+    if (node.op === "Relu" || node.op === "Clip") return clamp(node, openMaker(input));
+    return node.op === "Add" && add(node);
   }
 
   function finish(maker: Fused, node: Node): true {
@@ -124,7 +117,7 @@ export function fuse(graph: Graph, shapes: ReadonlyMap<string, Dims>): Fused[] {
 
   function clamp(node: Node, maker: Fused | undefined): boolean {
     if (maker === undefined || !(CLAMPED.has(maker.node.op) || isLayer(maker.node))) return false;
-    [maker.least, maker.most] = limitsOf(graph, node);
+    [maker.least, maker.most] = limitsOf(node, graph);
     return finish(maker, node);
   }
 
@@ -181,7 +174,7 @@ export function normalization(graph: Graph, node: Node): { scale: Float64Array; 
 }
 
 /** The limits of Relu or Clip. */
-export function limitsOf(graph: Graph, node: Node): [number, number] {
+export function limitsOf(node: Node, graph: Graph): [number, number] {
   if (node.op === "Relu") return [0, Infinity];
   const [least, most] = [1, 2].map((i) => constantOf(graph, node, i)?.data?.[0]);
   return [least ?? -Infinity, most ?? Infinity];

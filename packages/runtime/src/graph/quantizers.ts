@@ -1,12 +1,10 @@
 /** Puts nodes into a graph that quantize activations. */
 
+import { type Op, QUANTIZE } from "./operators.js";
 import type { Activation, Attribute, Graph, Node } from "./types.js";
 
-/** The operator of these nodes. */
-export const QUANTIZE = "kofn:Quantize";
-
 const CODES = { uint8: [0, 255], int8: [-128, 127], binary: [0, 1] } as const;
-const LAYERS = new Set(["Conv", "Gemm", "MatMul"]);
+const LAYERS: ReadonlySet<string> = new Set<Op>(["Conv", "Gemm", "MatMul"]);
 
 /** The graph with values quantized where layers read them, and results of layers for all that read them. */
 export function withQuantizers(graph: Graph): Graph {

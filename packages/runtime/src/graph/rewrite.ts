@@ -1,32 +1,30 @@
 /** Writes operators as others that have kernels. */
 
 import { constantOf, listOf, numberOf, numbersOf, refuse, textOf } from "./node.js";
+import { BLOCKS, type Op, type Rewritten } from "./operators.js";
 import type { Attribute, Constant, Graph, Node } from "./types.js";
 
 /** Of a ConvTranspose. */
 const MOST_STRIDE = 32;
 const MOST_WEIGHTS = 2 ** 27;
 
-/** Channels become blocks of cells, of which borders are left out. */
-export const BLOCKS = "kofn:Blocks";
+/** What an operator is written as. */
+const REWRITES: Readonly<
+  Record<Rewritten, (node: Node, graph: Graph, made: Map<string, Constant>) => Node[]>
+> = {
+  ConvTranspose: transposed,
+  Pow: power,
+  Split: parts,
+};
 
 export function rewritten(graph: Graph): Graph {
   const constants = new Map(graph.constants);
   const images = new Map<string, string>();
   const nodes = graph.nodes
     .flatMap((node) => asImages(node, constants, images))
-    .flatMap((node): readonly Node[] => {
-      switch (node.op) {
-        case "Split":
-          return parts(node);
-        case "Pow":
-          return power(graph, node);
-        case "ConvTranspose":
-          return transposed({ ...graph, constants }, node, constants);
-        default:
-          return [node];
-      }
-    });
+    .flatMap((node) =>
+      isRewritten(node) ? REWRITES[node.op](node, { ...graph, constants }, constants) : [node],
+    );
   // Rows that are read as images alone need not be made.
   const read = new Set([...graph.outputs.map(({ name }) => name), ...nodes.flatMap(({ inputs }) => inputs)]);
   return {
@@ -36,9 +34,16 @@ export function rewritten(graph: Graph): Graph {
   };
 }
 
-const WINDOWED = ["Conv", "ConvTranspose", "MaxPool", "AveragePool"];
+const isRewritten = (node: Node): node is Node<Rewritten> => Object.hasOwn(REWRITES, node.op);
+
+const WINDOWED: ReadonlySet<string> = new Set<Op | Rewritten>([
+  "Conv",
+  "ConvTranspose",
+  "MaxPool",
+  "AveragePool",
+]);
 /** Operators that compute the same of images of one row as of rows. */
-const ALIKE = ["Relu", "Clip", "BatchNormalization", "Add"];
+const ALIKE: ReadonlySet<string> = new Set<Op>(["Relu", "Clip", "BatchNormalization", "Add"]);
 
 /**
  * Convolutions and pools of rows [1, channels, width] as those of images of one row, and what lies between them.
@@ -50,9 +55,9 @@ function asImages(node: Node, constants: Map<string, Constant>, images: Map<stri
   const [input, second = ""] = node.inputs;
   const weight = constants.get(second);
   const isWindowed =
-    WINDOWED.includes(op) && (weight?.dims.length === 3 || listOf(node, "kernel_shape")?.length === 1);
+    WINDOWED.has(op) && (weight?.dims.length === 3 || listOf(node, "kernel_shape")?.length === 1);
   const known = op === "Add" ? node.inputs : [input];
-  if (!isWindowed && !(ALIKE.includes(op) && known.every((name) => images.has(name)))) return [node];
+  if (!isWindowed && !(ALIKE.has(op) && known.every((name) => images.has(name)))) return [node];
   const [output] = node.outputs;
   const inputs = [...node.inputs];
   const axes = withNumbers({ ...node, attributes: new Map() }, { axes: [2] });
@@ -105,10 +110,10 @@ function withNumbers(
 }
 
 /** Operators that are powers. */
-const POWERS: Readonly<Record<string, string>> = { "-1": "Reciprocal", "0.5": "Sqrt", 1: "Identity" };
+const POWERS: Readonly<Record<string, Op>> = { "-1": "Reciprocal", "0.5": "Sqrt", 1: "Identity" };
 
 /** Powers as products, and roots. */
-function power(graph: Graph, node: Node): Node[] {
+function power(node: Node, graph: Graph): Node[] {
   const exponent = String(numbersOf(graph, node, 1));
   const [x, output] = [node.inputs[0], node.outputs[0]];
   const square = `${output}/2`;
@@ -127,7 +132,7 @@ function power(graph: Graph, node: Node): Node[] {
  * ConvTranspose with stride s as a Conv of stride 1 with s x s results for each channel, one for each place in a block of the output:
  * y[s q + r] = sum over m of x[q - m] w[r + s m] along each axis.
  */
-function transposed(graph: Graph, node: Node, constants: Map<string, Constant>): Node[] {
+function transposed(node: Node, graph: Graph, constants: Map<string, Constant>): Node[] {
   const weight = constantOf(graph, node, 1) ?? refuse(node, "it has no weight");
   const [channels, perGroup, ...kernel] = weight.dims;
   const groups = numberOf(node, "group", 1);

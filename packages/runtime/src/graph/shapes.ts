@@ -1,9 +1,8 @@
-/** The shapes of all values of a graph, for one sample. An operator that is not in this table is not supported. */
+/** The shapes of all values of a graph, for one sample. */
 
 import { NetworkError } from "../errors.js";
 import { constantOf, listOf, numberOf, numbersOf, refuse, textOf } from "./node.js";
-import { QUANTIZE } from "./quantizers.js";
-import { BLOCKS } from "./rewrite.js";
+import { BINARY, BLOCKS, each, type Op, QUANTIZE, REDUCTIONS, UNARY } from "./operators.js";
 import { type Dims, type Graph, type Node, sizeOf } from "./types.js";
 import { windowOf } from "./window.js";
 
@@ -17,8 +16,17 @@ const MOST_AXES = 5;
 const MOST_PADDING = 1024;
 const MOST_CELLS = 1024;
 
-/** @throws NetworkError naming the node whose operator or shapes are not supported. */
-export function inferShapes(graph: Graph): Map<string, Dims> {
+/** @throws NetworkError naming a node whose operator has no kernel. */
+export function supported(graph: Graph): Graph<Op> {
+  const isSupported = (node: Node): node is Node<Op> => Object.hasOwn(SHAPE_RULES, node.op);
+  const nodes = graph.nodes.map((node) =>
+    isSupported(node) ? node : refuse(node, "the runtime has no kernel for this operator"),
+  );
+  return { ...graph, nodes };
+}
+
+/** @throws NetworkError naming the node whose shapes are not supported. */
+export function inferShapes(graph: Graph<Op>): Map<string, Dims> {
   const shapes = new Map<string, Dims>();
   for (const [name, { dims }] of graph.constants) shapes.set(name, dims);
   for (const { name, dims } of graph.inputs) {
@@ -31,7 +39,6 @@ export function inferShapes(graph: Graph): Map<string, Dims> {
     shapes.set(name, checked([1, ...rest.map(Number)], name));
   }
   for (const node of graph.nodes) {
-    if (!Object.hasOwn(SHAPE_RULES, node.op)) refuse(node, "the runtime has no kernel for this operator");
     const inputs = node.inputs.map((name) => {
       const dims = name === "" ? [] : shapes.get(name);
       return dims ?? refuse(node, `its input "${name}" is not computed before it`);
@@ -293,14 +300,18 @@ const concat: Rule = (node, inputs) => {
   return first.map((dim, i) => (i === axis ? inputs.reduce((sum, dims) => sum + dims[axis], 0) : dim));
 };
 
-/** Operators whose results have the shape of their first input. */
-const SAME =
-  "BatchNormalization LayerNormalization Relu Clip LeakyRelu Sigmoid HardSigmoid HardSwish Tanh Erf Gelu Elu Exp Abs Neg Sqrt Reciprocal Softsign Selu Log Softplus Mish Softmax LogSoftmax Identity Dropout";
-
-/** The shape of an operator's result, for every operator that is supported. */
-export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
-  ...Object.fromEntries(SAME.split(" ").map((op) => [op, same])),
+/** The shape of an operator's result. */
+export const SHAPE_RULES: Readonly<Record<Op, Rule>> = {
+  ...each(UNARY, same),
+  ...each(BINARY, broadcast),
+  ...each(REDUCTIONS, reduce),
   [QUANTIZE]: same,
+  BatchNormalization: same,
+  LayerNormalization: same,
+  Softmax: same,
+  LogSoftmax: same,
+  Identity: same,
+  Dropout: same,
   Conv: conv,
   Gemm: gemm,
   MatMul: matmul,
@@ -308,10 +319,6 @@ export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
   AveragePool: pool,
   GlobalAveragePool: globalPool,
   GlobalMaxPool: globalPool,
-  ReduceMean: reduce,
-  ReduceSum: reduce,
-  ReduceMax: reduce,
-  ReduceMin: reduce,
   Resize: resize,
   Slice: slice,
   Split: slice,
@@ -320,13 +327,6 @@ export const SHAPE_RULES: Readonly<Record<string, Rule>> = {
   Pad: pad,
   DepthToSpace: blocks,
   [BLOCKS]: blocks,
-  Add: broadcast,
-  Sub: broadcast,
-  Mul: broadcast,
-  Div: broadcast,
-  Max: broadcast,
-  Min: broadcast,
-  PRelu: broadcast,
   Flatten: flatten,
   Reshape: reshape,
   Squeeze: squeeze,

@@ -19,18 +19,31 @@ export interface StoredMask {
   readonly k: readonly [number, number];
 }
 
+/** Where a weight is not 0. A row is what one output adds up. */
+export interface KeptWeights {
+  /** Whether the weight is [inputs, outputs]. */
+  readonly isTransposed: boolean;
+  /** Where the columns of each row end. */
+  readonly ends: Uint32Array;
+  /** Of all rows, one after the other, ascending in each. */
+  readonly columns: Uint32Array;
+}
+
 export interface Constant {
   readonly dims: readonly number[];
   /** Floats and whole numbers alike; undefined for other types of elements. */
   readonly data: Float32Array | readonly number[] | undefined;
   readonly stored?: StoredWeight;
+  /** Of a weight with a mask. */
+  readonly kept?: KeptWeights;
 }
 
 export type Attribute = number | string | readonly number[] | readonly string[] | Constant;
 
-export interface Node {
+/** A node of any operator, or of one of some. */
+export interface Node<O extends string = string> {
   /** With its domain in front, if that is not the standard one. */
-  readonly op: string;
+  readonly op: O;
   readonly name: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -52,11 +65,11 @@ export interface ValueInfo {
   readonly dims: readonly (number | undefined)[] | undefined;
 }
 
-export interface Graph {
+export interface Graph<O extends string = string> {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /** Each after those whose outputs it reads. */
-  readonly nodes: readonly Node[];
+  readonly nodes: readonly Node<O>[];
   readonly constants: ReadonlyMap<string, Constant>;
   readonly activations: readonly Activation[];
 }

@@ -2,6 +2,7 @@
 
 import type { Fused } from "../graph/fuse.js";
 import { constantOf, numberOf, refuse } from "../graph/node.js";
+import type { Reduction } from "../graph/operators.js";
 import { axisOf, reducedAxes, reducesImage } from "../graph/shapes.js";
 import { sizeOf } from "../graph/types.js";
 import {
@@ -19,8 +20,11 @@ import { NotWide, type Planner } from "./planner.js";
 import { mean } from "./pools.js";
 import type { Value } from "./value.js";
 
+/** What is computed along axes, besides the sums of pools. */
+type AlongOp = Reduction | "Softmax" | "LogSoftmax" | "LayerNormalization";
+
 /** Numbers of functions in assembly/along.ts. */
-const KINDS: Readonly<Record<string, number>> = {
+const KINDS: Readonly<Record<AlongOp, number>> = {
   Softmax: 0,
   LogSoftmax: 1,
   ReduceSum: 2,
@@ -35,7 +39,7 @@ const MOST_PRODUCTS = 4096;
 const OTHERS = 3;
 
 /** Softmax and its logarithm. */
-export function softmax(planner: Planner, fused: Fused): void {
+export function softmax(planner: Planner, fused: Fused<"Softmax" | "LogSoftmax">): void {
   const [input, output] = [planner.value(fused.node.inputs[0]), planner.value(fused.output)];
   const axis = axisOf(fused.node, numberOf(fused.node, "axis", -1), input.dims.length);
   if (input.isWide && axis === 0) refuse(fused.node, "it can't be taken over the batch");
@@ -44,7 +48,7 @@ export function softmax(planner: Planner, fused: Fused): void {
 }
 
 /** LayerNormalization of the last axes. */
-export function layerNorm(planner: Planner, fused: Fused): void {
+export function layerNorm(planner: Planner, fused: Fused<"LayerNormalization">): void {
   const { node } = fused;
   const [input, output] = [planner.value(node.inputs[0]), planner.value(fused.output)];
   if (input.isWide) throw new NotWide();
@@ -63,7 +67,7 @@ export function layerNorm(planner: Planner, fused: Fused): void {
 }
 
 /** ReduceMean, ReduceSum, ReduceMax, ReduceMin. */
-export function reduce(planner: Planner, fused: Fused): void {
+export function reduce(planner: Planner, fused: Fused<Reduction>): void {
   const { node } = fused;
   const input = planner.value(node.inputs[0]);
   const axes = reducedAxes(node, input.dims, planner.graph);
@@ -77,9 +81,9 @@ export function reduce(planner: Planner, fused: Fused): void {
 
 function add(
   planner: Planner,
-  { node, output: name }: Fused,
+  { node, output: name }: Fused<AlongOp>,
   axes: readonly number[],
-  tables: (memory: Memory) => readonly number[] = () => [0, 0, 0],
+  tables: (memory: Memory) => readonly [scale: number, shift: number, epsilon: number] = () => [0, 0, 0],
 ): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
   const { dims } = input;
@@ -116,9 +120,9 @@ function add(
       const [line = { size: 1, from: 1, to: 1 }] = own;
       const rest = tables(memory);
       const from = isApart() ? scratch : input.address;
-      const calls = unrolled(others, OTHERS, from, output.address, (outer, source, target) => ({
+      const calls = unrolled(others, OTHERS, from, output.address, ([a, b, c], source, target) => ({
         kernel: "along",
-        args: [KINDS[node.op], source, target, ...sizesAndSteps([...outer, line]), ...rest],
+        args: [KINDS[node.op], source, target, ...sizesAndSteps(a, b, c, line), ...rest],
       }));
       return [...(isApart() ? copies(alongOf(dims, lying(), packed), input.address, scratch) : []), ...calls];
     },

@@ -69,17 +69,18 @@ export function unrolled(
 
 /** Copies elements along axes. */
 export function copies(axes: readonly Along[], from: number, to: number): Call[] {
-  return unrolled(axes, AXES, from, to, (own, source, target) => ({
+  return unrolled(axes, AXES, from, to, ([a, b, c, d], source, target) => ({
     kernel: "copy",
-    args: [source, target, ...sizesAndSteps(own)],
+    args: [source, target, ...sizesAndSteps(a, b, c, d)],
   }));
 }
 
+type Four = readonly [number, number, number, number];
+
 /** Arguments of kernels: sizes, steps of the source, and steps of the target in bytes. */
-export function sizesAndSteps(axes: readonly Along[]): number[] {
-  return [
-    ...axes.map(({ size }) => size),
-    ...axes.map(({ from }) => 4 * from),
-    ...axes.map(({ to }) => 4 * to),
-  ];
+export function sizesAndSteps(
+  ...axes: readonly [Along, Along, Along, Along]
+): readonly [...sizes: Four, ...from: Four, ...to: Four] {
+  const each = (of: (axis: Along) => number): Four => [of(axes[0]), of(axes[1]), of(axes[2]), of(axes[3])];
+  return [...each(({ size }) => size), ...each(({ from }) => 4 * from), ...each(({ to }) => 4 * to)];
 }

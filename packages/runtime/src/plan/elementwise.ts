@@ -2,15 +2,20 @@
 
 import { type Fused, isPerChannel, limitsOf, normalization } from "../graph/fuse.js";
 import { numberOf, refuse, textOf } from "../graph/node.js";
-import { type Constant, type Dims, type Node, sizeOf } from "../graph/types.js";
+import type { Binary, Unary } from "../graph/operators.js";
+import { type Constant, type Dims, type Graph, type Node, sizeOf } from "../graph/types.js";
 import { denseSteps, stepsOf } from "./copies.js";
 import type { Memory } from "./memory.js";
 import { repeated } from "./movement.js";
 import { NotWide, type Planner } from "./planner.js";
 import { aligned, type Value } from "./value.js";
 
+type ParametersOf = (node: Node, graph: Graph) => readonly [number, number];
+
 /** Numbers of functions in assembly/elementwise.ts, and their two parameters. */
-const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => readonly [number, number])?]>> = {
+const FUNCTIONS: Readonly<Record<Unary, readonly [number, ParametersOf?]>> = {
+  Relu: [0, limitsOf],
+  Clip: [0, limitsOf],
   LeakyRelu: [1, (node) => [numberOf(node, "alpha", 0.01), 0]],
   Sigmoid: [2],
   HardSigmoid: [3, (node) => [numberOf(node, "alpha", 0.2), numberOf(node, "beta", 0.5)]],
@@ -30,11 +35,10 @@ const FUNCTIONS: Readonly<Record<string, readonly [number, ((node: Node) => read
   Softplus: [17],
   Mish: [18],
 };
-const CLAMP = 0;
 const GELU_TANH = 8;
 
 /** Numbers of the functions of two values there. */
-const OPERATORS: Readonly<Record<string, number>> = {
+const OPERATORS: Readonly<Record<Binary, number>> = {
   Add: 0,
   Sub: 1,
   Mul: 2,
@@ -44,40 +48,39 @@ const OPERATORS: Readonly<Record<string, number>> = {
   PRelu: 6,
 };
 
-export const isBinary = (op: string): boolean => Object.hasOwn(OPERATORS, op);
-
 /** A function of one value. */
-export function unary(planner: Planner, { node, output: name }: Fused): void {
+export function unary(planner: Planner, { node, output: name }: Fused<Unary>): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
-  const isClamp = node.op === "Relu" || node.op === "Clip";
-  const [number, parameters] = isClamp ? [CLAMP] : FUNCTIONS[node.op];
-  const [a, b] = isClamp ? limitsOf(planner.graph, node) : (parameters?.(node) ?? [0, 0]);
+  const [number, parameters] = FUNCTIONS[node.op];
+  const [a, b] = parameters?.(node, planner.graph) ?? [0, 0];
   const kind = node.op === "Gelu" && textOf(node, "approximate", "none") === "tanh" ? GELU_TANH : number;
   input.rows.join(output.rows);
   planner.add({
     inputs: [input],
     output,
-    emit: (memory) => {
-      const args = [
-        ...lying(input),
-        ...lying(output),
-        output.planes,
-        planner.neededMask(memory, output),
-        output.vectors,
-      ];
-      return [{ kernel: "unary", args: [kind, ...args, a, b] }];
-    },
+    emit: (memory) => [
+      { kernel: "unary", args: [kind, ...lying(input), ...target(planner, memory, output), a, b] },
+    ],
   });
 }
 
 /** Address and plane of a value. */
-const lying = ({ address, plane }: Value): [number, number] => [address, 4 * plane];
+const lying = ({ address, plane }: Value): [address: number, plane: number] => [address, 4 * plane];
+
+/** What kernels are told of their result. */
+function target(
+  planner: Planner,
+  memory: Memory,
+  output: Value,
+): [address: number, plane: number, planes: number, mask: number, vectors: number] {
+  return [...lying(output), output.planes, planner.neededMask(memory, output), output.vectors];
+}
 
 /** One side of an operator: address, bytes from a vector to the next, bytes from a plane to the next. */
 type Operand = readonly [number, number, number];
 
 /** A function of two values. */
-export function binary(planner: Planner, { node, output: name, least, most }: Fused): void {
+export function binary(planner: Planner, { node, output: name, least, most }: Fused<Binary>): void {
   const output = planner.value(name);
   if (node.inputs.length !== 2) refuse(node, `only two inputs are supported, not ${node.inputs.length}`);
   const values: Value[] = [];
@@ -94,9 +97,8 @@ export function binary(planner: Planner, { node, output: name, least, most }: Fu
     output,
     emit: (memory) => {
       const [a, b] = operands.map((operand) => operand(memory));
-      const mask = planner.neededMask(memory, output);
-      const rest = [...lying(output), output.planes, mask, output.vectors, least, most];
-      return [{ kernel: "binary", args: [OPERATORS[node.op], ...a, ...b, ...rest] }];
+      const rest = target(planner, memory, output);
+      return [{ kernel: "binary", args: [OPERATORS[node.op], ...a, ...b, ...rest, least, most] }];
     },
   });
 }
@@ -170,28 +172,12 @@ export function batchNorm(planner: Planner, { node, output: name, least, most }:
     inputs: [input],
     output,
     emit: (memory) => {
-      const rest = [output.planes, planner.neededMask(memory, output), output.vectors];
-      const scaling = [
-        OPERATORS.Mul,
-        input.address,
-        16,
-        4 * input.plane,
-        ...factor(memory),
-        ...lying(output),
-        ...rest,
-      ];
-      const shifting = [
-        OPERATORS.Add,
-        output.address,
-        16,
-        4 * output.plane,
-        ...term(memory),
-        ...lying(output),
-        ...rest,
-      ];
+      const scaled: Operand = [input.address, 16, 4 * input.plane];
+      const shifted: Operand = [output.address, 16, 4 * output.plane];
+      const [by, plus, rest] = [factor(memory), term(memory), target(planner, memory, output)];
       return [
-        { kernel: "binary", args: [...scaling, -Infinity, Infinity] },
-        { kernel: "binary", args: [...shifting, least, most] },
+        { kernel: "binary", args: [OPERATORS.Mul, ...scaled, ...by, ...rest, -Infinity, Infinity] },
+        { kernel: "binary", args: [OPERATORS.Add, ...shifted, ...plus, ...rest, least, most] },
       ];
     },
   });
@@ -200,24 +186,25 @@ export function batchNorm(planner: Planner, { node, output: name, least, most }:
 /** Quantization of an activation, in float32. */
 export function quantize(planner: Planner, { node, output: name }: Fused): void {
   const [input, output] = [planner.value(node.inputs[0]), planner.value(name)];
-  const parameters = ["scale", "zero", "least", "most", "binary"].map((key) => numberOf(node, key, 0));
+  const parameter = (key: string): number => numberOf(node, key, 0);
   input.rows.join(output.rows);
   input.gaps.join(output.gaps);
   planner.add({
     inputs: [input],
     output,
-    emit: (memory) => {
-      const mask = planner.neededMask(memory, output);
-      const args = [
-        input.address,
-        output.address,
-        4 * output.plane,
-        output.planes,
-        mask,
-        output.vectors,
-        ...parameters,
-      ];
-      return [{ kernel: "quantize", args }];
-    },
+    emit: (memory) => [
+      {
+        kernel: "quantize",
+        args: [
+          input.address,
+          ...target(planner, memory, output),
+          parameter("scale"),
+          parameter("zero"),
+          parameter("least"),
+          parameter("most"),
+          parameter("binary"),
+        ],
+      },
+    ],
   });
 }

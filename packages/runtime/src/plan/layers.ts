@@ -6,6 +6,7 @@ import { constantOf, numberOf, numbersOf, refuse } from "../graph/node.js";
 import { sizeOf } from "../graph/types.js";
 import { type Axis, windowOf } from "../graph/window.js";
 import { alongOf, copies, denseSteps, stepsOf } from "./copies.js";
+import { columnsOf, type Matrix, matrixOf } from "./matrix.js";
 import type { Memory } from "./memory.js";
 import type { Planner } from "./planner.js";
 import { choose, emitSums, type Places, type Sums } from "./sums.js";
@@ -21,7 +22,8 @@ export function conv(planner: Planner, fused: Fused): void {
   const { y, x: columns } = windowOf(node, x.dims, kernel);
   const groups = numberOf(node, "group", 1);
   const fanIn = channels * y.kernel * columns.kernel;
-  const sums = sumsOf(fused, weight?.data ?? [], maps, fanIn, maps / groups, bias);
+  const matrix = matrixOf(weight, maps, fanIn);
+  const sums = sumsOf(fused, matrix, maps / groups, bias);
   /** Calls `at` with channel, row and column of each place of the kernel. */
   const places = <T>(at: (channel: number, row: number, column: number) => T): T[] =>
     Array.from({ length: fanIn }, (_, j) => {
@@ -78,13 +80,8 @@ export function conv(planner: Planner, fused: Fused): void {
   const phases = new Map<string, number>();
   const phaseOf = (row: number, column: number): string =>
     `${mod(row, y.stride)},${mod(column, columns.stride)}`;
-  const used = places((_, row, column) => phaseOf(row, column));
-  used.forEach((phase, j) => {
-    if (phases.has(phase)) return;
-    let at = j;
-    while (at < sums.weights.length && sums.weights[at] === 0) at += fanIn;
-    if (at < sums.weights.length) phases.set(phase, phases.size);
-  });
+  const all = places((_, row, column) => phaseOf(row, column));
+  for (const j of columnsOf(matrix, 0, maps)) if (!phases.has(all[j])) phases.set(all[j], phases.size);
   const plane = (): number => aligned(rowPhases.size * output.row);
   planner.add({
     inputs,
@@ -95,8 +92,8 @@ export function conv(planner: Planner, fused: Fused): void {
         const [row, column] = phase.split(",").map(Number);
         const target = scratch + 4 * index * x.dims[1] * plane();
         const [y0, x0] = [rowPhases.first * y.stride + row, columnPhases.first * columns.stride + column];
-        const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input];
-        const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size];
+        const from = [x.address, 4 * x.plane, 4 * x.row, y.input, columns.input] as const;
+        const to = [target, 4 * plane(), 4 * output.row, rowPhases.size, columnPhases.size] as const;
         return { kernel: "phase", args: [...from, ...to, x.dims[1], y0, x0, y.stride, columns.stride] };
       });
       const sums = emit(memory, {
@@ -122,19 +119,17 @@ export function gemm(planner: Planner, fused: Fused): void {
   const weight = constantOf(planner.graph, node, 1);
   const isTransposed = node.op === "Gemm" && numberOf(node, "transB", 0) !== 0;
   const [inputs, outputs] = [x, output].map(({ dims }) => dims.at(-1) ?? 1);
-  const data = weight?.data ?? [];
   const alpha = node.op === "Gemm" ? numberOf(node, "alpha", 1) : 1;
-  const rows = isTransposed ? data : transposed(data, inputs, outputs);
   const found = node.op === "Gemm" ? numbersOf(planner.graph, node, 2) : undefined;
   const beta = numberOf(node, "beta", 1);
   if (found !== undefined && found.length !== outputs && found.length !== 1)
     refuse(node, `a bias of ${found.length} numbers`);
   const bias = found && Array.from({ length: outputs }, (_, o) => beta * found[found.length === 1 ? 0 : o]);
-  const sums = sumsOf(fused, rows, outputs, inputs, outputs, bias, alpha);
+  const sums = sumsOf(fused, matrixOf(weight, outputs, inputs, !isTransposed), outputs, bias, alpha);
   const residual = agree(planner, fused, output);
   // Of several vectors, those of a sample's tokens for instance, each becomes a column of planes for the time being.
   const isMany = x.dims.length > 2;
-  const [source, target] = isMany ? [x, output].map((value) => columnsOf(planner, value)) : [x, output];
+  const [source, target] = isMany ? [x, output].map((value) => featuresOf(planner, value)) : [x, output];
   if (!target.isFlat) source.rows.join(target.rows);
   const choice = planner.choice(node.name, () => choose(sums, target));
   if (isMany) planner.add({ inputs: [x], output: source, emit: () => turned(x, source, true) });
@@ -150,16 +145,8 @@ export function gemm(planner: Planner, fused: Fused): void {
   if (isMany) planner.add({ inputs: [target], output, emit: () => turned(output, target, false) });
 }
 
-function transposed(data: ArrayLike<number>, rows: number, columns: number): Float32Array {
-  const turned = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      turned[column * rows + row] = data[row * columns + column];
-  return turned;
-}
-
 /** A value [..., features] as planes of one row, a plane for each feature. */
-function columnsOf(planner: Planner, { name, dims }: Value): Value {
+function featuresOf(planner: Planner, { name, dims }: Value): Value {
   const features = dims.at(-1) ?? 1;
   return planner.temporary(`${name}/columns`, [1, features, 1, sizeOf(dims) / features]);
 }
@@ -184,17 +171,15 @@ function agree(planner: Planner, { residual }: Fused, output: Value): Value | un
 /** Weights and bias with all that was taken in. */
 function sumsOf(
   { scale, shift, least, most }: Fused,
-  data: ArrayLike<number>,
-  outputs: number,
-  fanIn: number,
+  matrix: Matrix,
   perGroup: number,
   bias: readonly number[] = [],
   alpha = 1,
 ): Sums {
-  const scales = scale ?? new Float64Array(outputs).fill(1);
+  const scales = scale ?? new Float64Array(matrix.outputs).fill(1);
   const factors = scales.map((factor) => factor * alpha);
   const biases = Float32Array.from(scales, (factor, o) => factor * (bias[o] ?? 0) + (shift?.[o] ?? 0));
-  return { outputs, weights: data, factors, bias: biases, fanIn, perGroup, least, most };
+  return { matrix, factors, bias: biases, perGroup, least, most };
 }
 
 const mod = (value: number, by: number): number => ((value % by) + by) % by;

@@ -1,20 +1,21 @@
 /** Which operation carries out which operator. */
 
 import type { Fused } from "../graph/fuse.js";
-import { QUANTIZE } from "../graph/quantizers.js";
-import { BLOCKS } from "../graph/rewrite.js";
+import { BINARY, BLOCKS, each, type Op, QUANTIZE, REDUCTIONS, UNARY } from "../graph/operators.js";
 import { layerNorm, matmul, reduce, softmax } from "./along.js";
-import { batchNorm, binary, isBinary, quantize, unary } from "./elementwise.js";
+import { batchNorm, binary, quantize, unary } from "./elementwise.js";
 import { conv, gemm } from "./layers.js";
 import { blocks, concat, expand, gather, pad, reshape, slice, transpose } from "./movement.js";
 import type { Planner } from "./planner.js";
 import { globalMax, mean, pool } from "./pools.js";
 import { resize } from "./resize.js";
 
-type Rule = (planner: Planner, fused: Fused) => void;
+type Rules = { readonly [O in Op]: (planner: Planner, fused: Fused<O>) => void };
 
-/** Operators that are no functions of each element. */
-const RULES: Readonly<Record<string, Rule>> = {
+const RULES: Rules = {
+  ...each(UNARY, unary),
+  ...each(BINARY, binary),
+  ...each(REDUCTIONS, reduce),
   [QUANTIZE]: quantize,
   Conv: conv,
   Gemm: gemm,
@@ -27,10 +28,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   AveragePool: pool,
   GlobalMaxPool: globalMax,
   GlobalAveragePool: mean,
-  ReduceMean: reduce,
-  ReduceSum: reduce,
-  ReduceMax: reduce,
-  ReduceMin: reduce,
   LayerNormalization: layerNorm,
   Resize: resize,
   Softmax: softmax,
@@ -52,9 +49,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   [BLOCKS]: blocks,
 };
 
-export function lower(planner: Planner, fused: Fused): void {
-  const { op } = fused.node;
-  // Every operator without a kernel was refused when shapes were inferred.
-  const rule = Object.hasOwn(RULES, op) ? RULES[op] : isBinary(op) ? binary : unary;
-  rule(planner, fused);
+export function lower<O extends Op>(planner: Planner, fused: Fused<O>): void {
+  RULES[fused.node.op](planner, fused);
 }

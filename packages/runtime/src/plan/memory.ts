@@ -1,7 +1,7 @@
 /** The WebAssembly kernels and their memory: tables that stay, and an arena whose parts are used by one value after the other. */
 
 import { NetworkError } from "../errors.js";
-import type { Kernels } from "../execute.js";
+import type { Kernels } from "../wasm.generated.js";
 
 const PAGE = 65_536;
 const ALIGNMENT = 64;

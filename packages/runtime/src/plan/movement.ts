@@ -29,15 +29,15 @@ export function reshape(planner: Planner, { node, output: name }: Fused): void {
     emit: (_, scratch) => {
       if (input.isWide && !output.isWide) throw new NotWide();
       const { planes, height, width } = input;
-      const image = [planes, height, width];
+      const image = [planes, height, width] as const;
       if (isSameImage(input, output))
         return copies(alongOf(image, input.steps, output.steps), input.address, output.address);
       if (output.isWide && !input.isWide) {
         // A column of the result: one sample beside the others.
         const [plane, row] = input.steps.map((step) => 4 * step);
         const next = 4 * output.plane;
-        const to = [0, next * height * width, next * width, next];
-        const args = [input.address, output.address, 1, ...image, 0, plane, row, 4, ...to];
+        const to = [0, next * height * width, next * width, next] as const;
+        const args = [input.address, output.address, 1, ...image, 0, plane, row, 4, ...to] as const;
         return [{ kernel: "copy", args, lane: [1, 4] }];
       }
       const between = input.isFlat ? input.address : output.isFlat ? output.address : scratch;

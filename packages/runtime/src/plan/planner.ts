@@ -163,8 +163,11 @@ export class Planner {
   #move({ address: from }: Value, { address: to }: Value, isLoad: boolean): Call {
     const value = this.value(isLoad ? this.graph.inputs[0].name : this.graph.outputs[0].name);
     const { planes, height, width } = value;
-    const lying = value.steps.map((step) => 4 * step);
-    const staged = value.isWide ? [4, 4, 4 * planes] : [4 * height * width, 4 * width, 4];
+    const [plane, row, cell] = value.steps;
+    const lying = [4 * plane, 4 * row, 4 * cell] as const;
+    const staged = value.isWide
+      ? ([4, 4, 4 * planes] as const)
+      : ([4 * height * width, 4 * width, 4] as const);
     const [s, t] = isLoad ? [staged, lying] : [lying, staged];
     return { kernel: "copy", args: [from, to, 1, planes, height, width, 0, ...s, 0, ...t] };
   }

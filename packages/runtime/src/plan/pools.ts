@@ -21,21 +21,10 @@ export function pool(planner: Planner, { node, output: name, least, most }: Fuse
     inputs: [input],
     output,
     emit: () => {
-      const from = [input.address, 4 * input.plane, 4 * input.row, y.input, x.input];
-      const to = [output.address, 4 * output.plane, 4 * output.row, y.output, x.output, channelsOf(input)];
-      const window = [
-        y.kernel,
-        x.kernel,
-        y.stride,
-        x.stride,
-        y.dilation,
-        x.dilation,
-        y.begin,
-        x.begin,
-        y.end,
-        x.end,
-      ];
-      return [{ kernel: "pool", args: [kind, ...from, ...to, ...window, least, most] }];
+      const images = [...image(input, y.input, x.input), ...image(output, y.output, x.output)] as const;
+      const sizes = [y.kernel, x.kernel, y.stride, x.stride, y.dilation, x.dilation] as const;
+      const pads = [y.begin, x.begin, y.end, x.end] as const;
+      return [{ kernel: "pool", args: [kind, ...images, channelsOf(input), ...sizes, ...pads, least, most] }];
     },
   });
 }
@@ -48,10 +37,9 @@ export function globalMax(planner: Planner, { node, output: name, least, most }:
     inputs: [input],
     output,
     emit: () => {
-      const from = [input.address, 4 * input.plane, 4 * input.row, height, width];
-      const to = [output.address, 4 * output.plane, 4 * output.row, 1, 1, channelsOf(input)];
-      const args = [LARGEST, ...from, ...to, height, width, 1, 1, 1, 1, 0, 0, 0, 0, least, most];
-      return [{ kernel: "pool", args }];
+      const images = [...image(input, height, width), ...image(output, 1, 1)] as const;
+      const window = [height, width, 1, 1, 1, 1, 0, 0, 0, 0] as const;
+      return [{ kernel: "pool", args: [LARGEST, ...images, channelsOf(input), ...window, least, most] }];
     },
   });
 }
@@ -71,13 +59,23 @@ export function mean(planner: Planner, { node, output: name }: Fused): void {
       const next = output.isWide ? 4 : 0;
       const { address, vectors } = input;
       if (input.isFlat) {
-        const args = [address, output.address, 1, 1, 1, channels, 0, 0, 0, 4, 0, 0, 0, step];
+        const args = [address, output.address, 1, 1, 1, channels, 0, 0, 0, 4, 0, 0, 0, step] as const;
         return [{ kernel: "copy", args, lane: [1, next] }];
       }
-      const args = [address, 4 * input.plane, channels, vectors, output.address, step, 1 / (height * width)];
+      const scale = 1 / (height * width);
+      const args = [address, 4 * input.plane, channels, vectors, output.address, step, scale] as const;
       return [{ kernel: "sums", args, lane: [4, next] }];
     },
   });
+}
+
+/** What the kernel is told of an image. */
+function image(
+  { address, plane, row }: Value,
+  height: number,
+  width: number,
+): [address: number, plane: number, row: number, height: number, width: number] {
+  return [address, 4 * plane, 4 * row, height, width];
 }
 
 function channelsOf({ dims }: Value): number {

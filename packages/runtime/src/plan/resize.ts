@@ -62,8 +62,8 @@ export function resize(planner: Planner, { node, output: name }: Fused): void {
       const [, plane, row] = stepsOf(input);
       const [, toPlane, toRow] = stepsOf(output);
       const [, planes, rows, columns] = output.dims;
-      const args = [input.address, 4 * plane, output.address, 4 * toPlane, 4 * toRow, planes, rows, columns];
-      return [{ kernel: "resize", args: [...args, table(2, row), table(3, 1)] }];
+      const to = [output.address, 4 * toPlane, 4 * toRow, planes, rows, columns] as const;
+      return [{ kernel: "resize", args: [input.address, 4 * plane, ...to, table(2, row), table(3, 1)] }];
     },
   });
 }

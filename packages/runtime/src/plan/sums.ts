@@ -1,6 +1,7 @@
 /** Weighted sums: convolutions and fully connected layers as lists of the inputs that each output adds up. */
 
 import type { Call } from "../execute.js";
+import { columnsOf, type Matrix, seenBy } from "./matrix.js";
 import type { Memory } from "./memory.js";
 import type { Choice } from "./operation.js";
 import { type Value, VECTOR } from "./value.js";
@@ -30,13 +31,10 @@ const ROWS = 4;
 
 /** A layer's sums. */
 export interface Sums {
-  readonly outputs: number;
-  /** [outputs, fan-in] */
-  readonly weights: ArrayLike<number>;
+  readonly matrix: Matrix;
   /** What the weights of each output are to be multiplied by. */
   readonly factors: ArrayLike<number>;
   readonly bias: Float32Array;
-  readonly fanIn: number;
   /** Rows of the weight, one after the other, that read the same inputs; other rows read as many cells further on. */
   readonly perGroup: number;
   readonly least: number;
@@ -53,32 +51,23 @@ export interface Places {
   readonly group: number;
 }
 
-/** The columns that each output adds up. */
-type Lists = readonly (readonly number[])[];
-
 /** Which kernel is the faster one. */
-export function choose(sums: Sums, output: Value): Choice {
-  const { outputs, fanIn, weights, perGroup } = sums;
+export function choose({ matrix, perGroup }: Sums, output: Value): Choice {
+  const { outputs, fanIn } = matrix;
   const whole = outputs - (outputs % TOGETHER);
   // Four outputs of several groups have no input in common.
   const canShare = whole > 0 && (perGroup === outputs || perGroup % TOGETHER === 0);
   let [kept, shared] = [0, 0];
-  const is = (at: number): number => Number(weights[at] !== 0);
-  for (let first = 0; canShare && first < whole; first += TOGETHER) {
-    const at = first * fanIn;
-    for (let j = at; j < at + fanIn; j++) {
-      const count = is(j) + is(j + fanIn) + is(j + 2 * fanIn) + is(j + 3 * fanIn);
-      kept += count;
-      if (count > 0) shared += TOGETHER;
-    }
+  for (let row = 0; row < outputs;) {
+    const count = canShare && row < whole ? TOGETHER : 1;
+    const { columns, weights } = seenBy(matrix, row, count);
+    kept += weights;
+    shared += count * columns;
+    row += count;
   }
-  const begin = canShare ? whole * fanIn : 0;
-  const before = kept;
-  for (let at = begin; at < weights.length; at++) kept += is(at);
-  shared += kept - before;
   const cost = output.isFlat ? ROW_COST : (TAP_COSTS.find(([most]) => output.vectors <= most)?.[1] ?? 1);
   const isShared = canShare && shared * cost <= kept;
-  const percent = (value: number): string => `${((100 * value) / weights.length).toFixed(1)} %`;
+  const percent = (value: number): string => `${((100 * value) / (outputs * fanIn)).toFixed(1)} %`;
   const kernel = output.isFlat ? "rows" : "taps";
   return {
     kernel: isShared ? `${kernel} of 4` : kernel,
@@ -110,26 +99,22 @@ export function emitSums(
   residual: Value | undefined,
   mask: () => number,
 ): Call[] {
-  const { outputs, weights, factors, fanIn, perGroup, bias, least, most } = sums;
-  const reads = (first: number, count: number): number[] => {
-    const columns: number[] = [];
-    const [begin, end] = [first * fanIn, (first + count) * fanIn];
-    for (let j = 0; j < fanIn; j++) {
-      let at = begin + j;
-      while (at < end && weights[at] === 0) at += fanIn;
-      if (at < end && distances[j] !== undefined) columns.push(j);
-    }
-    return columns;
+  const { matrix, factors, perGroup, bias, least, most } = sums;
+  const { outputs, at: valueAt } = matrix;
+  const isInside = distances.every((place) => place !== undefined);
+  const reads = (first: number, count: number): Uint32Array => {
+    const columns = columnsOf(matrix, first, count);
+    return isInside ? columns : columns.filter((column) => distances[column] !== undefined);
   };
   const distance = (row: number, column: number): number =>
     (distances[column] ?? 0) + Math.floor(row / perGroup) * group;
   const biases = memory.floatTable(bias, Math.ceil(outputs / TOGETHER) * TOGETHER);
   const added = residual === undefined ? 0 : residual.address - output.address;
-  const weight = (row: number, column: number): number => factors[row] * weights[row * fanIn + column];
+  const weight = (row: number, column: number): number => factors[row] * valueAt(row, column);
 
   if (output.isFlat) {
     const fours = Math.ceil(outputs / TOGETHER);
-    const lists: Lists = isShared
+    const lists = isShared
       ? Array.from({ length: fours }, (_, i) =>
           reads(i * TOGETHER, Math.min(TOGETHER, outputs - i * TOGETHER)),
         )
@@ -162,7 +147,7 @@ export function emitSums(
       }
       words[ends / 4 + i] = 4 * at;
     }
-    const args = [entries, ends, fours, output.address, biases, added, least, most];
+    const args = [entries, ends, fours, output.address, biases, added, least, most] as const;
     return [{ kernel: isShared ? "rows4" : "rows1", args }];
   }
 
@@ -187,13 +172,13 @@ export function emitSums(
     });
     const address = output.address + first * plane;
     const offsets = biases + 4 * first;
-    const before = [taps, ends, end - first, input, address, plane, offsets, added];
+    const before = [taps, ends, end - first, input, address, plane, offsets, added] as const;
     const width = together === 1 ? rowBlock(output) : 0;
     if (width > 0) {
       const { height, width: columns, row } = output;
       return [{ kernel: "tapsRows", args: [width, ...before, height, columns, 4 * row, least, most] }];
     }
-    const args = [...before, mask(), output.vectors, least, most];
+    const args = [...before, mask(), output.vectors, least, most] as const;
     return [{ kernel: together === 1 ? "taps1" : "taps4", args }];
   };
   return [...part(0, whole, TOGETHER), ...part(whole, outputs, 1)];

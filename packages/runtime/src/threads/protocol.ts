@@ -4,7 +4,7 @@ import type { Program } from "../execute.js";
 
 /** State of a thread: waiting for samples. A number above that counts the samples that it is to compute. */
 export const WAITS = 0;
-/** It could not compute them. */
+/** It could not compute them, or has ended; this state stays. */
 export const FAILED = -1;
 
 /** What a thread is given to begin with. */

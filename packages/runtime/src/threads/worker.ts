@@ -1,6 +1,7 @@
 /** What a thread runs: it waits for samples, computes them and waits again. build.js makes a text of it, src/worker.generated.ts. */
 
-import { type Kernels, runnerOf } from "../execute.js";
+import { runnerOf } from "../execute.js";
+import type { Kernels } from "../wasm.generated.js";
 import { FAILED, type Start, WAITS } from "./protocol.js";
 
 const PAGE = 65_536;
@@ -24,6 +25,7 @@ port.onmessage = ({ data }) => {
   for (;;) {
     Atomics.wait(state, 0, WAITS);
     const count = Atomics.load(state, 0);
+    if (count === FAILED) return;
     let next = WAITS;
     try {
       if (runWide !== undefined && count >= leastWide) runWide(input, results, 0, count);
@@ -31,7 +33,8 @@ port.onmessage = ({ data }) => {
     } catch {
       next = FAILED;
     }
-    Atomics.store(state, 0, next);
+    // Unless the caller has given this thread up.
+    Atomics.compareExchange(state, 0, count, next);
     Atomics.notify(state, 0);
   }
 };

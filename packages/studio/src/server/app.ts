@@ -1,6 +1,7 @@
 /** What the server answers: the page's files, the API, and the events. */
 
 import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { setCookie } from "hono/cookie";
 import { streamSSE } from "hono/streaming";
 import { z } from "zod";
@@ -38,9 +39,14 @@ export function createApp({ folder, port, token, runs, assets }: AppOptions): Ho
   app.onError((error, context) => refuse(context, 500, messageOf(error)));
   app.notFound((context) => refuse(context, 404, "There is nothing at this address."));
 
-  app.post("/api/session", async (context) => {
+  const limit = bodyLimit({
+    maxSize: MOST_SESSION_BYTES,
+    onError: (context) =>
+      refuse(context, 413, `Expected a token in at most ${MOST_SESSION_BYTES} bytes, got more.`),
+  });
+  app.post("/api/session", limit, async (context) => {
     const body = await context.req.text();
-    if (body.length > MOST_SESSION_BYTES || !isSame(tokenIn(body), token)) {
+    if (!isSame(tokenIn(body), token)) {
       return refuse(
         context,
         401,

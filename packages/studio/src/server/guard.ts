@@ -81,7 +81,7 @@ export function guardSession(cookie: string, secret: string): MiddlewareHandler 
 /** An answer that says why there is no other. */
 export function refuse(
   context: Context,
-  status: 400 | 401 | 403 | 404 | 405 | 409 | 421 | 500,
+  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 421 | 500,
   problem: string,
 ): Response {
   return context.json<Problem>({ problem }, status);
