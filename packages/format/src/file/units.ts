@@ -24,6 +24,21 @@ function sizeOf(dims: readonly number[]): number {
   return dims.reduce((size, dim) => size * dim, 1);
 }
 
+/** A weight as the matrix [out, fan-in]. */
+export interface WeightMatrix {
+  readonly rows: number;
+  readonly fanIn: number;
+  /** Steps in the weight as it is stored: from a row to the next, and from a weight of a row to the next. */
+  readonly down: number;
+  readonly right: number;
+}
+
+export function weightMatrix(weight: StoredDims): WeightMatrix {
+  const [rows, inputs, kernel] = canonicalDims(weight);
+  const fanIn = inputs * kernel;
+  return weight.transposed ? { rows, fanIn, down: 1, right: rows } : { rows, fanIn, down: fanIn, right: 1 };
+}
+
 /** How many consecutive weights of a row a unit is. */
 export function spanOf(granularity: Granularity, weight: StoredDims): number {
   const [, inputs, kernel] = canonicalDims(weight);
@@ -50,9 +65,7 @@ export interface UnitMask {
 }
 
 /** The matrix of a weight that a layout sees. */
-export interface UnitMatrix {
-  readonly rows: number;
-  readonly fanIn: number;
+export interface UnitMatrix extends WeightMatrix {
   /** Units in a row. */
   readonly columns: number;
   /** Units of the whole mask. */
@@ -64,16 +77,16 @@ export interface UnitMatrix {
 export function unitMatrix(layout: UnitLayout, dims: readonly number[]): UnitMatrix | undefined {
   const { transposed, span, share, n } = layout;
   if (dims.length < 2 || (transposed && dims.length !== 2)) return undefined;
-  const [rows, inputs, kernel] = canonicalDims({ dims, transposed });
-  const fanIn = inputs * kernel;
-  const columns = fanIn / span;
-  const units = (rows / share) * columns;
+  const matrix = weightMatrix({ dims, transposed });
+  const columns = matrix.fanIn / span;
+  const blocks = matrix.rows / share;
+  const units = blocks * columns;
   const groups = units / n;
-  const fits = [columns, rows / share, groups].every((count) => Number.isInteger(count) && count > 0);
-  return fits ? { rows, fanIn, columns, units, groups } : undefined;
+  const fits = [columns, blocks, groups].every((count) => Number.isInteger(count) && count > 0);
+  return fits ? { ...matrix, columns, units, groups } : undefined;
 }
 
-/** How a unit lies in a weight of certain dimensions. */
+/** How units lie in a weight of certain dimensions. */
 export interface UnitShape extends StoredDims {
   readonly span: number;
   readonly share: number;
@@ -82,43 +95,46 @@ export interface UnitShape extends StoredDims {
 }
 
 /**
- * Calls `visit` for each unit in each row, row by row: with the index of its first weight in the weight as it is stored, the step
- * to its next, and the unit's number.
+ * Calls `visit` for each unit of each row, row by row: with the row, the column of the unit's first weight, and the unit's number.
  *
  * @example
- * // Conv [1, 2, 3, 3] by kernels: visit(0, 1, 0), visit(9, 1, 1)
- * forEachUnit({ dims: [1, 2, 3, 3], transposed: false, span: 9, share: 1 }, visit);
+ * // Conv [2, 2, 3, 3] by kernels: visit(0, 0, 0), visit(0, 9, 1), visit(1, 0, 2), visit(1, 9, 3)
+ * forEachUnit({ dims: [2, 2, 3, 3], transposed: false, span: 9, share: 1 }, visit);
  */
 export function forEachUnit(
-  { dims, transposed, span, share, unitOfRow }: UnitShape,
-  visit: (index: number, stride: number, unit: number) => void,
+  shape: UnitShape,
+  visit: (row: number, column: number, unit: number) => void,
 ): void {
-  const [rows, inputs, kernel] = canonicalDims({ dims, transposed });
-  const fanIn = inputs * kernel;
-  const columns = fanIn / span;
-  const stride = transposed ? rows : 1;
+  const { span, share, unitOfRow } = shape;
+  const { rows, fanIn } = weightMatrix(shape);
   for (let row = 0; row < rows; row++) {
-    const first = unitOfRow?.[row] ?? Math.floor(row / share) * columns;
-    let index = transposed ? row : row * fanIn;
-    for (let column = 0; column < columns; column++, index += span * stride)
-      visit(index, stride, first + column);
+    let unit = unitOfRow?.[row] ?? Math.floor(row / share) * (fanIn / span);
+    for (let column = 0; column < fanIn; column += span) visit(row, column, unit++);
   }
+}
+
+/** Calls `visit` for each weight, row by row: with its index in the weight as it is stored, and its unit's number. */
+export function forEachWeight(shape: UnitShape, visit: (index: number, unit: number) => void): void {
+  const { down, right } = weightMatrix(shape);
+  const { span } = shape;
+  forEachUnit(shape, (row, column, unit) => {
+    const first = row * down + column * right;
+    for (let i = 0; i < span; i++) visit(first + i * right, unit);
+  });
 }
 
 /** The weights that a mask keeps, row by row: their indices in the weight as it is stored. */
 export function keptIndices({ layout, units, counts }: UnitMask, dims: readonly number[]): Uint32Array {
-  const { span, share } = layout;
-  const kept = counts.reduce((sum, count) => sum + count, 0) * span * share;
+  const kept = counts.reduce((sum, count) => sum + count, 0) * layout.span * layout.share;
   const indices = new Uint32Array(kept);
   let at = 0;
-  forEachUnit({ ...layout, dims }, (index, stride, unit) => {
-    if (units[unit] === 0) return;
-    for (let i = 0; i < span; i++) indices[at++] = index + i * stride;
+  forEachWeight({ ...layout, dims }, (index, unit) => {
+    if (units[unit] === 1) indices[at++] = index;
   });
   return indices;
 }
 
-type Numbers = Float32Array | Uint32Array | Uint16Array | Uint8Array | Int8Array;
+type Numbers = Uint32Array | Uint16Array | Uint8Array | Int8Array;
 
 /** The elements at some indices. */
 export function gather<T extends Numbers>(values: T, indices: Uint32Array): T {
@@ -137,9 +153,8 @@ export function scatter<T extends Numbers>(values: T, indices: Uint32Array, size
 /** 0 or 1 for each weight as it is stored. */
 export function weightMask({ layout, units }: UnitMask, dims: readonly number[]): Uint8Array {
   const weights = new Uint8Array(sizeOf(dims));
-  forEachUnit({ ...layout, dims }, (index, stride, unit) => {
-    if (units[unit] === 0) return;
-    for (let i = 0; i < layout.span; i++) weights[index + i * stride] = 1;
+  forEachWeight({ ...layout, dims }, (index, unit) => {
+    weights[index] = units[unit];
   });
   return weights;
 }
@@ -158,7 +173,7 @@ export function unitMask(
   const matrix = unitMatrix(layout, dims);
   if (matrix === undefined) return undefined;
   const units = new Uint8Array(matrix.units);
-  forEachUnit({ ...layout, dims }, (index, _, unit) => {
+  forEachWeight({ ...layout, dims }, (index, unit) => {
     units[unit] = weights[index];
   });
   const mask = { layout, units, counts: countsOf(units, matrix.groups) };

@@ -6,6 +6,7 @@ import {
   canonicalDims,
   countsOf,
   forEachUnit,
+  forEachWeight,
   gather,
   keptIndices,
   scatter,
@@ -15,6 +16,7 @@ import {
   unitMask,
   unitMatrix,
   weightMask,
+  weightMatrix,
 } from "../../src/file/units.js";
 import { GRANULARITIES } from "../../src/run/words.js";
 
@@ -87,10 +89,13 @@ describe("a traversal", () => {
       fc.property(cases, (one) => {
         const { dims, layout } = one;
         const visited: { index: number; unit: number }[] = [];
-        forEachUnit({ ...layout, dims }, (index, stride, unit) => {
-          for (let i = 0; i < layout.span; i++) visited.push({ index: index + i * stride, unit });
-        });
+        forEachWeight({ ...layout, dims }, (index, unit) => visited.push({ index, unit }));
         expect(visited).toEqual(definition(one));
+        const { rows, fanIn, down, right } = weightMatrix({ ...layout, dims });
+        const places: number[] = [];
+        forEachUnit({ ...layout, dims }, (row, column) => places.push(row * down + column * right));
+        expect(places).toEqual(visited.filter((_, i) => i % layout.span === 0).map(({ index }) => index));
+        expect(rows * fanIn).toBe(visited.length);
       }),
     );
   });
@@ -98,9 +103,9 @@ describe("a traversal", () => {
   test("takes the units of rows from a list where rows do not have them in order", () => {
     const units: number[] = [];
     const unitOfRow = Int32Array.of(2, 0, 2);
-    forEachUnit({ dims: [3, 4], transposed: false, span: 4, share: 1, unitOfRow }, (_, __, unit) => {
-      units.push(unit);
-    });
+    forEachUnit({ dims: [3, 4], transposed: false, span: 4, share: 1, unitOfRow }, (_, __, unit) =>
+      units.push(unit),
+    );
     expect(units).toEqual([2, 0, 2]);
   });
 });
@@ -115,7 +120,7 @@ describe("a mask", () => {
         const indices = keptIndices(mask, dims);
         expect([...indices]).toEqual(kept.map(({ index }) => index));
         const size = dims.reduce((product, dim) => product * dim, 1);
-        const values = Float32Array.from({ length: size }, (_, i) => i + 1);
+        const values = Uint32Array.from({ length: size }, (_, i) => i + 1);
         const bits = weightMask(mask, dims);
         expect([...bits].map((bit, i) => bit * values[i])).toEqual([
           ...scatter(gather(values, indices), indices, size),
@@ -141,7 +146,8 @@ describe("a mask", () => {
     ["a transposed convolution", { transposed: true }],
   ])("is none where its layout does not fit: %s", (_, wrong) => {
     const [layout, dims] = [{ transposed: false, span: 9, share: 2, n: 4 }, [4, 2, 3, 3]];
-    expect(unitMatrix(layout, dims)).toEqual({ rows: 4, fanIn: 18, columns: 2, units: 4, groups: 1 });
+    const matrix = { rows: 4, fanIn: 18, down: 18, right: 1, columns: 2, units: 4, groups: 1 };
+    expect(unitMatrix(layout, dims)).toEqual(matrix);
     expect(unitMatrix({ ...layout, ...wrong }, dims)).toBeUndefined();
   });
 });

@@ -7,7 +7,7 @@
  * layer's group says which unit a row belongs to, and a unit may have several.
  */
 
-import { canonicalDims, forEachUnit, spanOf } from "@kofn/format/file/units.js";
+import { canonicalDims, forEachWeight, spanOf, type UnitShape } from "@kofn/format/file/units.js";
 import { KofnError } from "../errors.js";
 import { sizeOf } from "../onnx/tensor.js";
 import type { MapCarrier, MapGroup, PrunedLayer } from "./types.js";
@@ -90,14 +90,11 @@ export function unitsAreWeights(layer: PrunedLayer): boolean {
   );
 }
 
-/** Calls `visit` with each index into the weight as stored, and the unit (an index into [R, n]) that it belongs to. */
-function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) => void): void {
-  const { dims, transposed, share, granularity } = layer;
-  const span = spanOf(granularity, layer);
+/** How the units [R, n] lie in the weight as stored. */
+function shapeOf(layer: PrunedLayer): UnitShape {
+  const { dims, transposed, share } = layer;
   const unitOfRow = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
-  forEachUnit({ dims, transposed, span, share, unitOfRow }, (index, stride, unit) => {
-    for (let i = 0; i < span; i++) visit(index + i * stride, unit);
-  });
+  return { dims, transposed, share, span: spanOf(layer.granularity, layer), unitOfRow };
 }
 
 /**
@@ -109,7 +106,7 @@ function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) 
 export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
   checkLength(layer, "units", units.length, layer.groups * layer.n);
   const mask = new Uint8Array(sizeOf(layer.dims));
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     mask[index] = units[unit];
   });
   return mask;
@@ -118,7 +115,7 @@ export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
 /** For each weight as stored, the unit (an index into [R, n]) that it belongs to. */
 export function unitOfWeights(layer: PrunedLayer): Int32Array {
   const units = new Int32Array(sizeOf(layer.dims));
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     units[index] = unit;
   });
   return units;
@@ -133,7 +130,7 @@ export function unitOfWeights(layer: PrunedLayer): Int32Array {
 export function unitsOfMagnitude(layer: PrunedLayer, weight: Float32Array): Float32Array {
   checkLength(layer, "weights", weight.length, sizeOf(layer.dims));
   const sums = new Float64Array(layer.groups * layer.n);
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     sums[unit] += Math.abs(weight[index]);
   });
   return Float32Array.from(sums);
@@ -162,7 +159,7 @@ export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array
   checkLength(layer, "mask values", mask.length, sizeOf(layer.dims));
   const unset = 255;
   const units = new Uint8Array(layer.groups * layer.n).fill(unset);
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     const value = mask[index];
     if (value > 1) {
       throw new KofnError(
