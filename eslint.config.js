@@ -1,4 +1,8 @@
 import tseslint from "typescript-eslint";
+import { circles } from "./lint/circles.js";
+import { order } from "./lint/order.js";
+
+const noDefaultExport = { selector: "ExportDefaultDeclaration", message: "Use named exports." };
 
 export default tseslint.config(
   {
@@ -29,9 +33,26 @@ export default tseslint.config(
         "error",
         { allowNumber: true, allowBoolean: true },
       ],
+      "no-restricted-syntax": ["error", noDefaultExport],
+    },
+  },
+  {
+    files: ["packages/*/src/**/*.ts", "packages/*/src/**/*.tsx"],
+    plugins: { imports: { rules: { circles, order } } },
+    rules: { "imports/circles": "error", "imports/order": "error" },
+  },
+  {
+    files: ["packages/*/src/**/*.ts", "packages/*/src/**/*.tsx"],
+    ignores: ["packages/*/src/index.ts"],
+    rules: {
       "no-restricted-syntax": [
         "error",
-        { selector: "ExportDefaultDeclaration", message: "Use named exports." },
+        noDefaultExport,
+        {
+          selector: ":matches(ExportNamedDeclaration[source], ExportAllDeclaration)",
+          message:
+            "Only a package's index.ts exports what other files define. Import from the file that does.",
+        },
       ],
     },
   },

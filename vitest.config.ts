@@ -12,7 +12,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "examples/*/test/**/*.test.ts"],
+    include: ["{packages,examples}/*/test/**/*.test.ts", "lint/test/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -1,20 +1,24 @@
 /** Compares the float simulation of a quantized run to its integer export on the test images: classes, and codes layer by layer. */
 
-import { loadDataset } from "../packages/kofn/dist/datasets/registry.js";
-import { InputError } from "../packages/kofn/dist/errors.js";
-import { loadModel } from "../packages/kofn/dist/files/models.js";
-import { calibrateResults } from "../packages/kofn/dist/integers/calibrate.js";
-import { exportQuantized } from "../packages/kofn/dist/integers/export.js";
-import { bareModel } from "../packages/kofn/dist/integers/export-trained.js";
-import { fusedKernels } from "../packages/kofn/dist/files/fused-kernels.js";
-import { simulateQuantized } from "../packages/kofn/dist/integers/simulate.js";
-import { readRun } from "../packages/kofn/dist/run/directory.js";
+import {
+  calibrateResults,
+  exportQuantized,
+  fusedKernels,
+  InputError,
+  loadDataset,
+  loadModel,
+  readRun,
+  simulateQuantized,
+} from "kofn";
 import { largest, runSideBySide } from "./support/classes.js";
+import { internals } from "./support/internals.js";
 import { say } from "./support/progress.js";
 import { table } from "./support/table.js";
 
-/** @typedef {import("../packages/kofn/dist/data/types.js").Dataset} Dataset */
-/** @typedef {import("../packages/kofn/dist/onnx/model.js").Model} Model */
+/** @typedef {import("kofn").Dataset} Dataset */
+/** @typedef {import("kofn").Model} Model */
+
+const { bareModel } = await internals.bareModel();
 
 /**
  * @param {import("./run.js").Options} options

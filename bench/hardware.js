@@ -5,9 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadDataset } from "../packages/kofn/dist/datasets/registry.js";
-import { InputError } from "../packages/kofn/dist/errors.js";
-import { loadModel } from "../packages/kofn/dist/files/models.js";
+import { InputError, loadDataset, loadModel } from "kofn";
 import { say } from "./support/progress.js";
 import { table } from "./support/table.js";
 

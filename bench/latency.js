@@ -2,14 +2,12 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { timeRuns } from "../packages/kofn/dist/bench/rounds.js";
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
-import { zoo } from "../packages/kofn/dist/models/zoo.js";
-import { weights } from "../packages/kofn/dist/prune/spec.js";
+import { weights, zoo } from "kofn";
 import { convolutionModel, packedNetwork } from "./support/packed.js";
 import { logPlot } from "./support/plot.js";
-import { takeTurns } from "./support/rounds.js";
+import { takeTurns, timeRuns } from "./support/rounds.js";
 import { ENGINES, openKofn, openPeers } from "./support/runners.js";
+import { median, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 
 /** @typedef {import("./support/runners.js").EngineName} EngineName */

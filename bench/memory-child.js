@@ -1,16 +1,18 @@
 /** What memory.js measures, in a process of its own: `idle`, `train NETWORK MODE STEPS`, `resnet-20 STEPS` or `sampler R N K`. */
 
 import { availableParallelism } from "node:os";
-import { Engine } from "../packages/kofn/dist/engine/session.js";
-import { Trainer } from "../packages/kofn/dist/train/trainer.js";
-import { withDefaults } from "../packages/kofn/dist/options/with-defaults.js";
 import { randomImages } from "./support/images.js";
+import { internals } from "./support/internals.js";
 import { BATCH, networkOf } from "./support/networks.js";
 import { resnetTrainer } from "./support/resnet.js";
 import { Sampler } from "./support/sampler.js";
 
 /** @typedef {import("./support/networks.js").NetworkName} NetworkName */
 /** @typedef {import("./support/networks.js").Mode} Mode */
+
+const { Engine } = await internals.engine();
+const { Trainer } = await internals.trainer();
+const { withDefaults } = await internals.settings();
 
 const SAMPLER_RUNS = 6;
 const SIDE = 28;

@@ -1,7 +1,7 @@
 /** Says where a training step's time goes, by operator and by node, from onnxruntime's profile. */
 
 import { availableParallelism } from "node:os";
-import { InputError } from "../packages/kofn/dist/errors.js";
+import { InputError } from "kofn";
 import { NETWORKS, TimedTrainer } from "./support/networks.js";
 import { profileStep } from "./support/profile.js";
 import { say } from "./support/progress.js";

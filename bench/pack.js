@@ -2,24 +2,30 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
-import { ZOO } from "../packages/kofn/dist/models/zoo.js";
-import { Engine } from "../packages/kofn/dist/engine/session.js";
-import { encodeModelBytes } from "../packages/kofn/dist/onnx/codec.js";
-import { accountOf } from "../packages/kofn/dist/pack/accounting.js";
-import { decodeKofn, encodeKofn, modelOfKofn } from "../packages/kofn/dist/pack/file.js";
-import { packOnnx } from "../packages/kofn/dist/pack/onnx.js";
-import { runContents } from "../packages/kofn/dist/run/packed.js";
-import { weights } from "../packages/kofn/dist/prune/spec.js";
-import { classifierOf } from "../packages/kofn/dist/task/classifier.js";
-import { readRun } from "../packages/kofn/dist/run/directory.js";
+import {
+  accountOf,
+  decodeKofn,
+  encodeKofn,
+  encodeModelBytes,
+  modelOfKofn,
+  packOnnx,
+  readRun,
+  runContents,
+  weights,
+  zoo,
+} from "kofn";
+import { internals } from "./support/internals.js";
 import { matrixModel, packedNetwork } from "./support/packed.js";
 import { say } from "./support/progress.js";
 import { takeTurns } from "./support/rounds.js";
+import { interfaceOf } from "./support/runners.js";
+import { median, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 
-/** @typedef {import("../packages/kofn/dist/pack/types.js").KofnContents} KofnContents */
-/** @typedef {import("../packages/kofn/dist/pack/types.js").PackOptions} PackOptions */
+/** @typedef {import("kofn").KofnContents} KofnContents */
+/** @typedef {import("kofn").PackOptions} PackOptions */
+
+const { Engine } = await internals.engine();
 
 /** The layer on which speed is measured: 10 million weights, of which a tenth is kept. */
 const MATRIX = { rows: 10_000, columns: 1000, k: 100 };
@@ -27,8 +33,8 @@ const REPEATS = 5;
 const RUNS_OF_A_ROUND = 200;
 
 const NETWORKS = /** @type {const} */ ([
-  ["lenet-300-100", { fc1: weights({ k: 40 }), fc2: weights({ k: 30 }) }],
-  ["lenet-5", { conv2: weights({ k: 50 }), fc1: weights({ k: 32 }), fc2: weights({ k: 100 }) }],
+  ["lenet-300-100", zoo.lenet300100, { fc1: weights({ k: 40 }), fc2: weights({ k: 30 }) }],
+  ["lenet-5", zoo.lenet5, { conv2: weights({ k: 50 }), fc1: weights({ k: 32 }), fc2: weights({ k: 100 }) }],
 ]);
 const FORMATS = /** @type {const} */ (["float32", "int8", "int4", "binary"]);
 
@@ -46,14 +52,14 @@ const WAYS = [
  */
 export async function benchPack({ runs }) {
   const speed = speeds();
-  const sizes = NETWORKS.flatMap(([name, prune]) =>
-    FORMATS.flatMap((format) => sizesOf(name, packedNetwork(ZOO[name](), prune, format), format)),
+  const sizes = NETWORKS.flatMap(([name, model, prune]) =>
+    FORMATS.flatMap((format) => sizesOf(name, packedNetwork(model(), prune, format), format)),
   );
   const trained = runs === undefined ? [] : await sizesOfRuns(runs);
   const onnx = [];
-  for (const [name, prune] of NETWORKS) {
+  for (const [name, model, prune] of NETWORKS) {
     for (const format of FORMATS) {
-      onnx.push(await onnxTimes(name, format, packedNetwork(ZOO[name](), prune, format)));
+      onnx.push(await onnxTimes(name, format, packedNetwork(model(), prune, format)));
     }
   }
   const matrix = packedNetwork(matrixModel(2048, 2048), { fc: weights({ keep: 0.1 }) }, "int8");
@@ -230,12 +236,12 @@ const samples = () => ({ load: [], run: [] });
 
 /**
  * @param {string} name
- * @param {import("../packages/kofn/dist/onnx/model.js").Model} model
+ * @param {import("kofn").Model} model
  * @param {{ load: number[], run: number[] }} rounds gathers milliseconds of loading and microseconds of running
- * @returns {Promise<import("../packages/kofn/dist/bench/rounds.js").Contender>}
+ * @returns {Promise<import("./support/internals.js").Contender>}
  */
 async function contender(name, model, rounds) {
-  const { input, output, dims } = classifierOf(model);
+  const { input, output, dims } = interfaceOf(model);
   const engine = await Engine.open({ threads: 1 });
   const size = dims.reduce((product, dim) => product * dim, 1);
   const images = engine.value("float32", [1, ...dims], new Float32Array(size).fill(0.5));

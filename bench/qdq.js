@@ -1,17 +1,14 @@
 /** Times resnet-20 in onnxruntime-node with int8 weights and uint8 activations, in turns with the float model. */
 
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
-import { Engine } from "../packages/kofn/dist/engine/session.js";
-import { ZOO } from "../packages/kofn/dist/models/zoo.js";
-import { calibrate } from "../packages/kofn/dist/integers/calibrate.js";
-import { exportQuantized } from "../packages/kofn/dist/integers/export.js";
-import { fusedKernels } from "../packages/kofn/dist/files/fused-kernels.js";
-import { int8, uint8 } from "../packages/kofn/dist/quantize/spec.js";
-import { classifierOf } from "../packages/kofn/dist/task/classifier.js";
+import { calibrate, exportQuantized, fusedKernels, int8, uint8, zoo } from "kofn";
 import { randomImages } from "./support/images.js";
+import { internals } from "./support/internals.js";
 import { takeTurns } from "./support/rounds.js";
-import { pairedRatio } from "./support/statistics.js";
+import { interfaceOf } from "./support/runners.js";
+import { median, pairedRatio, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
+
+const { Engine } = await internals.engine();
 
 const NETWORK = "resnet-20";
 const THREADS = [1, 2];
@@ -24,7 +21,7 @@ const IMAGES = 128;
 
 /** @returns {Promise<import("./run.js").Outcome>} */
 export async function benchQdq() {
-  const model = ZOO[NETWORK]();
+  const model = zoo.resnet20();
   const data = randomImages({ channels: 3, side: 32, count: 64 });
   const quantize = { "*": int8(), activations: uint8() };
   const exported = exportQuantized(model, await calibrate(model, data, { quantize, normalize: "none" }));
@@ -63,16 +60,16 @@ export async function benchQdq() {
 
 /**
  * @param {string} name
- * @param {import("../packages/kofn/dist/onnx/model.js").Model} model
+ * @param {import("kofn").Model} model
  * @param {number} batch
  * @param {number} threads
  * @param {number[]} rounds gathers milliseconds
- * @returns {Promise<import("../packages/kofn/dist/bench/rounds.js").Contender>}
+ * @returns {Promise<import("./support/internals.js").Contender>}
  */
 async function contender(name, model, batch, threads, rounds) {
-  const { model: view, input, output, dims } = classifierOf(model);
+  const { input, output, dims } = interfaceOf(model);
   const engine = await Engine.open({ threads });
-  const session = await engine.session(view);
+  const session = await engine.session(model);
   const size = dims.reduce((product, dim) => product * dim, batch);
   const images = engine.value("float32", [batch, ...dims], new Float32Array(size).fill(0.5));
   const once = async () => {

@@ -3,14 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadDataset } from "../packages/kofn/dist/datasets/registry.js";
-import { InputError } from "../packages/kofn/dist/errors.js";
-import { loadModel } from "../packages/kofn/dist/files/models.js";
-import { calibrate } from "../packages/kofn/dist/integers/calibrate.js";
-import { CALIBRATION_METHODS } from "../packages/kofn/dist/integers/types.js";
-import { exportQuantized } from "../packages/kofn/dist/integers/export.js";
-import { evaluateModel } from "../packages/kofn/dist/task/evaluate-model.js";
-import { readRun } from "../packages/kofn/dist/run/directory.js";
+import { calibrate, evaluateModel, exportQuantized, InputError, loadDataset, loadModel, readRun } from "kofn";
 import { agreementOf, classesOf } from "./support/classes.js";
 import { run } from "./support/process.js";
 import { say } from "./support/progress.js";
@@ -20,7 +13,10 @@ const KOFN = fileURLToPath(new URL("../packages/kofn/bin/kofn.js", import.meta.u
 const SEEDS = [1, 2, 3];
 const FLOAT = "float";
 
-/** @typedef {import("@kofn/format/run/words.js").WeightFormat} WeightFormat */
+/** @type {readonly import("kofn").CalibrationMethod[]} */
+const METHODS = ["minmax", "percentile", "mse"];
+
+/** @typedef {import("kofn").WeightFormat} WeightFormat */
 
 /** @type {Readonly<Record<string, { readonly formats: readonly WeightFormat[], readonly options: readonly string[] }>>} */
 const RECIPES = {
@@ -66,7 +62,7 @@ export async function benchQuantize({ runs, "data-dir": dir, model: name = "lene
     const joint = [];
     const agreement = [];
     /** @type {Record<string, number[]>} */
-    const after = Object.fromEntries(CALIBRATION_METHODS.map((method) => [method, []]));
+    const after = Object.fromEntries(METHODS.map((method) => [method, []]));
     for (const seed of SEEDS) {
       const folder = join(runs, `${format}-${seed}`);
       joint.push(await errorOf(folder));
@@ -75,7 +71,7 @@ export async function benchQuantize({ runs, "data-dir": dir, model: name = "lene
       agreement.push(agreementOf(await classesOf(one, data), await classesOf(other, data)));
       const { modelPath } = await readRun(join(runs, `${FLOAT}-${seed}`));
       const float = await loadModel(modelPath);
-      for (const method of CALIBRATION_METHODS) {
+      for (const method of METHODS) {
         const quantization = await calibrate(float, undefined, { quantize: { "*": { format } }, method });
         const { model } = exportQuantized(float, quantization);
         after[method].push(1 - (await evaluateModel(model, data.test, data)).accuracy);
@@ -91,11 +87,11 @@ export async function benchQuantize({ runs, "data-dir": dir, model: name = "lene
     "model.onnx and model.quantized.onnx of a run say the same class, in the run where that is least.",
     "",
     table(
-      ["weights", "joint", ...CALIBRATION_METHODS.map((method) => `after, ${method}`), "agreement"],
+      ["weights", "joint", ...METHODS.map((method) => `after, ${method}`), "agreement"],
       rows.map(({ format, joint, agreement, after }) => [
         format,
         errors(joint),
-        ...CALIBRATION_METHODS.map((method) => errors(after[method])),
+        ...METHODS.map((method) => errors(after[method])),
         `${(100 * Math.min(...agreement)).toFixed(2)} %`,
       ]),
     ),

@@ -2,14 +2,13 @@
 
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { findPeers, Peers } from "./support/peers.js";
 import { peakMemory } from "./support/process.js";
 import { profileStep } from "./support/profile.js";
 import { say, withoutPeers } from "./support/progress.js";
 import { RESNET_BATCH, resnetTrainer } from "./support/resnet.js";
 import { takeTurns } from "./support/rounds.js";
-import { pairedRatio } from "./support/statistics.js";
+import { median, pairedRatio, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 import { costTarget, speedTarget, targetList } from "./support/targets.js";
 
@@ -103,7 +102,7 @@ export async function benchResnet() {
 async function measure(pytorch) {
   /** @type {Series[]} */
   const series = [];
-  /** @type {import("../packages/kofn/dist/bench/rounds.js").Contender[]} */
+  /** @type {import("./support/internals.js").Contender[]} */
   const contenders = [];
   /**
    * @param {Series["what"]} what

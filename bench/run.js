@@ -8,13 +8,14 @@ import { describeMachine, machineFacts } from "./support/machine.js";
  * @typedef {object} Outcome
  * @property {string} text Markdown
  * @property {object} data everything that was measured
+ * @property {number} [exitCode] of the process; default 0
  *
  * @typedef {object} Bench
  * @property {string} summary
  * @property {readonly string[]} options those of OPTIONS that it takes besides "json"
  * @property {() => Promise<(options: Options) => Promise<Outcome>>} load
  *
- * @typedef {{ model?: string | undefined, dense?: boolean | undefined, runs?: string | undefined, "data-dir"?: string | undefined, out?: string | undefined }} Options
+ * @typedef {{ model?: string | undefined, dense?: boolean | undefined, runs?: string | undefined, "data-dir"?: string | undefined, out?: string | undefined, against?: string | undefined, only?: string | undefined }} Options
  */
 
 /** @type {Readonly<Record<string, Bench>>} */
@@ -80,6 +81,12 @@ const BENCHES = {
     options: ["model", "dense"],
     load: async () => (await import("./ops.js")).benchOps,
   },
+  digests: {
+    summary:
+      "SHA-256 of what short runs leave: [--out FILE] writes, [--against FILE] compares, [--only TEXT] of their names",
+    options: ["out", "against", "only"],
+    load: async () => (await import("./digests.js")).benchDigests,
+  },
 };
 
 const USAGE = [
@@ -109,6 +116,8 @@ function commandLine() {
         runs: { type: "string" },
         "data-dir": { type: "string" },
         out: { type: "string" },
+        against: { type: "string" },
+        only: { type: "string" },
       },
     });
     const { json, ...options } = values;
@@ -124,7 +133,7 @@ function commandLine() {
 }
 
 const { name, json, options } = commandLine();
-if (!existsSync(new URL("../packages/kofn/dist/train/trainer.js", import.meta.url))) {
+if (!existsSync(new URL("../packages/kofn/dist/index.js", import.meta.url))) {
   refuse("bench: kofn is not built; run `npm run build` first.");
 }
 if (json !== undefined) {
@@ -135,13 +144,14 @@ if (json !== undefined) {
   }
 }
 
-const { KofnError } = await import("../packages/kofn/dist/errors.js");
+const { KofnError } = await import("kofn");
 const machine = machineFacts();
 try {
   const bench = await BENCHES[name].load();
-  const { text, data } = await bench(options);
+  const { text, data, exitCode = 0 } = await bench(options);
   process.stdout.write(`Machine: ${describeMachine(machine)}\n\n${text}\n`);
   if (json !== undefined) writeFileSync(json, `${JSON.stringify({ bench: name, machine, ...data })}\n`);
+  process.exitCode = exitCode;
 } catch (error) {
   if (!(error instanceof KofnError)) throw error;
   process.stderr.write(`bench: ${error.message}.\n`);

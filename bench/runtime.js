@@ -1,12 +1,10 @@
 /** `npm run bench -- runtime`: @kofn/runtime beside onnxruntime on the same pruned networks: one thread each, batch 1. */
 
-import { timeRuns } from "../packages/kofn/dist/bench/rounds.js";
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
-import { zoo } from "../packages/kofn/dist/models/zoo.js";
-import { kernels, weights } from "../packages/kofn/dist/prune/spec.js";
+import { kernels, weights, zoo } from "kofn";
 import { packedNetwork } from "./support/packed.js";
-import { takeTurns } from "./support/rounds.js";
+import { takeTurns, timeRuns } from "./support/rounds.js";
 import { ENGINES, openKofn, openPeers } from "./support/runners.js";
+import { median, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 import { speedTarget, targetList } from "./support/targets.js";
 
@@ -19,8 +17,8 @@ const LIMITS = { rounds: 9, seconds: 60 };
  *
  * @typedef {object} Subject a pruned network
  * @property {string} name
- * @property {() => import("../packages/kofn/dist/onnx/model.js").Model} model
- * @property {import("../packages/kofn/dist/prune/types.js").PruneSpec} prune
+ * @property {() => import("kofn").Model} model
+ * @property {import("kofn").PruneSpec} prune
  * @property {Partial<Record<EngineName, number>>} least how many times as fast as these kofn should be
  *
  * @typedef {object} Result

@@ -1,11 +1,10 @@
 /** Times the k-of-n sampler, forward and backward, in turns with its published O(k n) formulation. */
 
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { findPeers, Peers } from "./support/peers.js";
 import { say, withoutPeers } from "./support/progress.js";
 import { takeTurns } from "./support/rounds.js";
 import { Sampler } from "./support/sampler.js";
-import { pairedRatio } from "./support/statistics.js";
+import { median, pairedRatio, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 import { costTarget, speedTarget, targetList } from "./support/targets.js";
 
@@ -100,7 +99,7 @@ export async function benchSampler() {
 async function measure(pytorch) {
   /** @type {Series[]} */
   const series = [];
-  /** @type {import("../packages/kofn/dist/bench/rounds.js").Contender[]} */
+  /** @type {import("./support/internals.js").Contender[]} */
   const contenders = [];
   for (const size of [FEW, MANY]) {
     const own = newSeries("kofn", size, 1);
@@ -124,7 +123,7 @@ async function measure(pytorch) {
 /**
  * @param {string} name
  * @param {Series} series where its times go
- * @returns {import("../packages/kofn/dist/bench/rounds.js").Contender}
+ * @returns {import("./support/internals.js").Contender}
  */
 function samplerContender(name, series) {
   const sampler = new Sampler(series.size);
@@ -167,7 +166,7 @@ function timed(sampler) {
 /** @returns {Promise<Series[]>} */
 async function measureGrowth() {
   const series = GROWTH.map((size) => newSeries("kofn", size, 1));
-  /** @type {import("../packages/kofn/dist/bench/rounds.js").Contender[]} */
+  /** @type {import("./support/internals.js").Contender[]} */
   const contenders = [];
   for (const own of series) {
     const { rows, n, k } = own.size;

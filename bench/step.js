@@ -1,11 +1,10 @@
 /** Times training steps of both networks, dense and pruned (DPP), in turns with PyTorch's dense step. */
 
-import { median, summarise } from "../packages/kofn/dist/bench/statistics.js";
 import { BATCH, MODES, NETWORKS, TimedTrainer } from "./support/networks.js";
 import { findPeers, Peers } from "./support/peers.js";
 import { say, withoutPeers } from "./support/progress.js";
 import { takeTurns } from "./support/rounds.js";
-import { pairedRatio } from "./support/statistics.js";
+import { median, pairedRatio, summarise } from "./support/statistics.js";
 import { digits, spread, table } from "./support/table.js";
 import { costTarget, speedTarget, targetList } from "./support/targets.js";
 
@@ -74,7 +73,7 @@ export async function benchStep() {
 async function measure(network, pytorch) {
   /** @type {Series[]} */
   const series = [];
-  /** @type {import("../packages/kofn/dist/bench/rounds.js").Contender[]} */
+  /** @type {import("./support/internals.js").Contender[]} */
   const contenders = [];
   for (const threads of THREADS) {
     for (const mode of MODES) {

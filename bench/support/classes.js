@@ -1,16 +1,18 @@
 /** What classes models say the test images of a data set are, and other values that they compute on the way. */
 
-import { BatchFiller, sequentialOrder } from "../../packages/kofn/dist/data/batches.js";
-import { BatchLoader } from "../../packages/kofn/dist/data/loader.js";
-import { Engine } from "../../packages/kofn/dist/engine/session.js";
-import { checkInterface } from "../../packages/kofn/dist/task/evaluate.js";
-import { chooseNormalization } from "../../packages/kofn/dist/task/normalize.js";
+import { chooseNormalization } from "kofn";
+import { internals } from "./internals.js";
+
+const { BatchFiller, sequentialOrder } = await internals.batches();
+const { BatchLoader } = await internals.loader();
+const { Engine } = await internals.engine();
+const { checkInterface } = await internals.interface();
 
 /** Images at a time. */
 const BATCH = 250;
 
-/** @typedef {import("../../packages/kofn/dist/data/types.js").Dataset} Dataset */
-/** @typedef {import("../../packages/kofn/dist/onnx/model.js").Model} Model */
+/** @typedef {import("kofn").Dataset} Dataset */
+/** @typedef {import("kofn").Model} Model */
 
 /**
  * The class of each test image, as onnxruntime computes it.

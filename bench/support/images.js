@@ -1,6 +1,8 @@
 /** Random images, for benches in which no data set is to count. */
 
-import { Random } from "../../packages/kofn/dist/random.js";
+import { internals } from "./internals.js";
+
+const { Random } = await internals.random();
 
 const CLASSES = 10;
 

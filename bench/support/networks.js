@@ -1,14 +1,16 @@
 /** The networks that are benched, how they are pruned, and trainers of them whose steps can be timed one by one. */
 
-import { glyphs } from "../../packages/kofn/dist/datasets/glyphs.js";
-import { ZOO } from "../../packages/kofn/dist/models/zoo.js";
-import { prunableLayers } from "../../packages/kofn/dist/layers/layers.js";
-import { parsePrune, resolvePrune } from "../../packages/kofn/dist/prune/spec.js";
-import { Trainer } from "../../packages/kofn/dist/train/trainer.js";
-import { withDefaults } from "../../packages/kofn/dist/options/with-defaults.js";
+import { internals } from "./internals.js";
 
 /** @typedef {keyof typeof PRUNE} NetworkName */
 /** @typedef {"dense" | "dpp"} Mode */
+
+const { Trainer } = await internals.trainer();
+const { withDefaults } = await internals.settings();
+const { ZOO } = await internals.zoo();
+const { glyphs } = await internals.glyphs();
+const { prunableLayers } = await internals.layers();
+const { parsePrune, resolvePrune } = await internals.pruneSpec();
 
 export const BATCH = 64;
 
@@ -44,11 +46,11 @@ let digits;
 
 /** Trains on the built-in glyphs, epochs of a few steps each, and takes the time of every step. */
 export class TimedTrainer {
-  /** @type {Trainer} */
+  /** @type {import("./internals.js").Trainer} */
   #trainer;
   #epoch = 0;
 
-  /** @param {Trainer} trainer */
+  /** @param {import("./internals.js").Trainer} trainer */
   constructor(trainer) {
     this.#trainer = trainer;
   }

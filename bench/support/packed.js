@@ -1,25 +1,26 @@
 /** Networks with random masks and codes, ready to be packed: what they take does not depend on training. */
 
-import { Builder } from "../../packages/kofn/dist/onnx/builder.js";
-import { emptyGraph, int, ints } from "../../packages/kofn/dist/onnx/model.js";
-import { tensor } from "../../packages/kofn/dist/onnx/tensor.js";
-import { modelOf } from "../../packages/kofn/dist/lower/model.js";
-import { prunedContents } from "../../packages/kofn/dist/pack/contents.js";
-import { NO_CONFIG } from "../../packages/kofn/dist/pack/info-section.js";
-import { maskedModel, maskOfLogits, masksOfWeights } from "../../packages/kofn/dist/prune/mask.js";
-import { prunableLayers } from "../../packages/kofn/dist/layers/layers.js";
-import { planPrune } from "../../packages/kofn/dist/prune/plan.js";
 import {
-  channelView,
-  codesOf,
-  dequantized,
-  initialScales,
-} from "../../packages/kofn/dist/quantize/weights.js";
-import { Random } from "../../packages/kofn/dist/random.js";
+  Builder,
+  emptyGraph,
+  intAttribute,
+  intsAttribute,
+  modelOf,
+  planPrune,
+  prunableLayers,
+  tensor,
+} from "kofn";
+import { internals } from "./internals.js";
 
-/** @typedef {import("../../packages/kofn/dist/onnx/model.js").Model} Model */
-/** @typedef {import("../../packages/kofn/dist/prune/types.js").PruneSpec} PruneSpec */
-/** @typedef {import("@kofn/format/run/words.js").WeightFormat} WeightFormat */
+/** @typedef {import("kofn").Model} Model */
+/** @typedef {import("kofn").PruneSpec} PruneSpec */
+/** @typedef {import("kofn").WeightFormat} WeightFormat */
+
+const { prunedContents } = await internals.prunedContents();
+const { NO_CONFIG } = await internals.infoSection();
+const { maskedModel, maskOfLogits, masksOfWeights } = await internals.masks();
+const { channelView, codesOf, dequantized, initialScales } = await internals.quantizedWeights();
+const { Random } = await internals.random();
 
 const LABELS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
@@ -39,7 +40,7 @@ export function matrixModel(rows, columns) {
   const values = Float32Array.from({ length: rows * columns }, () => random.normal() / 32);
   const weight = b.initializer("fc.weight", tensor("float32", [rows, columns], values));
   const bias = b.initializer("fc.bias", tensor("float32", [rows], new Float32Array(rows)));
-  b.output(b.op("Gemm", ["input", weight, bias], { transB: int(1) }, "fc"));
+  b.output(b.op("Gemm", ["input", weight, bias], { transB: intAttribute(1) }, "fc"));
   return modelOf(b.graph);
 }
 
@@ -60,7 +61,7 @@ export function convolutionModel(maps, side) {
   const values = Float32Array.from({ length: maps * maps * 9 }, () => scale * random.normal());
   const weight = b.initializer("conv.weight", tensor("float32", [maps, maps, 3, 3], values));
   const bias = b.initializer("conv.bias", tensor("float32", [maps], new Float32Array(maps)));
-  const attributes = { kernel_shape: ints([3, 3]), pads: ints([1, 1, 1, 1]) };
+  const attributes = { kernel_shape: intsAttribute([3, 3]), pads: intsAttribute([1, 1, 1, 1]) };
   b.output(b.op("Conv", ["input", weight, bias], attributes, "conv"));
   return modelOf(b.graph);
 }
@@ -69,7 +70,7 @@ export function convolutionModel(maps, side) {
  * @param {Model} dense
  * @param {PruneSpec} prune
  * @param {WeightFormat | "float32"} format of all weights
- * @returns {import("../../packages/kofn/dist/pack/types.js").KofnContents}
+ * @returns {import("kofn").KofnContents}
  */
 export function packedNetwork(dense, prune, format) {
   const random = new Random(2, "bench");
@@ -88,7 +89,7 @@ export function packedNetwork(dense, prune, format) {
     format === "float32"
       ? []
       : prunableLayers(dense.graph).map((layer) => {
-          const stored = /** @type {import("../../packages/kofn/dist/onnx/tensor.js").Tensor<"float32">} */ (
+          const stored = /** @type {import("kofn").Tensor<"float32">} */ (
             dense.graph.initializers.get(layer.weight)
           );
           const view = channelView(layer);

@@ -2,8 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { messageOf } from "../../packages/kofn/dist/errors.js";
-import { peakMemory, run } from "./process.js";
+import { messageOf, peakMemory, run } from "./process.js";
 
 const PYTHON = "/usr/bin/python3";
 const FOLDER = fileURLToPath(new URL("../../../shared/peers/", import.meta.url));

@@ -2,9 +2,17 @@
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { messageOf } from "../../packages/kofn/dist/errors.js";
 
 const POLL_MS = 5;
+
+/**
+ * The message of anything that was thrown.
+ *
+ * @param {unknown} thrown
+ */
+export function messageOf(thrown) {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
 
 /**
  * Runs a program to its end.

@@ -3,7 +3,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { median } from "../../packages/kofn/dist/bench/statistics.js";
+import { median } from "./statistics.js";
 import { digits, table } from "./table.js";
 
 /** @typedef {import("./networks.js").TimedTrainer} TimedTrainer */

@@ -1,10 +1,12 @@
 /** Trainers of dense steps of resnet-20, as the peer trains it: batch 128, one batch of random images. */
 
-import { ZOO } from "../../packages/kofn/dist/models/zoo.js";
-import { Trainer } from "../../packages/kofn/dist/train/trainer.js";
-import { withDefaults } from "../../packages/kofn/dist/options/with-defaults.js";
 import { randomImages } from "./images.js";
+import { internals } from "./internals.js";
 import { TimedTrainer } from "./networks.js";
+
+const { Trainer } = await internals.trainer();
+const { withDefaults } = await internals.settings();
+const { ZOO } = await internals.zoo();
 
 export const RESNET_BATCH = 128;
 

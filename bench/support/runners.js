@@ -1,14 +1,16 @@
 /** Opens pruned networks in @kofn/runtime and in onnxruntime, on one thread each and with a batch of one sample. */
 
-import { kofnRunner, onnxRunner, PEERS } from "../../packages/kofn/dist/bench/engines.js";
-import { randomBatch } from "../../packages/kofn/dist/bench/subject.js";
-import { encodeKofn } from "../../packages/kofn/dist/pack/file.js";
-import { load } from "../../packages/runtime/dist/index.js";
+import { load } from "@kofn/runtime";
+import { encodeKofn } from "kofn";
+import { internals } from "./internals.js";
+
+const { kofnRunner, onnxRunner, PEERS } = await internals.engines();
+const { randomBatch } = await internals.subject();
 
 /**
- * @typedef {import("../../packages/kofn/dist/bench/engines.js").Runner} Runner
- * @typedef {import("../../packages/kofn/dist/bench/engines.js").EngineName} EngineName
- * @typedef {import("../../packages/kofn/dist/pack/types.js").KofnContents} Contents
+ * @typedef {import("./internals.js").Runner} Runner
+ * @typedef {import("./internals.js").EngineName} EngineName
+ * @typedef {import("kofn").KofnContents} Contents
  *
  * @typedef {object} Opened
  * @property {Runner} runner
@@ -20,7 +22,7 @@ export const ENGINES = ["kofn", ...PEERS];
 
 /**
  * @param {Contents} contents
- * @returns {Promise<Opened & { net: import("../../packages/runtime/dist/index.js").Network }>}
+ * @returns {Promise<Opened & { net: import("@kofn/runtime").Network }>}
  */
 export async function openKofn(contents) {
   const { bytes } = encodeKofn(contents);
@@ -31,12 +33,11 @@ export async function openKofn(contents) {
 
 /**
  * @param {Contents} contents
- * @param {import("../../packages/runtime/dist/index.js").Network} net the same network
+ * @param {import("@kofn/runtime").Network} net the same network
  * @returns {Promise<Opened[]>} in the order of PEERS
  */
 export async function openPeers({ model }, net) {
-  const { inputs, outputs } = model.graph;
-  const names = { input: inputs[0].name, output: outputs[0].name };
+  const names = interfaceOf(model);
   /** @type {Opened[]} */
   const opened = [];
   for (const peer of PEERS) {
@@ -45,4 +46,16 @@ export async function openPeers({ model }, net) {
     opened.push({ runner, loadMs: performance.now() - begin });
   }
   return opened;
+}
+
+/**
+ * Names of what a model reads and gives, and the size of one sample.
+ *
+ * @param {import("kofn").Model} model from one input [batch, ...] to one output
+ */
+export function interfaceOf({ graph }) {
+  const [input] = graph.inputs;
+  const [output] = graph.outputs;
+  const dims = (input.type?.shape ?? []).slice(1).map(Number);
+  return { input: input.name, output: output.name, dims };
 }

@@ -1,10 +1,12 @@
 /** The k-of-n sampler alone, forward and backward, as a training step has it. */
 
-import { optimizerOf } from "../../packages/kofn/dist/optim/optimizer.js";
-import { HostSampler } from "../../packages/kofn/dist/host/sampler.js";
-import { Random } from "../../packages/kofn/dist/random.js";
+import { internals } from "./internals.js";
 
 /** @typedef {import("./peers.js").SamplerSize} SamplerSize */
+
+const { optimizerOf } = await internals.optimizer();
+const { HostSampler } = await internals.sampler();
+const { Random } = await internals.random();
 
 /** As in the published formulation's program. */
 const TAU = 1;
@@ -12,7 +14,7 @@ const BETA = 1;
 
 /** Draws masks and computes the gradient of the logits, again and again. */
 export class Sampler {
-  /** @type {HostSampler} */
+  /** @type {import("./internals.js").HostSampler} */
   #sampler;
   /** @type {Float32Array} */
   #upstream;

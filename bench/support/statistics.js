@@ -1,8 +1,11 @@
 /** Order statistics of samples that were taken in turn. */
 
-import { summarise } from "../../packages/kofn/dist/bench/statistics.js";
+import { internals } from "./internals.js";
 
-/** @typedef {import("../../packages/kofn/dist/bench/statistics.js").Summary} Summary */
+/** @typedef {import("./internals.js").Summary} Summary */
+
+/** @type {{ median: (values: readonly number[]) => number, summarise: (values: readonly number[]) => Summary }} */
+export const { median, summarise } = await internals.statistics();
 
 /**
  * The ratio of two samples that were taken in turn, round by round: what slows the machine for a while slows both.

@@ -1,6 +1,6 @@
 /** Writes numbers and Markdown tables that also read well as plain text. */
 
-/** @typedef {import("../../packages/kofn/dist/bench/statistics.js").Summary} Summary */
+/** @typedef {import("./internals.js").Summary} Summary */
 
 /**
  * Three significant digits, without an exponent.

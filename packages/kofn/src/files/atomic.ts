@@ -2,7 +2,7 @@
 
 import { open, rename, rm } from "node:fs/promises";
 import { KofnError } from "../errors.js";
-import { reasonOf } from "./models.js";
+import { reasonOf } from "./reason.js";
 
 /** Temporary files that this process has made, to name the next one. */
 let temporaries = 0;

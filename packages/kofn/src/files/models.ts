@@ -3,12 +3,13 @@
 import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, sep, win32 } from "node:path";
-import { InputError, KofnError, messageOf } from "../errors.js";
+import { InputError, KofnError } from "../errors.js";
 import { decodeModel, encodeModel } from "../onnx/codec.js";
 import type { ExternalLocation } from "../onnx/codec/tensor.js";
 import type { Model } from "../onnx/model.js";
 import { validate } from "../onnx/validate.js";
 import { writeAtomically } from "./atomic.js";
+import { reasonOf } from "./reason.js";
 
 /** Protobuf's limit of a message, and so of an ONNX file. */
 const MAX_MODEL_BYTES = 2 ** 31 - 1;
@@ -57,13 +58,6 @@ async function readModelFile(path: string): Promise<Uint8Array> {
   } catch (error) {
     throw new InputError(`${path}: can't read the model: ${reasonOf(error)}`, { cause: error });
   }
-}
-
-export function reasonOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EACCES") return "permission denied";
-  return messageOf(error);
 }
 
 interface ExternalFile {

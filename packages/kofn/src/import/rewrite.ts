@@ -2,8 +2,8 @@
 
 import { InputError } from "../errors.js";
 import { isHostType } from "../onnx/dtype.js";
-import { evaluateNode } from "../onnx/evaluate.js";
-import { inferNode } from "../onnx/infer.js";
+import { evaluateNode } from "../onnx/evaluate/node.js";
+import { inferNode } from "../onnx/infer/node.js";
 import { constantOf } from "../onnx/infer/reshape.js";
 import { kernelShape, transposedWindow, windowOf } from "../onnx/infer/window.js";
 import { type Dim, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";

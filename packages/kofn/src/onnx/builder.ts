@@ -2,7 +2,7 @@
 
 import { KofnError } from "../errors.js";
 import type { DataType, HostType } from "./dtype.js";
-import { inferNode } from "./infer.js";
+import { inferNode } from "./infer/node.js";
 import { type Attribute, emptyGraph, type Graph, type Node, type ValueType } from "./model.js";
 import { isKofnOp, type OpName } from "./ops.js";
 import { type Tensor, tensorFrom } from "./tensor.js";

@@ -6,9 +6,6 @@ import { describeNode, formatShape } from "./infer/support.js";
 import type { Dim, Graph, Node } from "./model.js";
 import type { Tensor } from "./tensor.js";
 
-export { evaluateNode } from "./evaluate/node.js";
-export { relaxedMask } from "./evaluate/sampler.js";
-
 /** The nodes on which the wanted values depend, in the graph's order. */
 function nodesFor(graph: Graph, wanted: readonly string[], given: ReadonlySet<string>): Node[] {
   const needed = new Set(wanted);

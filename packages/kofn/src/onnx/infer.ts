@@ -9,8 +9,6 @@ import { describeNode } from "./infer/support.js";
 import { type Dim, type Graph, type Model, type Node, OPSET, type ValueType } from "./model.js";
 import { sizeOf, type Tensor, tensorFrom } from "./tensor.js";
 
-export { inferNode } from "./infer/node.js";
-
 /** The value of a Shape node whose dimensions are all known, though its input is not. */
 function shapeValue(node: Node, shape: readonly Dim[] | undefined): Tensor | undefined {
   if (shape === undefined) return undefined;

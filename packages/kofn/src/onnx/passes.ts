@@ -1,7 +1,7 @@
 /** Passes that simplify a graph without changing what it computes. Each changes the graph it is given. */
 
 import { isHostType } from "./dtype.js";
-import { evaluateNode } from "./evaluate.js";
+import { evaluateNode } from "./evaluate/node.js";
 import { shapeRange } from "./infer/reshape.js";
 import type { Attribute, Graph, Node } from "./model.js";
 import { isKnown } from "./ops.js";

@@ -7,16 +7,21 @@ import { InputError } from "../errors.js";
 import type { OptimizerOptions } from "../optim/options.js";
 import type { GivenMasks } from "../prune/given-masks.js";
 import { formatShare } from "../prune/spec.js";
-import type { TrainOptions } from "../run/types.js";
 import { checkSpan } from "./check.js";
 import { defaultOptimizer, defaultsFor } from "./defaults.js";
-import type { BatchNormMode, DistillOptions, SamplerOptions } from "./types.js";
+import type {
+  BatchNormMode,
+  DistillOptions,
+  LearningRateSchedule,
+  PlainOptions,
+  SamplerOptions,
+} from "./types.js";
 
 export interface Settings {
   readonly epochs: number;
   readonly batch: number;
   readonly optimizer: OptimizerOptions;
-  readonly schedule: NonNullable<TrainOptions["schedule"]>;
+  readonly schedule: LearningRateSchedule;
   readonly warmup: number;
   readonly sampler: Required<SamplerOptions>;
   readonly batchNorm: BatchNormMode;
@@ -37,8 +42,11 @@ export interface Settings {
   readonly normalize?: Normalization | "none";
 }
 
+/** The options that have defaults, and the masks that change some of them. */
+type WithMasks = PlainOptions & { readonly masks?: GivenMasks };
+
 /** @throws InputError if a setting is out of range. */
-export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Settings {
+export function withDefaults(options: WithMasks): Settings {
   const { pretrained = false } = options;
   const defaults = defaultsFor(pretrained);
   const settings: Settings = {
@@ -91,11 +99,7 @@ export function withDefaults(options: Omit<TrainOptions, "model" | "data">): Set
 }
 
 /** Masks that are given stay as they are. */
-function givenMasks({
-  masks,
-  freezeFrom = 0,
-  sampler,
-}: Pick<TrainOptions, "masks" | "freezeFrom" | "sampler">): Pick<Settings, "masks" | "freezeFrom"> {
+function givenMasks({ masks, freezeFrom = 0, sampler }: WithMasks): Pick<Settings, "masks" | "freezeFrom"> {
   if (masks === undefined) return {};
   const [, shrunk] = sampler?.shrink ?? [0, 0];
   if (freezeFrom > 0 || shrunk > 0) {

@@ -10,7 +10,7 @@ import { type Allotment, erdosRenyiKernel } from "./allocation.js";
 import { keptWeights } from "./groups.js";
 import { entriesOf, resolveLayer } from "./spec.js";
 import { mapGroups } from "./structure/map-groups.js";
-import { traceChannels } from "./structure/trace.js";
+import { traceChannels } from "./structure/walk.js";
 import type { MapGroup, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
 
 /** The k that a budget chooses, and what follows from them. */

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { lower } from "../../src/lower/lower.js";
 import { Builder } from "../../src/onnx/builder.js";
-import { evaluateNode } from "../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../src/onnx/evaluate/node.js";
 import { type Attribute, emptyGraph, type Graph, ints } from "../../src/onnx/model.js";
 import { KOFN_OPS, type KofnOp } from "../../src/onnx/ops.js";
 import { type Tensor, tensor } from "../../src/onnx/tensor.js";

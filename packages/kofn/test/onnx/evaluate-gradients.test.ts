@@ -1,7 +1,8 @@
 /** The dialect's gradient operators against finite differences of the operators whose gradients they are, in float64. */
 
 import { expect, test } from "vitest";
-import { evaluateNode, relaxedMask } from "../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../src/onnx/evaluate/node.js";
+import { relaxedMask } from "../../src/onnx/evaluate/sampler.js";
 import { getInt, type Node } from "../../src/onnx/model.js";
 import type { OpName } from "../../src/onnx/ops.js";
 import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";

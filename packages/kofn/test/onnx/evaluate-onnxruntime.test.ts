@@ -4,7 +4,7 @@ import * as ort from "onnxruntime-node";
 import { expect, test } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { DATA_TYPES } from "../../src/onnx/dtype.js";
-import { evaluateNode } from "../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../src/onnx/evaluate/node.js";
 import { emptyGraph, int, IR_VERSION, type Model, type Node, OPSET } from "../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { NOT_IN_ONNXRUNTIME, opCases } from "../support/ops.js";

@@ -2,7 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { evaluateNode, relaxedMask } from "../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../src/onnx/evaluate/node.js";
+import { relaxedMask } from "../../src/onnx/evaluate/sampler.js";
 import { int, type Node } from "../../src/onnx/model.js";
 import { tensorFrom } from "../../src/onnx/tensor.js";
 

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from "vitest";
 import { InputError, KofnError } from "../../src/errors.js";
-import { evaluateGraph, evaluateNode } from "../../src/onnx/evaluate.js";
+import { evaluateGraph } from "../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../src/onnx/evaluate/node.js";
 import { type Attribute, emptyGraph, type Graph, int, string, type Node } from "../../src/onnx/model.js";
 import { Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 

@@ -1,8 +1,8 @@
 /** Shape inference over the matrix of operator cases: what it says must be true of what the evaluator computes. */
 
 import { expect, test } from "vitest";
-import { evaluateNode } from "../../src/onnx/evaluate.js";
-import { inferNode } from "../../src/onnx/infer.js";
+import { evaluateNode } from "../../src/onnx/evaluate/node.js";
+import { inferNode } from "../../src/onnx/infer/node.js";
 import type { Dim, ValueType } from "../../src/onnx/model.js";
 import { KOFN_OPS, ONNX_OPS } from "../../src/onnx/ops.js";
 import type { Tensor } from "../../src/onnx/tensor.js";

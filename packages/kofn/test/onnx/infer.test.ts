@@ -3,7 +3,8 @@
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import type { DataType } from "../../src/onnx/dtype.js";
-import { inferGraph, inferNode } from "../../src/onnx/infer.js";
+import { inferGraph } from "../../src/onnx/infer.js";
+import { inferNode } from "../../src/onnx/infer/node.js";
 import {
   type Attribute,
   type Dim,

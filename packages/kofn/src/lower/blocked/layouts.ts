@@ -2,7 +2,7 @@
 
 import type { Attributes, Builder } from "../../onnx/builder.js";
 import type { DataType } from "../../onnx/dtype.js";
-import { inferNode } from "../../onnx/infer.js";
+import { inferNode } from "../../onnx/infer/node.js";
 import { int, ints, type Node } from "../../onnx/model.js";
 
 /** The domain of onnxruntime's operators on blocked tensors. */

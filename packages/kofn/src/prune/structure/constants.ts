@@ -4,7 +4,7 @@
  * They can be removed where they are 0 when other layers read them, or where their share can be moved into a bias.
  */
 
-import { evaluateNode } from "../../onnx/evaluate.js";
+import { evaluateNode } from "../../onnx/evaluate/node.js";
 import { describeNode } from "../../onnx/infer/support.js";
 import { padsOf, sliceRange, slicesOf } from "../../onnx/infer/movement.js";
 import { normalizeAxis } from "../../onnx/infer/support.js";

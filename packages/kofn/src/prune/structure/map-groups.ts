@@ -5,7 +5,8 @@ import type { PrunableLayer } from "../../layers/types.js";
 import type { Graph } from "../../onnx/model.js";
 import type { MapCarrier, MapGroup, MapGroupLayer } from "../types.js";
 import { refuseVisible } from "./constants.js";
-import { type Trace, traceChannels } from "./trace.js";
+import type { Trace } from "./trace.js";
+import { traceChannels } from "./walk.js";
 
 /**
  * The groups of a graph, in the order of their first layers. Every prunable layer is in exactly one. A layer whose output

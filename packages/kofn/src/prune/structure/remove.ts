@@ -15,7 +15,8 @@ import {
   type Roundings,
   takesConstants,
 } from "./constants.js";
-import { type Trace, traceChannels } from "./trace.js";
+import type { Trace } from "./trace.js";
+import { traceChannels } from "./walk.js";
 import { inputIndex, tapSum, type WeightTable, weightTable } from "./weights.js";
 
 /** Whether a channel stays, by its label. */

@@ -1,13 +1,10 @@
-/** Follows channels through a graph: which channels of which tensors are kept or removed together, and which can't be. */
+/** What is known of the channels of a graph while they are followed through it, and afterwards. */
 
 import { InputError } from "../../errors.js";
-import { inferGraph } from "../../onnx/infer.js";
 import { describeNode } from "../../onnx/infer/support.js";
-import type { Graph, Node, ValueInfo } from "../../onnx/model.js";
-import { foldConstants } from "../../onnx/passes.js";
+import type { Graph, Node } from "../../onnx/model.js";
 import type { Tensor } from "../../onnx/tensor.js";
 import { ChannelSets, type Layout } from "./channels.js";
-import { CHANNEL_RULES } from "./rules.js";
 
 /** A parameter that gives channels their values: a mask of these channels goes on all of them. */
 export interface Carrier {
@@ -44,50 +41,7 @@ export interface Trace {
   dims(value: string): readonly number[];
 }
 
-/** The batch for which shapes are computed, where the model leaves it open. Any size above 1 would do. */
-const BATCH = 2;
-
-/**
- * Follows channels through a graph in operator set 21.
- *
- * A channel is an index along an axis that a convolution or matrix makes. Elementwise operators, normalisation, pooling and
- * changes of layout pass channels on; sums couple them; a convolution or a matrix ends them and makes new ones. What
- * can't be followed freezes the channels that reach it, with the reason.
- *
- * @throws InputError if the graph's shapes can't be inferred, or depend on more than the batch.
- */
-export function traceChannels(graph: Graph): Trace {
-  const source = folded(graph);
-  const tracer = new Tracer(source, atBatch(source));
-  tracer.run();
-  return tracer;
-}
-
-/** The graph with Constant nodes, and what follows from constants other than parameters, as initializers. */
-function folded(graph: Graph): Graph {
-  const copy = { ...graph, nodes: [...graph.nodes], initializers: new Map(graph.initializers) };
-  copy.valueTypes = inferGraph({ ...copy, valueTypes: new Map() });
-  const parameters = [...copy.initializers]
-    .filter(([, { dtype, dims }]) => dtype === "float32" && dims.length > 0)
-    .map(([name, { dtype, dims }]): ValueInfo => ({ name, type: { dtype, shape: dims } }));
-  const inputs = copy.inputs;
-  // What is an input is not folded: parameters keep their names.
-  copy.inputs = [...inputs, ...parameters];
-  foldConstants(copy);
-  return { ...copy, inputs };
-}
-
-function atBatch(source: Graph): Graph {
-  const inputs = source.inputs
-    .filter(({ name }) => !source.initializers.has(name))
-    .map(({ name, type }): ValueInfo => {
-      const shape = type?.shape?.map((dim, axis) => (axis === 0 && typeof dim !== "number" ? BATCH : dim));
-      return { name, type: type === undefined ? undefined : { dtype: type.dtype, shape } };
-    });
-  return folded({ ...source, inputs, valueTypes: new Map() });
-}
-
-/** What the rules of {@link CHANNEL_RULES} work with. */
+/** What the rules of channels work with: what is known so far, and how to say more. */
 export class Tracer implements Trace {
   readonly source: Graph;
   readonly graph: Graph;
@@ -102,27 +56,9 @@ export class Tracer implements Trace {
     this.graph = graph;
   }
 
-  run(): void {
-    for (const { name } of this.graph.inputs) {
-      const [, channels, ...rest] = this.dims(name);
-      if (this.graph.initializers.has(name) || this.dims(name).length < 2) continue;
-      const labels = this.frozen(channels, "they are the model's input");
-      this.layouts.set(name, [undefined, labels, ...rest.map(() => undefined)]);
-    }
-    for (const node of this.graph.nodes) {
-      if (node.op === "Identity" && this.parameter(node.inputs[0]) !== undefined) {
-        this.#aliases.set(node.outputs[0], node.inputs[0]);
-      } else if (node.domain === "" && Object.hasOwn(CHANNEL_RULES, node.op)) {
-        CHANNEL_RULES[node.op](this, node);
-      } else {
-        this.refuse(node, "is not an operator through which kofn follows channels");
-      }
-    }
-    for (const { name } of this.graph.outputs) {
-      for (const labels of this.layout(name)) {
-        if (labels !== undefined) this.sets.freeze(labels, "they are the model's outputs");
-      }
-    }
+  /** A value is a parameter under another name. */
+  alias(value: string, parameter: string): void {
+    this.#aliases.set(value, parameter);
   }
 
   parameter(name: string): { readonly name: string; readonly tensor: Tensor } | undefined {

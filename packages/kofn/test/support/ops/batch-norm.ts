@@ -1,6 +1,6 @@
 /** Cases of batch normalisation: with given statistics, with those of the batch, and the latter's gradient. */
 
-import { evaluateNode } from "../../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../../src/onnx/evaluate/node.js";
 import { type Attribute, float } from "../../../src/onnx/model.js";
 import { opCase, type OpCase, Values } from "./case.js";
 

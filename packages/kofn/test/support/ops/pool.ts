@@ -1,6 +1,6 @@
 /** Cases of pools and their gradients. */
 
-import { evaluateNode } from "../../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../../src/onnx/evaluate/node.js";
 import { type Attribute, int, ints, string } from "../../../src/onnx/model.js";
 import { opCase, type OpCase, Values } from "./case.js";
 

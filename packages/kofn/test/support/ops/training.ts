@@ -1,6 +1,6 @@
 /** Cases of kofn's own operators for the loss, the activation's gradient, fake quantizers and the k-of-n sampler. */
 
-import { evaluateNode } from "../../../src/onnx/evaluate.js";
+import { evaluateNode } from "../../../src/onnx/evaluate/node.js";
 import { int } from "../../../src/onnx/model.js";
 import { tensorFrom } from "../../../src/onnx/tensor.js";
 import { opCase, type OpCase, scalar, Values } from "./case.js";
