@@ -67,7 +67,14 @@ function printable(bytes) {
 }
 
 /** @type {import("esbuild").BuildOptions} */
-const SMALL = { bundle: true, minify: true, platform: "neutral", target: "es2023" };
+const SMALL = {
+  bundle: true,
+  minify: true,
+  platform: "neutral",
+  target: "es2023",
+  // The source, not a build of it that may be old.
+  alias: { "@kofn/format": join(folder, "../format/src") },
+};
 
 // Threads get a text, too, so that no bundler has to find a file for them.
 const entry = join(folder, "src/threads/worker.ts");

@@ -34,8 +34,8 @@ export interface WeightMatrix {
 }
 
 export function weightMatrix(weight: StoredDims): WeightMatrix {
-  const [rows, inputs, kernel] = canonicalDims(weight);
-  const fanIn = inputs * kernel;
+  const rows = weight.dims[weight.transposed ? 1 : 0];
+  const fanIn = sizeOf(weight.dims) / rows;
   return weight.transposed ? { rows, fanIn, down: 1, right: rows } : { rows, fanIn, down: fanIn, right: 1 };
 }
 
