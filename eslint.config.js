@@ -12,7 +12,7 @@ export default tseslint.config(
       "runs/",
       "coverage/",
       "packages/*/assembly/",
-      "packages/runtime/src/*.generated.ts",
+      "packages/*/src/**/*.generated.ts",
     ],
   },
   {

@@ -13,6 +13,8 @@ export default defineConfig({
   },
   test: {
     include: ["{packages,examples}/*/test/**/*.test.ts", "lint/test/**/*.test.ts"],
+    setupFiles: ["packages/kofn/test/support/validated-passes.ts"],
+    globalSetup: ["packages/kofn/test/support/generate.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

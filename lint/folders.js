@@ -81,11 +81,11 @@ export const FOLDERS = {
     integers: row("@kofn/format/run data engine import layers onnx prune quantize task"),
     step: row("autodiff engine import layers lower onnx optim options prune quantize task"),
 
-    host: row("engine layers onnx optim prune quantize step task", "node:fs node:worker_threads"),
+    host: row("engine layers onnx optim prune quantize step task", "node:worker_threads"),
     pack: row("@kofn/format/file @kofn/format/run data integers layers metrics onnx prune quantize task"),
     hardware: row("@kofn/format/run data integers onnx quantize task"),
 
-    files: row("@kofn/format/file @kofn/runtime engine integers onnx pack", "node:*"),
+    files: row("@kofn/format/file @kofn/format/run @kofn/runtime engine integers onnx pack", "node:*"),
     train: row("@kofn/format/run data engine host lower onnx optim options prune quantize step task"),
 
     run: row(

@@ -7,6 +7,8 @@
  * block of counter (4 c + b, 0, 0, 0).
  */
 
+import { Sampler } from "./structures";
+
 /** Elements of a chunk. */
 const CHUNK: i32 = 512;
 
@@ -108,16 +110,12 @@ function fillChunk(at: usize, count: i32, chunk: i32, key0: i32, key1: i32): voi
  * Writes z = phi + scale * noise for the elements from `from` to before `end`, multiples of 4. Element i of the layer, in
  * block b of `size` elements, has element (offsets[b] + i) mod size of the pool, which has `size` elements, a power of two.
  */
-export function perturb(
-  z: usize,
-  phi: usize,
-  from: i32,
-  end: i32,
-  pool: usize,
-  size: i32,
-  offsets: usize,
-  scale: f32,
-): void {
+export function perturb(sampler: Sampler, from: i32, end: i32, scale: f32): void {
+  const z = sampler.perturbed;
+  const phi = sampler.logits.values;
+  const pool = sampler.pool;
+  const size = sampler.poolSize;
+  const offsets = sampler.offsets;
   const scales = f32x4.splat(scale);
   const wrap = 4 * size - 4;
   while (from < end) {

@@ -1,4 +1,6 @@
-/** Updates of parameters in one pass over memory: the formulas of src/optim/optimizer.ts. Counts are multiples of 4. */
+/** Updates of parameters in one pass over memory: the formulas of src/optim/optimizer.ts. */
+
+import { Learner } from "./structures";
 
 /**
  * 2^-100, added to a moment and subtracted, which rounds it to multiples of 2^-123: no number of training notices, and none is
@@ -7,26 +9,29 @@
  */
 const TINY: usize = memory.data<f32>([7.888609052210118e-31], 4);
 
+/**
+ * Makes the optimizer's step for some of its numbers.
+ *
+ * @param gradients of them
+ * @param offset bytes from the first number of all to the first of them
+ * @param count a multiple of 4
+ */
+export function learn(learner: Learner, gradients: usize, offset: usize, count: i32): void {
+  if (learner.isAdam != 0) adam(learner, gradients, offset, (<usize>count) << 2);
+  else sgd(learner, gradients, offset, (<usize>count) << 2);
+}
+
 /** m <- beta1 m + g,  v <- beta2 v + g^2,  p <- decay p - rate m / (sqrt(v) + epsilon). */
-export function adam(
-  p: usize,
-  m: usize,
-  v: usize,
-  g: usize,
-  count: i32,
-  beta1: f32,
-  beta2: f32,
-  rate: f32,
-  epsilon: f32,
-  decay: f32,
-): void {
+function adam(learner: Learner, g: usize, offset: usize, bytes: usize): void {
+  const p = learner.values + offset;
+  const m = learner.m + offset;
+  const v = learner.v + offset;
   const tiny = v128.load32_splat(TINY);
-  const beta1s = f32x4.splat(beta1);
-  const beta2s = f32x4.splat(beta2);
-  const rates = f32x4.splat(rate);
-  const epsilons = f32x4.splat(epsilon);
-  const decays = f32x4.splat(decay);
-  const bytes = (<usize>count) << 2;
+  const beta1s = f32x4.splat(learner.beta1);
+  const beta2s = f32x4.splat(learner.beta2);
+  const rates = f32x4.splat(learner.rate);
+  const epsilons = f32x4.splat(learner.epsilon);
+  const decays = f32x4.splat(learner.decay);
   for (let at: usize = 0; at < bytes; at += 16) {
     const gradient = v128.load(g + at);
     const decayed = f32x4.add(f32x4.mul(v128.load(m + at), beta1s), tiny);
@@ -40,20 +45,14 @@ export function adam(
 }
 
 /** v <- momentum v + g,  p <- decay p - rate (g + momentum v if nesterov, else v). */
-export function sgd(
-  p: usize,
-  velocity: usize,
-  g: usize,
-  count: i32,
-  momentum: f32,
-  nesterov: bool,
-  rate: f32,
-  decay: f32,
-): void {
+function sgd(learner: Learner, g: usize, offset: usize, bytes: usize): void {
+  const p = learner.values + offset;
+  const velocity = learner.velocity + offset;
+  const momentum = learner.momentum;
+  const nesterov = learner.isNesterov != 0;
   const momenta = f32x4.splat(momentum);
-  const rates = f32x4.splat(rate);
-  const decays = f32x4.splat(decay);
-  const bytes = (<usize>count) << 2;
+  const rates = f32x4.splat(learner.rate);
+  const decays = f32x4.splat(learner.decay);
   for (let at: usize = 0; at < bytes; at += 16) {
     const gradient = v128.load(g + at);
     let direction = gradient;

@@ -1,12 +1,13 @@
 /**
- * Fake quantization of weights and its gradients, by the formulas of src/quantize/host-quantizer.ts, in one pass over memory each; and
+ * Fake quantization of weights and its gradients, by the formulas of src/host/quantizer.ts, in one pass over memory each; and
  * masks where each unit is one weight.
  *
- * A weight is a matrix of `lines` lines, each `length` numbers long. A channel is a line; or, where `across` is true, the numbers at one
- * place of all lines. What belongs to channels lies in arrays, [channels], filled up to whole vectors. Sums over a channel are in
- * double precision and in a fixed order. Lines need not be whole vectors: what the last one reads of the line that follows
- * counts for nothing and stays as it is, so a number less than a vector may be read and written behind the last line.
+ * Sums over a channel are in double precision and in a fixed order. Lines need not be whole vectors: what the last one reads of the
+ * line that follows counts for nothing and stays as it is, so a number less than a vector may be read and written behind the last
+ * line.
  */
+
+import { Quantizer } from "./structures";
 
 /** 1.5 * 2^23: a number of up to 2^22 plus this, less this, is rounded to a whole one, ties to even, and never -0. And the sign's bit. */
 const CONSTANTS: usize = memory.data<f32>([12582912, -0.0], 4);
@@ -62,21 +63,15 @@ function addTo(sums: usize, product: v128): void {
 }
 
 @inline
-function quantizeLines(
-  weight: usize,
-  quantized: usize,
-  scales: usize,
-  kept: usize,
-  lines: i32,
-  length: i32,
-  most: f32,
-  across: bool,
-  binary: bool,
-  masked: bool,
-): void {
-  const highest = f32x4.splat(most);
-  const lowest = f32x4.splat(-most);
-  const bytes = (<usize>length) << 2;
+function quantizeLines(quantizer: Quantizer, across: bool, binary: bool, masked: bool): void {
+  let weight = quantizer.weight;
+  let quantized = quantizer.quantized;
+  let kept = quantizer.mask;
+  const scales = quantizer.scales;
+  const lines = quantizer.lines;
+  const highest = f32x4.splat(quantizer.most);
+  const lowest = f32x4.splat(-quantizer.most);
+  const bytes = (<usize>quantizer.length) << 2;
   for (let line = 0; line < lines; line++) {
     let s = v128.load32_splat(scales + (across ? 0 : (<usize>line) << 2));
     for (let at: usize = 0; at < bytes; at += 16) {
@@ -91,32 +86,17 @@ function quantizeLines(
   }
 }
 
-/**
- * Writes what a step is to see of a weight: s clamp(round(w / s), -most, most), or s sign(w).
- *
- * @param scales of the channels
- * @param kept for each weight: 0, where 0 is to be written, or else it is kept; or no address (0), and all are. Not with `across`
- * @param most the largest code; 0 for the sign
- */
-export function quantize(
-  weight: usize,
-  quantized: usize,
-  scales: usize,
-  kept: usize,
-  lines: i32,
-  length: i32,
-  across: bool,
-  most: f32,
-): void {
-  const binary = most == 0;
-  if (kept != 0) {
-    if (binary) quantizeLines(weight, quantized, scales, kept, lines, length, most, false, true, true);
-    else quantizeLines(weight, quantized, scales, kept, lines, length, most, false, false, true);
-  } else if (across) {
-    if (binary) quantizeLines(weight, quantized, scales, kept, lines, length, most, true, true, false);
-    else quantizeLines(weight, quantized, scales, kept, lines, length, most, true, false, false);
-  } else if (binary) quantizeLines(weight, quantized, scales, kept, lines, length, most, false, true, false);
-  else quantizeLines(weight, quantized, scales, kept, lines, length, most, false, false, false);
+/** Writes what a step is to see of a weight: s clamp(round(w / s), -most, most), or s sign(w). */
+export function quantize(quantizer: Quantizer): void {
+  const binary = quantizer.most == 0;
+  if (quantizer.mask != 0) {
+    if (binary) quantizeLines(quantizer, false, true, true);
+    else quantizeLines(quantizer, false, false, true);
+  } else if (quantizer.across != 0) {
+    if (binary) quantizeLines(quantizer, true, true, false);
+    else quantizeLines(quantizer, true, false, false);
+  } else if (binary) quantizeLines(quantizer, false, true, false);
+  else quantizeLines(quantizer, false, false, false);
 }
 
 /**
@@ -163,23 +143,19 @@ function through(
 }
 
 @inline
-function throughLines(
-  weight: usize,
-  gradient: usize,
-  scales: usize,
-  sums: usize,
-  kept: usize,
-  ofMask: usize,
-  lines: i32,
-  length: i32,
-  most: f32,
-  limit: f32,
-  binary: bool,
-  masked: bool,
-): void {
+function throughLines(quantizer: Quantizer, binary: bool, masked: bool): void {
+  let weight = quantizer.weight;
+  let gradient = quantizer.gradient;
+  let kept = quantizer.mask;
+  let ofMask = quantizer.quantized;
+  const scales = quantizer.scales;
+  const sums = quantizer.sums;
+  const lines = quantizer.lines;
+  const length = quantizer.length;
+  const most: f32 = binary ? 1 : quantizer.most;
   const highest = f32x4.splat(most);
   const lowest = f32x4.splat(-most);
-  const limits = f32x4.splat(limit);
+  const limits = f32x4.splat(quantizer.limit);
   const last = firstLanes(length & 3);
   const bytes = (<usize>length) << 2;
   const whole = bytes & ~15;
@@ -216,20 +192,17 @@ function throughLines(
 }
 
 @inline
-function throughAcross(
-  weight: usize,
-  gradient: usize,
-  scales: usize,
-  sums: usize,
-  lines: i32,
-  length: i32,
-  most: f32,
-  limit: f32,
-  binary: bool,
-): void {
+function throughAcross(quantizer: Quantizer, binary: bool): void {
+  let weight = quantizer.weight;
+  let gradient = quantizer.gradient;
+  const scales = quantizer.scales;
+  const sums = quantizer.sums;
+  const lines = quantizer.lines;
+  const length = quantizer.length;
+  const most: f32 = binary ? 1 : quantizer.most;
   const highest = f32x4.splat(most);
   const lowest = f32x4.splat(-most);
-  const limits = f32x4.splat(limit);
+  const limits = f32x4.splat(quantizer.limit);
   const last = firstLanes(length & 3);
   const bytes = (<usize>length) << 2;
   const whole = bytes & ~15;
@@ -253,35 +226,17 @@ function throughAcross(
 }
 
 /**
- * Replaces the gradient of what a step saw of a weight by that of the weight, and writes that of the scales.
- *
- * @param sums dL/ds of each channel, in double precision
- * @param kept as for `quantize`
- * @param ofMask where the gradient of the mask is written, if there is one: that of what the step saw times what it would see if all were kept
- * @param most the largest code; 0 for the sign
- * @param limit the largest |w / s| whose gradient passes; for the sign, the largest |w|
+ * Replaces the gradient of what a step saw of a weight by that of the weight, and writes that of the scales; and that of the mask, if
+ * there is one: that of what the step saw times what it would see if all were kept.
  */
-export function quantizeBackward(
-  weight: usize,
-  gradient: usize,
-  scales: usize,
-  sums: usize,
-  kept: usize,
-  ofMask: usize,
-  lines: i32,
-  length: i32,
-  across: bool,
-  most: f32,
-  limit: f32,
-): void {
-  if (most == 0) {
-    if (kept != 0) throughLines(weight, gradient, scales, sums, kept, ofMask, lines, length, 1, limit, true, true);
-    else if (across) throughAcross(weight, gradient, scales, sums, lines, length, 1, limit, true);
-    else throughLines(weight, gradient, scales, sums, 0, 0, lines, length, 1, limit, true, false);
-  } else if (kept != 0) {
-    throughLines(weight, gradient, scales, sums, kept, ofMask, lines, length, most, limit, false, true);
-  } else if (across) throughAcross(weight, gradient, scales, sums, lines, length, most, limit, false);
-  else throughLines(weight, gradient, scales, sums, 0, 0, lines, length, most, limit, false, false);
+export function quantizeBackward(quantizer: Quantizer): void {
+  if (quantizer.most == 0) {
+    if (quantizer.mask != 0) throughLines(quantizer, true, true);
+    else if (quantizer.across != 0) throughAcross(quantizer, true);
+    else throughLines(quantizer, true, false);
+  } else if (quantizer.mask != 0) throughLines(quantizer, false, true);
+  else if (quantizer.across != 0) throughAcross(quantizer, false);
+  else throughLines(quantizer, false, false);
 }
 
 /** The magnitudes of the kept weights of a vector, and 0 for the others. */
@@ -290,20 +245,15 @@ function magnitudes(weight: usize, kept: v128): v128 {
   return v128.and(f32x4.abs(v128.load(weight)), kept);
 }
 
-/**
- * Writes max|w| / most of each channel's kept weights.
- *
- * @param kept for each weight: 0, or else it is kept
- */
-export function fitLargest(
-  weight: usize,
-  kept: usize,
-  scales: usize,
-  lines: i32,
-  length: i32,
-  across: bool,
-  most: f32,
-): void {
+/** Sets scales to max|w| / most of each channel's kept weights. */
+export function fitLargest(quantizer: Quantizer): void {
+  let weight = quantizer.weight;
+  let kept = quantizer.kept;
+  const scales = quantizer.scales;
+  const lines = quantizer.lines;
+  const length = quantizer.length;
+  const across = quantizer.across != 0;
+  const most = quantizer.most;
   const bytes = (<usize>length) << 2;
   const channels = across ? length : lines;
   memory.fill(scales, 0, (<usize>((channels + 3) & ~3)) << 2);
@@ -328,20 +278,15 @@ export function fitLargest(
   }
 }
 
-/**
- * Writes mean|w| of each channel's kept weights.
- *
- * @param sums scratch memory: a number of double precision for each channel
- */
-export function fitMean(
-  weight: usize,
-  kept: usize,
-  scales: usize,
-  sums: usize,
-  lines: i32,
-  length: i32,
-  across: bool,
-): void {
+/** Sets scales to mean|w| of each channel's kept weights. */
+export function fitMean(quantizer: Quantizer): void {
+  let weight = quantizer.weight;
+  let kept = quantizer.kept;
+  const scales = quantizer.scales;
+  const sums = quantizer.sums;
+  const lines = quantizer.lines;
+  const length = quantizer.length;
+  const across = quantizer.across != 0;
   const bytes = (<usize>length) << 2;
   const channels = across ? length : lines;
   // Counts lie where the scales will.
@@ -380,17 +325,30 @@ export function fitMean(
   }
 }
 
-/** Writes the weights that are kept, and 0 for the others, of a weight that is not quantized. Counts are rounded up to whole vectors. */
-export function mask(weight: usize, kept: usize, masked: usize, count: i32): void {
-  const bytes = (<usize>count) << 2;
+/** Bytes of a weight. What is rounded up to whole vectors may be read and written. */
+@inline
+function bytesOf(quantizer: Quantizer): usize {
+  return (<usize>(quantizer.lines * quantizer.length)) << 2;
+}
+
+/** Writes what a step is to see of a weight that is not quantized, but masked. */
+export function mask(quantizer: Quantizer): void {
+  const weight = quantizer.weight;
+  const kept = quantizer.mask;
+  const masked = quantizer.quantized;
+  const bytes = bytesOf(quantizer);
   for (let at: usize = 0; at < bytes; at += 16) {
     v128.store(masked + at, v128.and(v128.load(weight + at), keptLanes(kept + at)));
   }
 }
 
-/** Makes the gradient of a masked weight that of the weight, and writes that of the mask. */
-export function maskBackward(weight: usize, kept: usize, gradient: usize, ofMask: usize, count: i32): void {
-  const bytes = (<usize>count) << 2;
+/** Makes the gradient of such a weight of that of what the step saw, and writes that of the mask. */
+export function maskBackward(quantizer: Quantizer): void {
+  const weight = quantizer.weight;
+  const kept = quantizer.mask;
+  const gradient = quantizer.gradient;
+  const ofMask = quantizer.quantized;
+  const bytes = bytesOf(quantizer);
   for (let at: usize = 0; at < bytes; at += 16) {
     const g = v128.load(gradient + at);
     v128.store(ofMask + at, f32x4.mul(g, v128.load(weight + at)));

@@ -5,53 +5,59 @@
  */
 
 import { perturb } from "./noise";
+import { learn } from "./optimizer";
 import { addEntropyGradient, relaxedRows, relaxedScratch } from "./relaxed";
-import { FEW, GUESS, initialise, ROWS, selectRows, selectScratch } from "./select";
-
-export { fillPool } from "./noise";
-export { adam, sgd } from "./optimizer";
-export { fitLargest, fitMean, mask, maskBackward, quantize, quantizeBackward } from "./quantize";
+import { FEW, GUESS, ROWS, selectRows, selectScratch } from "./select";
+import { Sampler } from "./structures";
 
 /** Short rows are perturbed so many units at a time, which stay in the cache. */
 const AHEAD: i32 = 512;
 
-initialise();
-
-/** First byte of the memory that the caller may use. */
-export function base(): usize {
-  return (__heap_base + 63) & ~63;
-}
-
-/** Bytes of scratch memory that the functions below need for rows of n with k draws. */
+/** Bytes of scratch memory that a thread needs for rows of n with k draws. */
 export function scratchBytes(n: i32, k: i32): usize {
   return max(selectScratch(n), relaxedScratch(n, k)) + 16;
 }
 
+/** The scratch memory of a thread. */
+@inline
+function scratchOf(sampler: Sampler, thread: i32): usize {
+  return sampler.scratch + sampler.scratchBytes * (<usize>thread);
+}
+
 /**
- * Draws the rows from `first` to before `end`: z = phi + scale * noise, as `perturb` of noise.ts reads it; `order`, the places
- * of each row's k largest, descending, ties by lower index (see `selectRows`); `mask`, 1 there and 0 elsewhere.
- *
- * @param weights of the units, which `mask` then holds in place of 1; or 0 (no address)
- * @param guesses see `selectRows`
- * @param first a multiple of ROWS
+ * Where the draws of the first row would lie, for those of the block to be found that begins at a row. While one thread draws a block
+ * anew, with another k, others still read what was drawn before.
  */
-export function sample(
-  phi: usize,
-  z: usize,
-  weights: usize,
-  mask: usize,
-  order: usize,
-  guesses: usize,
-  scratch: usize,
-  first: i32,
-  end: i32,
-  n: i32,
-  k: i32,
-  pool: usize,
-  poolSize: i32,
-  offsets: usize,
-  scale: f32,
-): void {
+@inline
+function orderFor(sampler: Sampler, first: i32, k: i32): usize {
+  return sampler.order + ((<usize>(first * (sampler.most - k))) << 2);
+}
+
+/** The gradients of the block that begins at a row. */
+@inline
+function gradientOf(sampler: Sampler, first: i32): usize {
+  return sampler.gradient + ((<usize>(first * sampler.n)) << 2) + sampler.gap * (<usize>(first / sampler.block));
+}
+
+/** The first of the weights of the units, or 0 (no address). */
+@inline
+function weightsOf(sampler: Sampler): usize {
+  const weights = sampler.weights;
+  return weights == null ? 0 : weights.values;
+}
+
+/**
+ * Draws the rows of a block from `first` to before `end`: z = phi + scale * noise, as `perturb` of noise.ts reads it; the places
+ * of each row's k largest, descending, ties by lower index (see `selectRows`); and the mask.
+ */
+export function sample(sampler: Sampler, thread: i32, first: i32, end: i32, k: i32, scale: f32): void {
+  const n = sampler.n;
+  const z = sampler.perturbed;
+  const mask = sampler.mask;
+  const weights = weightsOf(sampler);
+  const order = orderFor(sampler, first, k);
+  const guesses = sampler.guesses;
+  const scratch = scratchOf(sampler, thread);
   const total = (end * n + 3) & ~3;
   let perturbed = (first * n) & ~3;
   for (let row = first; row < end; row += ROWS) {
@@ -59,7 +65,7 @@ export function sample(
     const needed = (row + rows) * n;
     if (perturbed < needed) {
       const until = min(total, max((needed + 3) & ~3, perturbed + AHEAD));
-      perturb(z, phi, perturbed, until, pool, poolSize, offsets, scale);
+      perturb(sampler, perturbed, until, scale);
       perturbed = until;
     }
     const at = (<usize>(row * n)) << 2;
@@ -154,8 +160,74 @@ function maskUnit(mask: usize, weights: usize, at: usize, drawn: bool): i32 {
   return i32(drawn);
 }
 
+/**
+ * Replaces the gradients of the masks of a block, as it was sampled last, by dL/dphi. Not where the sampler holds weights.
+ *
+ * @param first row, to before `end`
+ */
+export function backward(sampler: Sampler, thread: i32, first: i32, end: i32, k: i32, tau: f64): void {
+  differentiate(sampler, thread, first, end, k, tau, gradientOf(sampler, first));
+}
+
+/**
+ * Makes the gradients of a block, as it was sampled last, and the optimizer's step of its logits; and of its weights, if the sampler
+ * holds them. If not, dL/dphi lies in place of the gradients of masks then.
+ *
+ * @param first row, to before `end`
+ */
+export function update(sampler: Sampler, thread: i32, first: i32, end: i32, k: i32, tau: f64): void {
+  const n = sampler.n;
+  const weights = sampler.weights;
+  const gradient = gradientOf(sampler, first);
+  const result = weights == null ? gradient : sampler.product + sampler.productBytes * (<usize>thread);
+  const offset = (<usize>(first * n)) << 2;
+  const count = ((end - first) * n + 3) & ~3;
+  differentiate(sampler, thread, first, end, k, tau, result);
+  learn(sampler.logits, result, offset, count);
+  if (weights == null) return;
+  keepDrawn(result, gradient, sampler.order + ((<usize>(first * sampler.most)) << 2), end - first, n, k);
+  learn(weights, result, offset, count);
+}
+
+/**
+ * Writes dL/dphi of a block. Up to three numbers behind it are written back as they were.
+ *
+ * @param result of row `first`; holds dL/dM before, where there are no weights
+ */
+function differentiate(
+  sampler: Sampler,
+  thread: i32,
+  first: i32,
+  end: i32,
+  k: i32,
+  tau: f64,
+  result: usize,
+): void {
+  const n = sampler.n;
+  const phi = sampler.logits.values;
+  const z = sampler.perturbed;
+  const weights = weightsOf(sampler);
+  const gradient = gradientOf(sampler, first);
+  const order = orderFor(sampler, first, k);
+  const scratch = scratchOf(sampler, thread);
+  const inverseTau = <f32>(1 / tau);
+  for (let row = first; row < end; row += ROWS) {
+    const at = (<usize>(row * n)) << 2;
+    const behind = (<usize>((row - first) * n)) << 2;
+    const ownWeights = weights == 0 ? <usize>0 : weights + at;
+    const rowOrder = order + ((<usize>(row * k)) << 2);
+    const rows = min(ROWS, end - row);
+    relaxedRows(z + at, result + behind, ownWeights, gradient + behind, rowOrder, rows, n, k, inverseTau, scratch);
+  }
+  if (sampler.entropy == 0) return;
+  for (let row = first; row < end; row++) {
+    const at = (<usize>(row * n)) << 2;
+    addEntropyGradient(result + ((<usize>((row - first) * n)) << 2), phi + at, n, sampler.entropy, scratch);
+  }
+}
+
 /** Copies the drawn units of `values` in `rows` rows, and writes 0 for the others. */
-export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n: i32, k: i32): void {
+function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n: i32, k: i32): void {
   memory.fill(kept, 0, (<usize>(rows * n)) << 2);
   for (let row = 0; row < rows; row += ROWS) {
     const at = (<usize>(row * n)) << 2;
@@ -164,45 +236,5 @@ export function keepDrawn(kept: usize, values: usize, order: usize, rows: i32, n
       const unit = at + <usize>load<i32>(order);
       store<f32>(kept + unit, load<f32>(values + unit));
     }
-  }
-}
-
-/**
- * Writes dL/dphi of the rows from `first` to before `end`, as they were sampled last. Up to three numbers behind `result` are
- * written back as they were.
- *
- * @param first a multiple of ROWS
- * @param weights of the units, where dL/dM is their product with `gradient`; or 0 (no address)
- * @param gradient of the masked weights
- * @param result of row `first`, all else of row 0; holds dL/dM before, where there are no weights
- * @param entropy weight of the sum of H(softmax(phi)) over the rows
- */
-export function backward(
-  phi: usize,
-  z: usize,
-  order: usize,
-  weights: usize,
-  gradient: usize,
-  result: usize,
-  scratch: usize,
-  first: i32,
-  end: i32,
-  n: i32,
-  k: i32,
-  tau: f64,
-  entropy: f64,
-): void {
-  for (let row = first; row < end; row += ROWS) {
-    const at = (<usize>(row * n)) << 2;
-    const rowOrder = order + ((<usize>(row * k)) << 2);
-    const own = result + ((<usize>((row - first) * n)) << 2);
-    const ownWeights = weights == 0 ? <usize>0 : weights + at;
-    const rows = min(ROWS, end - row);
-    relaxedRows(z + at, own, ownWeights, gradient + at, rowOrder, rows, n, k, <f32>(1 / tau), scratch);
-  }
-  if (entropy == 0) return;
-  for (let row = first; row < end; row++) {
-    const at = (<usize>(row * n)) << 2;
-    addEntropyGradient(result + ((<usize>((row - first) * n)) << 2), phi + at, n, entropy, scratch);
   }
 }

@@ -5,14 +5,9 @@
 
 // Training
 export { train } from "./run/train.js";
+export { planRun, type RunPlan } from "./run/plan.js";
 export { Run } from "./run/run.js";
-export {
-  loadMasks,
-  readRun,
-  type RunDirectoryOptions,
-  type RunHeatmaps,
-  type StoredRun,
-} from "./run/directory.js";
+export { loadMasks, readRun } from "./run/read.js";
 export { evaluateModel, type EvaluateOptions } from "./task/evaluate-model.js";
 export {
   chooseNormalization,
@@ -22,7 +17,7 @@ export {
   withNormalization,
 } from "./task/normalize.js";
 export type { Config } from "./options/config.js";
-export type { Checkpoint, TrainOptions } from "./run/types.js";
+export type { Checkpoint, RunDirectoryOptions, RunHeatmaps, StoredRun, TrainOptions } from "./run/types.js";
 export type { BatchNormMode, DistillOptions, LearningRateSchedule, SamplerOptions } from "./options/types.js";
 export type {
   EpochMetrics,
@@ -58,7 +53,7 @@ export {
   type StepPlan,
 } from "./step/plan.js";
 export { HostSampler } from "./host/sampler.js";
-export type { HostSamplerOptions } from "./host/sampler-memory.js";
+export type { HostSamplerOptions } from "./host/sampler-room.js";
 export { type HostArrays, HostOptimizer, type HostParameter } from "./host/optimizer.js";
 export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optimizer.js";
 
@@ -187,6 +182,7 @@ export { layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 export type { LayerSize } from "@kofn/format/run/types.js";
 
 // ONNX models: read, import, write, print, check, evaluate
+export { type Dropout, type DropoutReader, dropoutsOf } from "./import/dropout.js";
 export { importModel } from "./import/import.js";
 export { loadModel, saveModel } from "./files/models.js";
 export { decodeModel, encodeModel, encodeModelBytes } from "./onnx/codec.js";

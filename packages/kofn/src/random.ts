@@ -116,6 +116,14 @@ export class Random {
     return this.#block[this.#position++];
   }
 
+  /** Fills an array with words of 32 random bits, as {@link bits} draws them. To be called before all else. */
+  fillBits(words: Uint32Array): void {
+    const whole = words.length & ~3;
+    fillBlocks(words.subarray(0, whole), this.#counter, this.#index, this.#key);
+    this.#counter += whole / 4;
+    for (let i = whole; i < words.length; i++) words[i] = this.bits();
+  }
+
   /** Uniform on the open interval (0, 1), in steps of 2^-32. */
   uniform(): number {
     return (this.bits() + 0.5) / 2 ** 32;

@@ -31,9 +31,9 @@ export const MASKED_MODEL = "model.masked.onnx";
 export const CHECKPOINT_FOLDER = "checkpoint";
 export const CHECKPOINT_FILE = "state.safetensors";
 
-/** Files that lie in a run directory only while a process trains there, or after one was killed. */
+/** Files that lie in a run directory only while a process has it open to write, or after one was killed. */
 export const LIVE_FILES = {
-  /** Which process trains, and how far it is. */
+  /** Which process that is, and how far it is. There can be one at a time: the file is the directory's lock. */
   running: "running.json",
   /** Made by the studio: asks that process to stop. */
   stop: "stop.request",

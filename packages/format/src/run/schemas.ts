@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { type HeatmapHeader, MOST_CELLS } from "./heatmaps.js";
-import type { EpochMetrics, Report, Running } from "./types.js";
+import type { EpochMetrics, Owner, Report, RunInputs, Running } from "./types.js";
 import { ALLOCATIONS, GRANULARITIES, PROVIDERS, WEIGHT_FORMATS } from "./words.js";
 
 const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
@@ -115,22 +115,6 @@ export const NUMBER_OR_NULL = z
 /** How some fields of a file are read; tsc names one that the file has not. */
 export type Fields<T> = { readonly [Name in keyof T]?: z.ZodType };
 
-/** running.json. Of how far the run is nothing may be said yet, and of the rest older versions say less. */
-export const RUNNING = z.looseObject({
-  pid: z.int().positive(),
-  host: z.string(),
-  born: z.string().optional(),
-  started: z.string().optional(),
-  config: z.record(z.string(), z.unknown()).catch({}),
-  epoch: NUMBER_OR_NULL,
-  epochs: NUMBER_OR_NULL,
-  step: NUMBER_OR_NULL,
-  steps: NUMBER_OR_NULL,
-  loss: NUMBER_OR_NULL,
-  samplesPerSecond: NUMBER_OR_NULL,
-  remainingSeconds: NUMBER_OR_NULL,
-} satisfies Fields<Running>);
-
 const CELLS = z.int().min(1).max(MOST_CELLS);
 
 /** The first line of heatmaps.bin. */
@@ -182,4 +166,37 @@ export const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
   best: z.boolean(),
 });
 
-export const CHECKPOINT_STATE = z.looseObject({ metrics: z.array(METRICS), seconds: z.number() });
+/** SHA-256 sums of what a run is made from; runs of older versions have none. */
+const INPUTS: z.ZodType<RunInputs> = z.looseObject({
+  kofn: z.string(),
+  model: z.string(),
+  data: z.string(),
+  masks: z.string().exactOptional(),
+});
+
+export const CHECKPOINT_STATE = z.looseObject({
+  metrics: z.array(METRICS),
+  seconds: z.number(),
+  inputs: INPUTS.exactOptional(),
+});
+
+/** What running.json says of the process that has a run directory open. */
+export const OWNER = z.looseObject({
+  pid: z.int().positive(),
+  host: z.string(),
+  born: z.string().optional(),
+  /** When it opened the directory, as ISO 8601 has it. */
+  started: z.string().optional(),
+} satisfies Fields<Owner>);
+
+/** running.json. What it does not say, or can't, as a loss that is NaN, is null; settings that are damaged are none. */
+export const RUNNING = OWNER.extend({
+  config: z.record(z.string(), z.unknown()).catch({}),
+  epoch: NUMBER_OR_NULL,
+  epochs: NUMBER_OR_NULL,
+  step: NUMBER_OR_NULL,
+  steps: NUMBER_OR_NULL,
+  loss: NUMBER_OR_NULL,
+  samplesPerSecond: NUMBER_OR_NULL,
+  remainingSeconds: NUMBER_OR_NULL,
+} satisfies Fields<Running>);

@@ -1,5 +1,6 @@
 /** What a run tells of itself in its files, report.json and metrics.jsonl, and how far it is. */
 
+import type { ProcessName } from "./liveness.js";
 import type { Allocation, Granularity, Provider, WeightFormat } from "./words.js";
 
 /** What the weights of a layer take when packed. */
@@ -79,15 +80,16 @@ export interface Progress {
   readonly confidence?: number;
 }
 
-/** running.json: which process trains a run, with which settings, and how far it is. */
-export interface Running extends Partial<Progress> {
-  readonly pid: number;
-  readonly host: string;
-  /** When the process started, in the system's own count: a later process with the same pid differs in it. */
-  readonly born?: string;
-  readonly started: string;
+/** The process that has a run directory open. */
+export interface Owner extends ProcessName {
+  /** When it opened the directory, as ISO 8601 has it. Older versions do not say. */
+  readonly started?: string | undefined;
+}
+
+/** running.json: which process has the directory open, and once it trains, with which settings, and how far it is. */
+export interface Running extends Owner, Partial<Progress> {
   /** The run's settings, which config.json holds from the first epoch on. */
-  readonly config: Readonly<Record<string, unknown>>;
+  readonly config?: Readonly<Record<string, unknown>>;
 }
 
 /** One line of metrics.jsonl. */
@@ -230,4 +232,14 @@ export interface Report {
     readonly seconds: number;
     readonly samplesPerSecond: number;
   };
+}
+
+/** What a run is made from, by SHA-256 sums in hex. */
+export interface RunInputs {
+  /** The version of kofn that took them. */
+  readonly kofn: string;
+  readonly model: string;
+  readonly data: string;
+  /** Where masks were given. */
+  readonly masks?: string;
 }

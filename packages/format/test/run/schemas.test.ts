@@ -19,6 +19,11 @@ const written = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 describe("running.json", () => {
   const unknown = { epoch: null, epochs: null, step: null, steps: null, loss: null, samplesPerSecond: null };
 
+  test("before the run begins says whose the directory is", () => {
+    const owner = { ...begun, config: undefined };
+    expect(RUNNING.parse(written(owner))).toMatchObject({ ...begun, ...unknown, config: {} });
+  });
+
   test("before the first step says who trains, and nothing of how far", () => {
     expect(RUNNING.parse(written(begun))).toEqual({ ...begun, ...unknown, remainingSeconds: null });
   });

@@ -3,7 +3,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { InputError, messageOf } from "../errors.js";
-import { checkConfig, type Config, configSchema } from "../options/config.js";
+import { checkConfig, type Config } from "../options/config.js";
+import { OPTIONS } from "../options/table.js";
 import { suggestion } from "./suggest.js";
 
 const MAX_BYTES = 1_000_000;
@@ -62,7 +63,7 @@ async function readText(path: string): Promise<string> {
 
 function knownKeys(keys: readonly PropertyKey[]): string {
   if (keys.length > 1) return "";
-  const known = Object.keys(configSchema.shape);
+  const known = [...OPTIONS.keys()];
   return `${suggestion(String(keys[0]), known)} Keys: ${known.join(", ")}.`;
 }
 

@@ -32,8 +32,8 @@ export async function commandData(
   let decoded = 0;
   try {
     return await interruptible(
-      (signal) =>
-        loadDataset(config.data, {
+      async (signal) => {
+        const data = await loadDataset(config.data, {
           ...(dir === undefined ? {} : { dir }),
           ...(fits ? { size: { channels, height, width } } : {}),
           skipBadImages: config["skip-bad-images"] ?? false,
@@ -46,7 +46,10 @@ export async function commandData(
             drawn = now;
             live?.(`decoding images: ${whole(done)} of ${whole(total)}`);
           },
-        }),
+        });
+        signal.throwIfAborted();
+        return data;
+      },
       () => "nothing was written.",
     );
   } finally {

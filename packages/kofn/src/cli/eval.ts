@@ -10,7 +10,7 @@ import { isKofnFile, loadKofn } from "../files/kofn.js";
 import { loadModel } from "../files/models.js";
 import type { Config } from "../options/config.js";
 import { modelOfKofn } from "../pack/file.js";
-import { readRun } from "../run/directory.js";
+import { readRun } from "../run/read.js";
 import { evaluateModel } from "../task/evaluate-model.js";
 import { checkInterface } from "../task/evaluate.js";
 import { chooseNormalization, describeChoice } from "../task/normalize.js";

@@ -22,7 +22,7 @@ import type { Model } from "../onnx/model.js";
 import type { Config } from "../options/config.js";
 import { removeMaps } from "../prune/structure/remove.js";
 import type { Quantization } from "../quantize/types.js";
-import type { StoredRun } from "../run/directory.js";
+import type { StoredRun } from "../run/types.js";
 import { withNormalization } from "../task/normalize.js";
 import { quantizedModel } from "./export-quantized.js";
 import { note, print, printJson, table } from "./terminal.js";

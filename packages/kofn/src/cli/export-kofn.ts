@@ -11,7 +11,7 @@ import { OPSET } from "../onnx/model.js";
 import { encodeSafetensors } from "../onnx/safetensors.js";
 import { weightMasks } from "../pack/contents.js";
 import { modelOfKofn } from "../pack/file.js";
-import { readRun } from "../run/directory.js";
+import { readRun } from "../run/read.js";
 import { print, printJson } from "./terminal.js";
 
 /** Writes the model of a .kofn file. */

@@ -17,7 +17,7 @@ import { optionsOf } from "../options/settings.js";
 import { removeDeadChannels } from "../prune/structure/remove.js";
 import { resolveQuantize } from "../quantize/spec.js";
 import type { Quantization } from "../quantize/types.js";
-import type { StoredRun } from "../run/directory.js";
+import type { StoredRun } from "../run/types.js";
 import { chooseNormalization, withNormalization } from "../task/normalize.js";
 import { commandData } from "./dataset.js";
 

@@ -12,7 +12,7 @@ import { OPSET } from "../onnx/model.js";
 import type { Config } from "../options/config.js";
 import { countMacs } from "../prune/macs.js";
 import { removeMaps } from "../prune/structure/remove.js";
-import { readRun } from "../run/directory.js";
+import { readRun } from "../run/read.js";
 import { shapesOf } from "../run/report-data.js";
 import { exportHardware } from "./export-hardware.js";
 import { exportKofn, exportMasks } from "./export-kofn.js";

@@ -26,6 +26,28 @@ export class Interrupted extends Error {
   }
 }
 
+/** Pieces of interruptible work that go on. */
+let working = 0;
+
+/**
+ * Wherever no interruptible work goes on, lets Ctrl-C end the process so that it gives back what it holds, which it doesn't where
+ * the signal itself ends it.
+ *
+ * @param remains says what is left of the work.
+ * @returns what ends that.
+ */
+export function endAtInterrupt(remains: () => string): () => void {
+  const onInterrupt = (): void => {
+    if (working > 0) return;
+    note(new Interrupted("terminal", remains()).message);
+    process.exit(INTERRUPTED);
+  };
+  process.on("SIGINT", onInterrupt);
+  return () => {
+    process.off("SIGINT", onInterrupt);
+  };
+}
+
 /**
  * Runs work that stops when its signal is aborted.
  *
@@ -59,12 +81,16 @@ export async function interruptible<T>(
     note("\nstopping, as the studio asks; Ctrl-C to stop at once");
     controller.abort();
   });
+  working++;
   try {
     const result = await work(signal);
     process.off("SIGINT", onInterrupt);
+    working--;
     return result;
   } catch (error) {
+    // What is interrupted stays so: its handler tells an echo from a second Ctrl-C.
     if (signal.aborted) throw new Interrupted(by, remains(), { cause: error });
+    working--;
     throw error;
   } finally {
     unwatch?.();

@@ -28,15 +28,8 @@ Examples:
 
 Each command has a --help of its own.`;
 
-/**
- * Runs a command line.
- *
- * @param args the arguments, without the names of node and the program.
- * @returns the exit code: 0 done, 1 it failed, 2 the command line, config or input is wrong, 130 interrupted.
- */
-export async function main(args: readonly string[]): Promise<number> {
-  endQuietlyWhenNobodyReads(process.stdout);
-  endQuietlyWhenNobodyReads(process.stderr);
+/** The command line's commands, with their options and help. */
+export function commands(): Command {
   const program = new Command("kofn")
     .description("Trains and prunes neural networks to exactly k out of n, on onnxruntime.")
     .version(VERSION)
@@ -52,8 +45,20 @@ export async function main(args: readonly string[]): Promise<number> {
   addBenchCommand(program);
   addStudioCommand(program);
   addDataCommand(program);
+  return program;
+}
+
+/**
+ * Runs a command line.
+ *
+ * @param args the arguments, without the names of node and the program.
+ * @returns the exit code: 0 done, 1 it failed, 2 the command line, config or input is wrong, 130 interrupted.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  endQuietlyWhenNobodyReads(process.stdout);
+  endQuietlyWhenNobodyReads(process.stderr);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await commands().parseAsync(args, { from: "user" });
     return 0;
   } catch (error) {
     return exitCodeOf(error);

@@ -8,7 +8,10 @@ import { loadModel } from "../files/models.js";
 import type { Model } from "../onnx/model.js";
 import { suggestion } from "./suggest.js";
 
-/** A model, once it is known how many classes there are. The model of a file has the classes that it has. */
+/**
+ * A model, once it is known how many classes there are; as long as that does not change it, the same one again. The model of a file has
+ * the classes that it has.
+ */
 export type ModelSource = (classes?: number) => Model;
 
 /**
@@ -17,7 +20,7 @@ export type ModelSource = (classes?: number) => Model;
  */
 export async function modelSource(name: string, seed: number): Promise<ModelSource> {
   const [, build] = Object.entries(ZOO).find(([known]) => known === name) ?? [];
-  if (build !== undefined) return (classes) => build({ seed, ...(classes === undefined ? {} : { classes }) });
+  if (build !== undefined) return zooSource(build, seed);
   const isFile = (await stat(name).catch(() => undefined)) !== undefined;
   if (!isFile && !/[./\\]/.test(name)) {
     const zoo = Object.keys(ZOO);
@@ -27,4 +30,16 @@ export async function modelSource(name: string, seed: number): Promise<ModelSour
   }
   const model = importModel(await loadModel(name));
   return () => model;
+}
+
+function zooSource(build: (typeof ZOO)[keyof typeof ZOO], seed: number): ModelSource {
+  let model = build({ seed });
+  return (classes = classesOf(model)) => {
+    if (classes !== classesOf(model)) model = build({ seed, classes });
+    return model;
+  };
+}
+
+function classesOf({ graph }: Model): number {
+  return Number(graph.outputs[0].type?.shape?.at(-1));
 }

@@ -1,25 +1,34 @@
-/** The command line's options as a config: their names are its keys. */
+/** The options of the table on the command line: their flags and help, and what was given as a config. */
 
 import type { Provider } from "@kofn/format/run/words.js";
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
-import { checkConfig, type Config, configSchema, readNumber } from "../options/config.js";
+import { checkConfig, type Config } from "../options/config.js";
+import { readNumber } from "../options/kinds.js";
+import type { Option } from "../options/option.js";
+import { OPTIONS } from "../options/table.js";
 
-const NUMBERS: ReadonlySet<string> = new Set<keyof Config>([
-  "epochs",
-  "batch",
-  "lr",
-  "warmup",
-  "weight-decay",
-  "momentum",
-  "logit-lr",
-  "entropy",
-  "recalibrate",
-  "seed",
-  "threads",
-  "limit",
-  "round",
-]);
+/** Gives a command all options of the table. */
+export function addTableOptions(command: Command): Command {
+  for (const [key, row] of OPTIONS) {
+    if (row.help === undefined) continue;
+    const flags = row.value === undefined ? `--${key}` : `--${key} ${row.value}`;
+    const help = row.help + defaultOf(row);
+    if (row.kind.many === true) command.option(flags, help, collect);
+    else command.option(flags, help);
+  }
+  return command;
+}
+
+/** " (default: 20; 15 for an .onnx file)" */
+function defaultOf(row: Option): string {
+  const [fresh, pretrained] = [row.default, row.pretrained].map((value) =>
+    value === undefined ? undefined : row.kind.write(value)?.join(),
+  );
+  const said =
+    row.otherwise ?? (fresh === pretrained ? fresh : `${fresh ?? ""}; ${pretrained ?? ""} for an .onnx file`);
+  return said === undefined ? "" : ` (default: ${said})`;
+}
 
 /**
  * The options that were given to a command and are keys of a config, checked.
@@ -31,15 +40,15 @@ export function configOfOptions(command: Command): Config {
   for (const option of command.options) {
     const key = option.name();
     const given: unknown = command.getOptionValue(option.attributeName());
-    if (given === undefined || !(key in configSchema.shape)) continue;
-    values[key] = NUMBERS.has(key) && typeof given === "string" ? readNumber(given) : given;
+    const row = OPTIONS.get(key);
+    if (given === undefined || row === undefined) continue;
+    values[key] = typeof given === "string" ? row.kind.read(given) : given;
   }
   const checked = checkConfig(values);
   if ("config" in checked) return checked.config;
   const { path, message } = checked.problem;
   throw new InputError(`--${String(path[0])}: ${message}.`);
 }
-
 /** For an option that may be given several times: gathers its values. */
 export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];

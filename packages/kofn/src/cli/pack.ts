@@ -15,7 +15,7 @@ import { sparseContents } from "../pack/contents.js";
 import { encodeKofn } from "../pack/file.js";
 import { packOnnx } from "../pack/onnx.js";
 import type { KofnContents, PackOptions } from "../pack/types.js";
-import { readRun } from "../run/directory.js";
+import { readRun } from "../run/read.js";
 import { runContents } from "../run/packed.js";
 import { accountTable } from "./account-table.js";
 import { note, print, printJson } from "./terminal.js";

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { Studio, StudioOptions } from "@kofn/studio";
 import { InputError, KofnError, messageOf } from "../errors.js";
-import { readNumber } from "../options/config.js";
+import { readNumber } from "../options/kinds.js";
 import { Interrupted, INTERRUPTED } from "./interrupt.js";
 import { note, print } from "./terminal.js";
 

@@ -14,6 +14,8 @@ export interface EncodedImages {
    * @throws KofnError naming an image that can't be decoded.
    */
   decode(numbers: Uint32Array, target: Uint8Array): Promise<void>;
+  /** A digest that changes with the names of the images, their order, or their encoded sizes. Absent where they have none. */
+  digest?(): Promise<Uint8Array>;
 }
 
 /** Some labelled images. */

@@ -1,5 +1,7 @@
 /** Makes data sets of encoded images (JPEG, PNG, WebP): decoded in threads, brought to one size, kept as bytes if they fit. */
 
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import type { Geometry } from "../data/geometry.js";
 import { measureNormalization } from "../data/normalization.js";
@@ -179,7 +181,20 @@ function encodedImages(decoder: Decoder, pictures: readonly Picture[]): EncodedI
           );
         }
       }),
+    digest: async () => {
+      const sizes = new Float64Array(pictures.length);
+      await inParallel(pictures.length, async (i) => {
+        sizes[i] = await encodedSize(pictures[i]);
+      });
+      const hash = createHash("sha256");
+      pictures.forEach(({ name }, i) => hash.update(`${JSON.stringify(name)}${sizes[i]}`));
+      return hash.digest();
+    },
   };
+}
+
+async function encodedSize({ source }: Picture): Promise<number> {
+  return typeof source === "string" ? (await stat(source)).size : source.length;
 }
 
 /** Does the work 0 .. count-1, several at a time. */

@@ -1,6 +1,6 @@
 /** What the threads that sample tell each other, in memory that they share: what is to be done, and what is done. */
 
-import type { Scalars, Task } from "./sampler-block.js";
+import type { Task } from "./task.js";
 
 /**
  * Words of the memory: how many calls there have been; how many blocks are left to take; how many are ready, as what they read
@@ -9,11 +9,10 @@ import type { Scalars, Task } from "./sampler-block.js";
 const [CALLS, LEFT, READY, DONE, FAILED] = [0, 16, 32, 48, 64];
 const WORDS = 80;
 /**
- * A task's numbers: how many there were before, whether it is to learn and to draw, beta, tau, and the scalars of both
- * optimizers; then k of each sampler, to learn with and to draw.
+ * A task's numbers: how many there were before, whether it is to learn and to draw, beta and tau; then k of each sampler, to learn with
+ * and to draw.
  */
-const SCALARS = ["rate", "epsilon", "decay"] as const;
-const NUMBERS = 5 + 2 * SCALARS.length;
+const NUMBERS = 5;
 
 /**
  * One thread puts tasks up and calls the others; all take blocks until none are left, and it waits until all are done.
@@ -48,11 +47,8 @@ export class Board {
   /** Puts up a task, when that before is done. */
   put(task: Task): void {
     const { lesson, draw } = task;
-    const scalars = [lesson?.ofLogits, lesson?.ofWeights].flatMap((own) =>
-      SCALARS.map((name) => own?.[name] ?? NaN),
-    );
     const does = [Number(lesson !== undefined), Number(draw !== undefined)];
-    this.#numbers.set([this.#numbers[0] + 1, ...does, draw?.beta ?? NaN, lesson?.tau ?? NaN, ...scalars]);
+    this.#numbers.set([this.#numbers[0] + 1, ...does, draw?.beta ?? NaN, lesson?.tau ?? NaN]);
     this.#k[0].set(lesson?.k ?? []);
     this.#k[1].set(draw?.k ?? []);
     this.#done.fill(0);
@@ -102,14 +98,11 @@ export class Board {
   }
 
   #read(): Task {
-    const [number, learns, draws, beta, tau, ...scalars] = this.#numbers;
+    const [number, learns, draws, beta, tau] = this.#numbers;
     this.#number = number;
     const [learn, draw] = this.#k.map((k) => Array.from(k));
-    const named = (from: number): Scalars =>
-      Object.fromEntries(SCALARS.map((name, i) => [name, scalars[from + i]]));
-    const [ofLogits, ofWeights] = [named(0), named(SCALARS.length)];
     return {
-      ...(learns === 1 ? { lesson: { k: learn, tau, ofLogits, ofWeights } } : {}),
+      ...(learns === 1 ? { lesson: { k: learn, tau } } : {}),
       ...(draws === 1 ? { draw: { beta, k: draw } } : {}),
     };
   }

@@ -1,88 +1,77 @@
-/** The WebAssembly kernel of the sampler, the optimizers and the quantizers (assembly/sampler.ts), and memory in it. */
+/** Instances of the WebAssembly kernels (assembly/host.ts), which are part of the script as a text, and structures in their memory. */
 
-import { readFileSync } from "node:fs";
 import { KofnError } from "../errors.js";
+import {
+  ABI,
+  type Address,
+  type Kernels,
+  SHARED_WASM,
+  STRUCTURES,
+  type Structures,
+  WASM,
+} from "./wasm.generated.js";
 
-/** An instance of the kernel. */
-export interface Kernel {
+/** An instance of the kernels. */
+export interface Kernel extends Kernels {
   readonly memory: WebAssembly.Memory;
-  base(): number;
-  scratchBytes(n: number, k: number): number;
-  fillPool(...args: number[]): void;
-  sample(...args: number[]): void;
-  backward(...args: number[]): void;
-  keepDrawn(...args: number[]): void;
-  adam(...args: number[]): void;
-  sgd(...args: number[]): void;
-  quantize(...args: number[]): void;
-  quantizeBackward(...args: number[]): void;
-  fitLargest(...args: number[]): void;
-  fitMean(...args: number[]): void;
-  mask(...args: number[]): void;
-  maskBackward(...args: number[]): void;
 }
-
-/** The most that 32 bits address. */
-const MOST_PAGES = 65_536;
 
 const modules = new Map<string, WebAssembly.Module>();
 
-/** What threads need to make instances that work in one memory: it can be sent to them. */
-export interface SharedKernel {
-  readonly module: WebAssembly.Module;
-  readonly memory: WebAssembly.Memory;
-}
-
 /**
- * Makes an instance of the kernel with a memory of its own.
+ * The compiled kernels: for memory that threads share, to whom they can be sent, or for other memory.
  *
- * @throws KofnError if the kernel is not built, or is that of another version.
+ * @throws KofnError if they can't be compiled.
  */
-export function instantiate(): Kernel {
-  return new WebAssembly.Instance(moduleOf("sampler.wasm")).exports as unknown as Kernel;
-}
-
-/**
- * Makes a memory that threads can share.
- *
- * @throws KofnError as {@link instantiate}, or if the system gives no memory.
- */
-export function shareKernel(): SharedKernel {
-  const module = moduleOf("sampler-shared.wasm");
+export function kernelModule(isShared: boolean): WebAssembly.Module {
+  const text = isShared ? SHARED_WASM : WASM;
+  const known = modules.get(text);
+  if (known !== undefined) return known;
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   try {
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: MOST_PAGES, shared: true });
-    return { module, memory };
+    const module = new WebAssembly.Module(bytes);
+    modules.set(text, module);
+    return module;
   } catch (cause) {
     throw new KofnError(
-      "the system gives no WebAssembly memory that threads can share; train with one thread (--threads 1)",
+      "WebAssembly with 128-bit vectors and threads is needed, which is not available here; use Node 20 or newer",
       { cause },
     );
   }
 }
 
-/** Makes an instance in a memory, whose contents it leaves but for the kernel's own tables. */
-export function instantiateIn({ module, memory }: SharedKernel): Kernel {
+/**
+ * Makes an instance in a memory, whose contents it leaves but for the kernels' own tables.
+ *
+ * @throws KofnError if the kernels are not those that this script knows how to call.
+ */
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernel {
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  return { ...(exports as unknown as Kernel), memory };
-}
-
-function moduleOf(file: string): WebAssembly.Module {
-  const known = modules.get(file);
-  if (known !== undefined) return known;
-  const url = new URL(`../../wasm/${file}`, import.meta.url);
-  let module: WebAssembly.Module;
-  try {
-    module = new WebAssembly.Module(readFileSync(url));
-  } catch (cause) {
-    throw new KofnError(`the WebAssembly kernel ${url.pathname} is missing; build it with "npm run build"`, {
-      cause,
-    });
-  }
-  if (!WebAssembly.Module.exports(module).some(({ name }) => name === "maskBackward")) {
+  const abi: unknown = exports.abi instanceof WebAssembly.Global ? exports.abi.value : "none";
+  if (abi !== ABI) {
     throw new KofnError(
-      `the WebAssembly kernel ${url.pathname} is out of date; build it with "npm run build"`,
+      `the WebAssembly kernels are of another build than what calls them: expected number ${ABI}, got ${String(abi)}; ` +
+        `install kofn again, or build it with "npm run build"`,
     );
   }
-  modules.set(file, module);
-  return module;
+  return exports as unknown as Kernel;
+}
+
+/** Writes a structure that kernels read: the only way to get what they take for its address. */
+export function write<Name extends keyof Structures>(
+  { memory }: Kernel,
+  name: Name,
+  at: number,
+  values: Structures[Name],
+): Address<Name> {
+  const { bytes, fields } = STRUCTURES[name];
+  const places: Readonly<Record<string, readonly [offset: number, type: string]>> = fields;
+  const view = new DataView(memory.buffer, at, bytes);
+  for (const [field, value] of Object.entries<number>(values)) {
+    const [offset, type] = places[field];
+    if (type === "f32") view.setFloat32(offset, value, true);
+    else if (type === "f64") view.setFloat64(offset, value, true);
+    else view.setUint32(offset, value, true);
+  }
+  return at as Address<Name>;
 }

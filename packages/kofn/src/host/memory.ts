@@ -1,34 +1,43 @@
-/** Where arrays lie in a kernel's memory. */
+/** Where arrays lie in the memory of kernels. */
 
 import { KofnError } from "../errors.js";
-import type { Kernel } from "./kernel.js";
+import { instantiate, type Kernel, kernelModule } from "./kernel.js";
+import { BASE } from "./wasm.generated.js";
 
 const PAGE = 65_536;
 
 const ALIGNMENT = 64;
 
+/** The most bytes that pieces in one memory can have: those that 32 bits address, without the kernels' own. */
+export const MOST_BYTES = 2 ** 32 - BASE;
+
 /**
- * Makes room in a new kernel's memory, all of it at once, as growing makes older views of it useless.
+ * Makes an instance of the kernels with a memory that has room for pieces of these sizes, and for nothing else. All are asked for at
+ * once, as a memory takes addresses from the system whatever its size: Node reserves 10 GiB for each.
  *
  * @param bytes of each piece
- * @returns where the pieces begin
+ * @param isShared whether threads are to share the memory
+ * @returns where the pieces begin, too
  * @throws KofnError if there is not enough memory.
  */
-export function allot(kernel: Kernel, bytes: readonly number[]): number[] {
-  const { begins, end } = sideBySide(kernel.base(), bytes);
-  const missing = end - kernel.memory.buffer.byteLength;
+export function kernelFor(
+  bytes: readonly number[],
+  isShared = false,
+): { kernel: Kernel; begins: readonly number[] } {
+  const { begins, end } = sideBySide(BASE, bytes);
+  const pages = Math.ceil(end / PAGE);
+  let memory: WebAssembly.Memory;
   try {
-    if (missing > 0) kernel.memory.grow(Math.ceil(missing / PAGE));
+    memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: isShared });
   } catch (cause) {
-    const needed = (end / 2 ** 20).toFixed(0);
     throw new KofnError(
-      `training needs ${needed} MiB of WebAssembly memory, which the system does not give`,
-      {
-        cause,
-      },
+      `training needs ${(end / 2 ** 20).toFixed(0)} MiB of WebAssembly memory${isShared ? " that threads share" : ""}, ` +
+        `which the system does not give; raise its limit of addresses (ulimit -v), of which Node takes 10 GiB for each such memory` +
+        (isShared ? ", or train with one thread (--threads 1)" : ""),
+      { cause },
     );
   }
-  return begins;
+  return { kernel: instantiate(kernelModule(isShared), memory), begins };
 }
 
 /**

@@ -1,10 +1,10 @@
 /** The optimizer's update on the host: one pass over all parameters, by the WebAssembly kernel (assembly/optimizer.ts). */
 
 import { sizeOf } from "../onnx/tensor.js";
-import type { Optimizer } from "../optim/optimizer.js";
-import { instantiate, type Kernel } from "./kernel.js";
-import { allot } from "./memory.js";
-import { optimizerStep } from "./update.js";
+import type { Optimizer, UpdateScalars } from "../optim/optimizer.js";
+import type { Kernel } from "./kernel.js";
+import { Learner } from "./learner.js";
+import { kernelFor } from "./memory.js";
 
 /** A parameter that is to be trained. */
 export interface HostParameter {
@@ -27,9 +27,8 @@ export interface HostArrays {
 interface Region {
   readonly decays: boolean;
   readonly count: number;
-  readonly values: number;
   readonly gradients: number;
-  readonly states: ReadonlyMap<string, number>;
+  readonly learner: Learner;
 }
 
 /** Elements to which a parameter's arrays are filled up: vectors of 64 bytes. */
@@ -49,27 +48,21 @@ export class HostOptimizer {
   readonly kernel: Kernel;
   /** The address of memory there that is left to others. */
   readonly spare: number;
-  readonly #optimizer: Optimizer;
   readonly #regions: readonly Region[];
 
   /** @param spare bytes that are left to others */
   constructor(optimizer: Optimizer, parameters: readonly HostParameter[], spare = 0) {
-    this.kernel = instantiate();
-    this.#optimizer = optimizer;
     const filled = ({ dims }: HostParameter): number => Math.ceil(sizeOf(dims) / ALIGNMENT) * ALIGNMENT;
     const parts = [true, false].map((decays) => parameters.filter((one) => one.decays === decays));
     const counts = parts.map((own) => own.reduce((sum, one) => sum + filled(one), 0));
     const names = ["values", "gradients", ...optimizer.state];
-    const begins = allot(this.kernel, [...counts.flatMap((count) => names.map(() => 4 * count)), spare]);
-    this.spare = begins[begins.length - 1];
-    this.#regions = counts.map((count, i) => {
-      const [values, gradients, ...states] = begins.slice(i * names.length, (i + 1) * names.length);
-      const byName = new Map(optimizer.state.map((name, j) => [name, states[j]]));
-      return { decays: i === 0, count, values, gradients, states: byName };
-    });
-    const { buffer } = this.kernel.memory;
+    const bytes = counts.flatMap((count) => [Learner.bytes, ...names.map(() => 4 * count)]);
+    const { kernel, begins } = kernelFor([...bytes, spare]);
+    const { buffer } = kernel.memory;
     const arrays = new Map<string, HostArrays>();
-    for (const [i, { values, gradients, states }] of this.#regions.entries()) {
+    this.#regions = counts.map((count, i) => {
+      const [at, values, gradients, ...others] = begins.slice(i * (1 + names.length));
+      const states = new Map(optimizer.state.map((name, j) => [name, others[j]]));
       let offset = 0;
       for (const parameter of parts[i]) {
         const from = offset;
@@ -82,16 +75,23 @@ export class HostOptimizer {
         });
         offset += 4 * filled(parameter);
       }
-    }
+      return {
+        decays: i === 0,
+        count,
+        gradients,
+        learner: new Learner(kernel, at, optimizer, { values, states }),
+      };
+    });
+    this.kernel = kernel;
+    this.spare = begins[begins.length - 1];
     this.arrays = arrays;
   }
 
   /** @param scalars what the optimizer's `scalars` gave for this step */
-  update(scalars: Readonly<Record<string, number>>): void {
-    for (const { decays, count, values, gradients, states } of this.#regions) {
-      const own = decays ? scalars : { ...scalars, decay: 1 };
-      const state = (name: string): number => states.get(name) ?? 0;
-      optimizerStep(this.kernel, this.#optimizer.constants, { values, state }, own)(gradients, 0, count);
+  update(scalars: UpdateScalars): void {
+    for (const { decays, count, gradients, learner } of this.#regions) {
+      learner.set(scalars, decays);
+      this.kernel.learn(learner.address, gradients, 0, count);
     }
   }
 }

@@ -4,9 +4,10 @@ import type { PrunableLayer } from "../layers/types.js";
 import { sizeOf } from "../onnx/tensor.js";
 import type { WeightRule } from "../quantize/types.js";
 import { channelView, initialScales, largestCode } from "../quantize/weights.js";
-import type { Kernel } from "./kernel.js";
+import { type Kernel, write } from "./kernel.js";
 import { sideBySide } from "./memory.js";
 import type { HostArrays } from "./optimizer.js";
+import { type Address, STRUCTURES } from "./wasm.generated.js";
 
 /** The logarithms of a weight's scales, which the method lsq learns, and their gradient: [channels] each. */
 export interface LearnedScales {
@@ -80,8 +81,8 @@ export class HostQuantizer {
   readonly #learned: LearnedScales | undefined;
   /** A number for each channel: dL/ds, or what a mean is made of. */
   readonly #sums: Float64Array<ArrayBuffer>;
-  /** What the kernel wants to know of the weight as a matrix. */
-  readonly #matrix: readonly [lines: number, length: number, across: number];
+  /** What the kernels know of it. */
+  readonly #structure: Address<"Quantizer">;
 
   /** @param learned for the method lsq: where the scales lie that are learned. */
   constructor(
@@ -95,15 +96,24 @@ export class HostQuantizer {
     this.place = place;
     this.#learned = learned;
     const { outer, length: channels, inner } = channelView(layer);
-    this.#matrix = layer.transposed ? [outer, channels, 1] : [channels, inner, 0];
-    const { buffer } = place.kernel.memory;
+    const { kernel, weight, mask } = place;
+    const { buffer } = kernel.memory;
     const size = sizeOf(layer.dims);
-    const { begins } = sideBySide(place.address, pieces(layer, rule, place.mask !== undefined));
-    const [quantized, scale, sums, ...kept] = begins;
+    const { begins } = sideBySide(place.address, pieces(layer, rule, mask !== undefined));
+    const [structure, quantized, scale, sums, ...kept] = begins;
     this.quantized = new Float32Array(buffer, quantized, size);
     this.scale = new Float32Array(buffer, scale, channels);
     this.#sums = new Float64Array(buffer, sums, channels);
     this.kept = kept.length === 0 ? undefined : new Float32Array(buffer, kept[0], size).fill(1);
+    const most = rule.format === "binary" ? 0 : largestCode(rule.format);
+    const [lines, length] = layer.transposed ? [outer, channels] : [channels, inner];
+    this.#structure = write(kernel, "Quantizer", structure, {
+      ...{ weight: weight.values.byteOffset, gradient: weight.gradient.byteOffset },
+      ...{ quantized, scales: scale, sums },
+      ...{ kept: kept.at(0) ?? 0, mask: mask === undefined ? 0 : (kept.at(0) ?? 0) },
+      ...{ lines, length, across: Number(layer.transposed), most },
+      limit: rule.format === "binary" ? 1 : rule.method === "dpp" ? Infinity : most,
+    });
   }
 
   /** Bytes of memory that a quantizer needs for itself: a multiple of 64. */
@@ -124,17 +134,10 @@ export class HostQuantizer {
 
   /** Fills {@link scale} with the scales that go with the weight, and {@link quantized}. */
   forward(): void {
-    const { kernel, weight, mask } = this.place;
+    const { kernel, mask } = this.place;
     if (mask !== undefined) this.kept?.set(mask.values);
     this.fit();
-    kernel.quantize(
-      weight.values.byteOffset,
-      this.quantized.byteOffset,
-      this.scale.byteOffset,
-      this.#maskAddress,
-      ...this.#matrix,
-      this.#most,
-    );
+    kernel.quantize(this.#structure);
   }
 
   /** Fills {@link scale}. */
@@ -145,10 +148,9 @@ export class HostQuantizer {
       return;
     }
     if (kept === undefined) throw new TypeError("scales are neither learned nor fitted");
-    const { kernel, weight } = this.place;
-    const own = [weight.values.byteOffset, kept.byteOffset, scale.byteOffset];
-    if (this.rule.format === "binary") kernel.fitMean(...own, this.#sums.byteOffset, ...this.#matrix);
-    else kernel.fitLargest(...own, ...this.#matrix, this.#most);
+    const { kernel } = this.place;
+    if (this.rule.format === "binary") kernel.fitMean(this.#structure);
+    else kernel.fitLargest(this.#structure);
   }
 
   /**
@@ -157,20 +159,9 @@ export class HostQuantizer {
    */
   backward(): void {
     const { rule, scale, quantized } = this;
-    const { kernel, weight, mask } = this.place;
-    const isBinary = rule.format === "binary";
-    if (rule.method === "dpp" && !isBinary && mask === undefined) return;
-    kernel.quantizeBackward(
-      weight.values.byteOffset,
-      weight.gradient.byteOffset,
-      scale.byteOffset,
-      this.#sums.byteOffset,
-      this.#maskAddress,
-      quantized.byteOffset,
-      ...this.#matrix,
-      this.#most,
-      isBinary ? 1 : rule.method === "dpp" ? Infinity : this.#most,
-    );
+    const { kernel, mask } = this.place;
+    if (rule.method === "dpp" && rule.format !== "binary" && mask === undefined) return;
+    kernel.quantizeBackward(this.#structure);
     mask?.gradient.set(quantized);
     if (this.#learned === undefined) return;
     // d(log s) = ds / s
@@ -179,37 +170,25 @@ export class HostQuantizer {
 
   /** With a mask, before a step that is not to be quantized yet: lets it see w M. */
   mask(): void {
-    const { kernel, weight, mask } = this.place;
+    const { kernel, mask } = this.place;
     if (mask === undefined) return;
     this.kept?.set(mask.values);
-    const { length } = this.quantized;
-    kernel.mask(weight.values.byteOffset, this.#maskAddress, this.quantized.byteOffset, length);
+    kernel.mask(this.#structure);
   }
 
   /** After such a step: replaces the weight's gradient, dL/d(w M), by dL/dw, and fills that of the mask. */
   maskBackward(): void {
-    const { kernel, weight, mask } = this.place;
+    const { kernel, mask } = this.place;
     if (mask === undefined) return;
-    const { byteOffset, length } = this.quantized;
-    const gradient = weight.gradient.byteOffset;
-    kernel.maskBackward(weight.values.byteOffset, this.#maskAddress, gradient, byteOffset, length);
+    kernel.maskBackward(this.#structure);
     mask.gradient.set(this.quantized);
-  }
-
-  /** Where the mask lies for the kernel, or no address. */
-  get #maskAddress(): number {
-    return this.place.mask === undefined ? 0 : (this.kept?.byteOffset ?? 0);
-  }
-
-  /** The largest code, and for binary weights 0, as the kernel expects it. */
-  get #most(): number {
-    return this.rule.format === "binary" ? 0 : largestCode(this.rule.format);
   }
 }
 
-/** Bytes of what a step sees, scales and sums, and of what is kept, with room for the kernel's last vectors. */
+/** Bytes of the structure, what a step sees, scales and sums, and what is kept, with room for the kernels' last vectors. */
 function pieces(layer: PrunableLayer, { method }: Required<WeightRule>, isMasked: boolean): number[] {
   const size = 4 * sizeOf(layer.dims) + 16;
   const { length: channels } = channelView(layer);
-  return [size, 4 * channels + 16, 8 * channels + 32, ...(method === "dpp" || isMasked ? [size] : [])];
+  const others = method === "dpp" || isMasked ? [size] : [];
+  return [STRUCTURES.Quantizer.bytes, size, 4 * channels + 16, 8 * channels + 32, ...others];
 }

@@ -1,42 +1,11 @@
-/** The memory of one pruned layer's sampler: its arrays, and where they lie for the WebAssembly kernel (assembly/sampler.ts). */
+/** The memory of one pruned layer's sampler: its arrays, and what the WebAssembly kernels know of them (assembly/sampler.ts). */
 
-import type { Optimizer } from "../optim/optimizer.js";
+import type { Optimizer, UpdateScalars } from "../optim/optimizer.js";
 import { philox, streamOf } from "../random.js";
-import { instantiate, instantiateIn, type Kernel, type SharedKernel, shareKernel } from "./kernel.js";
-import { allot } from "./memory.js";
-import { gradientOf, type LearnedPlace, type SamplerPlace } from "./sampler-block.js";
-
-/** Rows are updated in blocks of about so many logits, which stay in the cache from their gradient to their update. */
-const BLOCK = 8_192;
-
-/** Bytes between the gradients of blocks that may be those of different threads, and between what threads have of their own. */
-const APART = 64;
-
-/**
- * Noise comes from a pool of at least as many values as the layer has logits, but for these bounds: a smaller pool would soon
- * show the same noise again, and a larger one is dear to read.
- */
-const POOL = { least: 2 ** 16, most: 2 ** 20 };
-
-/** What a sampler is made for. */
-export interface HostSamplerOptions {
-  /** R */
-  readonly rows: number;
-  readonly n: number;
-  /** The largest k that will be asked for. */
-  readonly most: number;
-  readonly seed: number;
-  /** With the seed, the key of the layer's noise. */
-  readonly name: string;
-  readonly optimizer: Optimizer;
-  /** Weight of the entropy regulariser. */
-  readonly entropy: number;
-  /**
-   * Where each unit is one weight: the optimizer of the weights. The sampler then holds them too, so that a training step
-   * takes W * M in place of W and M, and gives the gradient of that.
-   */
-  readonly weights?: Optimizer;
-}
+import { type Kernel, write } from "./kernel.js";
+import { Learner } from "./learner.js";
+import { type HostSamplerOptions, roomsFor, type SamplerLayout, type SamplerRoom } from "./sampler-room.js";
+import type { Address } from "./wasm.generated.js";
 
 /** Numbers that a sampler learns. */
 export interface Learned<Memory extends ArrayBufferLike = ArrayBufferLike> {
@@ -68,65 +37,58 @@ export class SamplerMemory<Memory extends ArrayBufferLike = ArrayBufferLike> {
   readonly gradient: Float32Array<ArrayBuffer>;
   /** The weights, if the sampler holds them. */
   readonly weights: Learned<Memory> | undefined;
-  readonly place: SamplerPlace;
   readonly kernel: Kernel;
-  /** Where there are several threads. */
-  readonly shared: SharedKernel | undefined;
+  /** Where the kernels find it. */
+  readonly address: Address<"Sampler">;
+  readonly #rows: number;
+  readonly #n: number;
+  readonly #layout: SamplerLayout;
   readonly #key: readonly [number, number];
   readonly #offsets: Uint32Array;
+  /** Addresses of the mask and the first block's gradients, as the kernels know them. */
+  readonly #places: Readonly<Record<"mask" | "gradient", number>>;
+  readonly #learners: Readonly<{ logits: Learner; weights: Learner | undefined }>;
 
-  /** @param threads that are to work on it. */
-  constructor(options: HostSamplerOptions, threads = 1) {
+  /** @param room default: one of its own, for one thread */
+  constructor(options: HostSamplerOptions, room: SamplerRoom = roomsFor([options])[0]) {
     const { rows, n, most, seed, name, optimizer, entropy, weights } = options;
-    const shared = threads > 1 ? shareKernel() : undefined;
-    const kernel = shared === undefined ? instantiate() : instantiateIn(shared);
-    this.shared = shared;
-    this.kernel = kernel;
-    this.#key = [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ streamOf(`${name}/noise`)) >>> 0];
-    const block = 4 * Math.max(1, Math.round(BLOCK / (4 * n)));
-    const gap = shared === undefined ? 0 : APART;
-    // The kernel reads and writes whole vectors of 16 bytes.
-    const bytes = 4 * rows * n + 16;
-    const gradients = bytes + gap * Math.ceil(rows / block);
-    const scratch = apart(kernel.scratchBytes(n, most));
-    const product = weights === undefined ? 0 : apart(4 * block * n + 16);
-    const units = Math.min(Math.max(rows * n, POOL.least), POOL.most);
-    const poolSize = 2 ** Math.ceil(Math.log2(units));
-    const reads = Math.ceil((rows * n + 3) / poolSize);
-    const ofOrder = 16 * Math.ceil(rows / 4) * most;
-    const sizes = [ofOrder, 12 * rows, threads * scratch, threads * product, 4 * poolSize + 16, 4 * reads];
-    const learned = [optimizer, ...(weights === undefined ? [] : [weights])];
-    const ofLearned = learned.flatMap(({ state }) => ["values", ...state].map(() => bytes));
-    const begins = allot(kernel, [...sizes, bytes, bytes, gradients, ...ofLearned]);
-    const [order, guesses, ofScratch, ofProduct, pool, offsets, mask, perturbed, gradient] = begins;
-    const others = begins.slice(sizes.length + 3);
-    const [logits, held] = learned.map(({ state, constants }): LearnedPlace => {
-      const [values, ...states] = others.splice(0, 1 + state.length);
-      return { values, states: new Map(state.map((name, i) => [name, states[i]])), optimizer: constants };
-    });
-    this.place = {
-      ...{ rows, n, most, block, entropy, logits, mask, perturbed, gradient, gap, order, guesses },
-      ...{ pool, poolSize, offsets, scratch: [ofScratch, scratch], product: [ofProduct, product] },
-      ...(weights === undefined ? {} : { weights: held }),
-    };
-    const buffer = kernel.memory.buffer as ArrayBufferLike as Memory;
-    const array = (begin: number): Float32Array<Memory> => new Float32Array(buffer, begin, rows * n);
-    const arrays = ({ values, states }: LearnedPlace): Learned<Memory> => ({
-      values: array(values),
-      states: new Map([...states].map(([name, begin]) => [name, array(begin)])),
-    });
+    const { kernel, layout } = room;
+    const { block, gap, poolSize, reads, scratchBytes, productBytes } = layout;
+    const [structure, order, guesses, scratch, product, pool, ...rest] = room.begins;
+    const [offsets, mask, perturbed, gradient, ...others] = rest;
+    const buffer: ArrayBufferLike = kernel.memory.buffer;
+    const array = (begin: number): Float32Array<Memory> =>
+      new Float32Array(buffer as Memory, begin, rows * n);
     const plain = (begin: number): Float32Array<ArrayBuffer> =>
-      shared === undefined
-        ? new Float32Array(kernel.memory.buffer, begin, rows * n)
-        : new Float32Array(rows * n);
-    const own = arrays(logits);
-    this.logits = own.values;
-    this.states = own.states;
-    this.weights = weights === undefined ? undefined : arrays(held);
-    this.perturbed = array(perturbed);
+      buffer instanceof ArrayBuffer ? new Float32Array(buffer, begin, rows * n) : new Float32Array(rows * n);
+    const learned = (by: Optimizer): [Learner, Learned<Memory>] => {
+      const [at, values, ...begins] = others.splice(0, 2 + by.state.length);
+      const states = new Map(by.state.map((state, i) => [state, begins[i]]));
+      const learner = new Learner(kernel, at, by, { values, states });
+      const arrays = new Map([...states].map(([state, begin]) => [state, array(begin)]));
+      return [learner, { values: array(values), states: arrays }];
+    };
+    const [ofLogits, logits] = learned(optimizer);
+    const [ofWeights, held] = weights === undefined ? [] : learned(weights);
+    this.logits = logits.values;
+    this.states = logits.states;
+    this.weights = held;
     this.mask = plain(mask);
+    this.perturbed = array(perturbed);
     this.gradient = plain(gradient);
+    this.kernel = kernel;
+    this.address = write(kernel, "Sampler", structure, {
+      ...{ entropy, n, most, block, mask, perturbed, gradient, gap, order, guesses },
+      ...{ logits: ofLogits.address, weights: ofWeights?.address ?? 0 },
+      ...{ pool, poolSize, offsets, scratch, scratchBytes, product, productBytes },
+    });
+    this.#rows = rows;
+    this.#n = n;
+    this.#layout = layout;
+    this.#key = [seed >>> 0, (Math.floor(seed / 2 ** 32) ^ streamOf(`${name}/noise`)) >>> 0];
     this.#offsets = new Uint32Array(buffer, offsets, reads);
+    this.#places = { mask, gradient };
+    this.#learners = { logits: ofLogits, weights: ofWeights };
     kernel.fillPool(pool, poolSize, ...this.#key);
     const guessed = new Float32Array(buffer, guesses, 3 * rows);
     for (let row = 0; row < rows; row++) guessed[3 * row] = -Infinity;
@@ -134,22 +96,23 @@ export class SamplerMemory<Memory extends ArrayBufferLike = ArrayBufferLike> {
 
   /** The blocks of rows. */
   blocks(): { readonly first: number; readonly end: number }[] {
-    const { rows, block } = this.place;
-    return Array.from({ length: Math.ceil(rows / block) }, (_, i) => ({
+    const { block } = this.#layout;
+    return Array.from({ length: Math.ceil(this.#rows / block) }, (_, i) => ({
       first: i * block,
-      end: Math.min(rows, (i + 1) * block),
+      end: Math.min(this.#rows, (i + 1) * block),
     }));
   }
 
-  /** For several threads: parts of the mask and the gradient of rows within a block, as threads see them and as onnxruntime does. */
+  /** For several threads: parts of the mask and the gradient of the rows of a block, as threads see them and as onnxruntime does. */
   copies(first: number, end: number): Record<"mask" | "gradient", Copy> {
-    const { n, mask } = this.place;
+    const { block, gap } = this.#layout;
+    const { mask, gradient } = this.#places;
     const { buffer } = this.kernel.memory;
-    const [from, to] = [first * n, end * n];
-    const shared = (begin: number): Float32Array => new Float32Array(buffer, begin, to - from);
+    const [from, to] = [first * this.#n, end * this.#n];
+    const shared = (begin: number): Float32Array => new Float32Array(buffer, begin + 4 * from, to - from);
     return {
-      mask: { shared: shared(mask + 4 * from), plain: this.mask.subarray(from, to) },
-      gradient: { shared: shared(gradientOf(this.place, first)), plain: this.gradient.subarray(from, to) },
+      mask: { shared: shared(mask), plain: this.mask.subarray(from, to) },
+      gradient: { shared: shared(gradient + gap * (first / block)), plain: this.gradient.subarray(from, to) },
     };
   }
 
@@ -158,12 +121,17 @@ export class SamplerMemory<Memory extends ArrayBufferLike = ArrayBufferLike> {
     const block = new Uint32Array(4);
     for (let i = 0; i < this.#offsets.length; i++) {
       philox(block, [i, step >>> 0, Math.floor(step / 2 ** 32), 1], this.#key);
-      this.#offsets[i] = block[0] % this.place.poolSize;
+      this.#offsets[i] = block[0] % this.#layout.poolSize;
     }
   }
-}
 
-/** So many bytes and a few more, so that pieces of this size have no line of the cache in common. */
-function apart(bytes: number): number {
-  return Math.ceil(bytes / APART) * APART;
+  /** Says what the optimizers' scalars are: to be called before rows are updated. Without weights the latter are not read. */
+  setScalars(ofLogits: UpdateScalars, ofWeights: UpdateScalars | undefined): void {
+    const { logits, weights } = this.#learners;
+    logits.set(ofLogits);
+    if (weights === undefined) return;
+    if (ofWeights === undefined)
+      throw new TypeError("a sampler that holds weights needs their optimizer's scalars");
+    weights.set(ofWeights);
+  }
 }

@@ -1,14 +1,15 @@
 /** The k-of-n sampler of one pruned layer on the host, with its logits, in one thread. */
 
-import { SamplerMemory, type HostSamplerOptions } from "./sampler-memory.js";
-import { backwardBlock, gradientOf, sampleBlock, type Scalars, updateBlock } from "./sampler-block.js";
+import type { UpdateScalars } from "../optim/optimizer.js";
+import { SamplerMemory } from "./sampler-memory.js";
 
 /**
  * Samples k of n units in each of R rows and learns the logits of which it samples: the k largest of z = logits + beta * g,
  * with g standard Gumbel noise that is a function of (seed, name, step) alone. The noise of a step is a run of values in a pool
  * that is made once, from a place that is drawn anew in each step, as Salimans et al. share noise (Evolution Strategies as a
  * Scalable Alternative to Reinforcement Learning, arXiv 1703.03864, section 2.1). Within a step no two units have the same
- * value of the pool, up to 2^20 units; larger layers read it in blocks of that many, each from a place of its own.
+ * value of the pool, up to 2^20 units; larger layers read it in blocks of that many, each from a place of its own. Over many steps
+ * a unit is kept as often as under independent noise but for about 0.001 of them (docs/sampler.md, Noise).
  *
  * It computes what the operators KofN and KofNGrad and the logits' optimizer mean, in the host's memory: a training step's
  * graph reads `mask` and writes `gradient`. With `weights` it also masks these and learns them: `mask` is W~ = W * M then,
@@ -24,10 +25,6 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
   readonly #blocks = this.blocks();
   #k = 0;
 
-  constructor(options: HostSamplerOptions) {
-    super(options, 1);
-  }
-
   /**
    * Draws a mask.
    *
@@ -37,9 +34,7 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
   sample(step: number, beta: number, k: number): void {
     this.#k = k;
     this.drawNoise(step);
-    for (const { first, end } of this.#blocks) {
-      sampleBlock(this.kernel, this.place, 0, { beta, k }, first, end);
-    }
+    for (const { first, end } of this.#blocks) this.kernel.sample(this.address, 0, first, end, k, beta);
   }
 
   /**
@@ -47,9 +42,8 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
    * with `weights`.
    */
   backward(tau: number): void {
-    const { kernel, place } = this;
     for (const { first, end } of this.#blocks) {
-      backwardBlock(kernel, place, 0, { tau, k: this.#k }, gradientOf(place, first), first, end);
+      this.kernel.backward(this.address, 0, first, end, this.#k, tau);
     }
   }
 
@@ -60,8 +54,10 @@ export class HostSampler extends SamplerMemory<ArrayBuffer> {
    * @param ofLogits what the optimizer's `scalars` gave for this step
    * @param ofWeights what the weights' optimizer's gave, if the sampler holds them
    */
-  update(tau: number, ofLogits: Scalars, ofWeights: Scalars = {}): void {
-    const args = { tau, k: this.#k, ofLogits, ofWeights };
-    for (const { first, end } of this.#blocks) updateBlock(this.kernel, this.place, 0, args, first, end);
+  update(tau: number, ofLogits: UpdateScalars, ofWeights?: UpdateScalars): void {
+    this.setScalars(ofLogits, ofWeights);
+    for (const { first, end } of this.#blocks) {
+      this.kernel.update(this.address, 0, first, end, this.#k, tau);
+    }
   }
 }

@@ -5,6 +5,7 @@ import type { Optimizer } from "../optim/optimizer.js";
 import type { LayerMask } from "../prune/mask.js";
 import type { PlannedActivation } from "../quantize/plan.js";
 import type { Quantization } from "../quantize/types.js";
+import { DropoutMasks } from "../step/dropout.js";
 import { stepGraph, type StepGraph } from "../step/graph.js";
 import { logitsName } from "../step/names.js";
 import { parametersOf, type Phase, type PlannedMask, type StepPlan } from "../step/plan.js";
@@ -52,6 +53,7 @@ export class HostStep implements Step {
   /** One for each mask. */
   readonly #samplers: HostSamplers;
   readonly #quantizers: Quantizers | undefined;
+  readonly #dropout: DropoutMasks;
   #opened: { readonly phase: Phase; readonly session: StepSession } | undefined;
 
   /** @throws InputError as {@link stepGraph} does. */
@@ -72,6 +74,7 @@ export class HostStep implements Step {
       Quantizers.bytes(plan),
     );
     this.#samplers = samplersOf(plan, options);
+    this.#dropout = new DropoutMasks(plan.dropouts, options.seed);
     const isQuantizing = plan.quantizers.length > 0 || plan.activations.length > 0;
     const masksOf = (mask: PlannedMask): { values: Float32Array; gradient: Float32Array } => {
       const { mask: values, gradient } = this.#samplerOf(mask);
@@ -108,7 +111,8 @@ export class HostStep implements Step {
     this.#quantizers?.beginActivations(scales);
   }
 
-  async forward({ phase, task }: At): Promise<StepResult> {
+  async forward({ draw, phase, task }: At): Promise<StepResult> {
+    this.#dropout.draw(draw.step);
     if (phase === "quantized") this.#quantizers?.forward();
     else this.#quantizers?.mask();
     if (this.#opened?.phase !== phase) {
@@ -137,7 +141,7 @@ export class HostStep implements Step {
 
   #open(phase: Phase): Promise<StepSession> {
     const graph = this.#graphs[phase];
-    const reads: Bound[] = [];
+    const reads: Bound[] = [...this.#dropout.bound];
     const writes: Bound[] = [];
     for (const { name, gradient, dims } of graph.parameters) {
       const own = this.#arraysOf(name);

@@ -46,7 +46,6 @@ function reasonAgainst(node: Node, graph: Graph): string | undefined {
   if (node.op === "Dropout" && node.inputs.length > 2 && node.inputs[2] !== "") {
     const mode = constantIn(graph, node.inputs[2]);
     if (mode === undefined) return `its training mode "${node.inputs[2]}" is not known before it runs`;
-    if (mode.numbers()[0] !== 0) return IN_TRAINING;
   }
   return undefined;
 }

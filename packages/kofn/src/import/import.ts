@@ -7,7 +7,7 @@ import { checkImportable } from "./check.js";
 import { nameNodes } from "./names.js";
 import { dropOutputIdentities } from "./outputs.js";
 import { BATCH } from "./reshape.js";
-import { rewrite, type Rewritten } from "./rewrite.js";
+import { rewrite, type RewriteOptions, type Rewritten } from "./rewrite.js";
 
 /** The oldest operator set that is imported; the newest is {@link OPSET}. */
 const OLDEST_OPSET = 9;
@@ -15,7 +15,8 @@ const OLDEST_OPSET = 9;
 /**
  * Brings a model to operator set 21, with the meaning of every operator preserved, and to the form in which kofn trains
  * and prunes: constants and what follows from them are initializers, none of which is an input; reshapes take any
- * batch; automatic padding is written out; Identity and Dropout are gone; every node has a name of its own.
+ * batch; automatic padding is written out, and padding that no window of ceil_mode reaches is left out; Identity and Dropout
+ * are gone ({@link dropoutsOf} says where training has it); every node has a name of its own.
  *
  * A first input dimension that is a number (a model exported for one image, say) becomes the open dimension "batch" where
  * the outputs then have it too. An Identity of a stored tensor, which PyTorch writes where parameters are equal, becomes a
@@ -30,6 +31,11 @@ const OLDEST_OPSET = 9;
  * model.opsets.get(""); // 21
  */
 export function importModel(model: Model): Model {
+  return imported(model, {});
+}
+
+/** {@link importModel} with what is to be kept besides. */
+export function imported(model: Model, options: Pick<RewriteOptions, "keepsDropout">): Model {
   const opset = model.opsets.get("") ?? 0;
   const name = `model "${model.graph.name}"`;
   if (opset < OLDEST_OPSET || opset > OPSET) {
@@ -39,7 +45,7 @@ export function importModel(model: Model): Model {
     );
   }
   checkImportable(model);
-  const { graph } = rewritten(withoutStoredInputs(model.graph), opset);
+  const { graph } = rewritten(withoutStoredInputs(model.graph), opset, options);
   dropOutputIdentities(graph);
   removeDeadCode(graph);
   nameNodes(graph);
@@ -63,18 +69,19 @@ function withoutStoredInputs(graph: Graph): Graph {
 }
 
 /** The graph with a batch that is open, if it can be. */
-function rewritten(graph: Graph, opset: number): Rewritten {
+function rewritten(graph: Graph, opset: number, options: RewriteOptions): Rewritten {
   const [input] = graph.inputs;
   const batch = graph.inputs.length === 1 ? input.type?.shape?.at(0) : BATCH;
-  if (typeof batch === "string" || (input.type?.shape?.length ?? 0) < 2) return rewrite(graph, opset);
-  const opened = opening(graph, opset, batch);
-  return opened ?? rewrite(graph, opset);
+  if (typeof batch === "string" || (input.type?.shape?.length ?? 0) < 2)
+    return rewrite(graph, opset, options);
+  const opened = opening(graph, opset, { ...options, opened: batch });
+  return opened ?? rewrite(graph, opset, options);
 }
 
-function opening(graph: Graph, opset: number, batch: number | undefined): Rewritten | undefined {
+function opening(graph: Graph, opset: number, options: RewriteOptions): Rewritten | undefined {
   const inputs = graph.inputs.map(withBatch);
   try {
-    const result = rewrite({ ...graph, inputs }, opset, batch);
+    const result = rewrite({ ...graph, inputs }, opset, options);
     const outputs = graph.outputs.map((output) => {
       return { ...output, type: result.types.get(output.name) ?? output.type };
     });

@@ -6,7 +6,7 @@ import { evaluateNode } from "../onnx/evaluate/node.js";
 import { inferNode } from "../onnx/infer/node.js";
 import { constantOf } from "../onnx/infer/reshape.js";
 import { kernelShape, transposedWindow, windowOf } from "../onnx/infer/window.js";
-import { type Dim, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";
+import { type Dim, getInt, getString, type Graph, ints, type Node, type ValueType } from "../onnx/model.js";
 import { isKnown } from "../onnx/ops.js";
 import { sizeOf, type Tensor, tensorFrom } from "../onnx/tensor.js";
 import { constantName, isConstantName, weightNames } from "./constants.js";
@@ -24,13 +24,19 @@ export interface Rewritten {
   readonly types: ReadonlyMap<string, ValueType>;
 }
 
+export interface RewriteOptions {
+  /** The batch that the graph was written for, where its inputs now have an open one. */
+  readonly opened?: number | undefined;
+  /** Dropout stays, as what it is at inference: an operator that hands on its input. Default: it goes. */
+  readonly keepsDropout?: boolean | undefined;
+}
+
 /**
  * @param graph at operator set `opset`; it is not changed.
- * @param opened the batch that the graph was written for, where its inputs now have an open one.
  * @throws InputError naming a node that has no meaning, or shapes that do not fit.
  */
-export function rewrite(graph: Graph, opset: number, opened?: number): Rewritten {
-  const rewriter = new Rewriter(graph, opened);
+export function rewrite(graph: Graph, opset: number, options: RewriteOptions = {}): Rewritten {
+  const rewriter = new Rewriter(graph, options);
   for (const node of graph.nodes) rewriter.add(node, opset);
   const { nodes, initializers, types } = rewriter;
   return { graph: { ...graph, nodes, initializers }, types };
@@ -42,6 +48,7 @@ class Rewriter implements UpgradeContext {
   readonly types = new Map<string, ValueType>();
   readonly #declared: ReadonlyMap<string, ValueType>;
   readonly #opened: number | undefined;
+  readonly #keepsDropout: boolean;
   readonly #outputs: ReadonlySet<string>;
   readonly #taken: Set<string>;
   readonly #used: ReadonlySet<string>;
@@ -51,8 +58,9 @@ class Rewriter implements UpgradeContext {
   /** Values that are computed from shapes, as far as they are known. */
   readonly #sizes = new Map<string, Sizes>();
 
-  constructor(graph: Graph, opened: number | undefined) {
+  constructor(graph: Graph, { opened, keepsDropout = false }: RewriteOptions) {
     this.#opened = opened;
+    this.#keepsDropout = keepsDropout;
     this.#declared = opened === undefined ? declaredTypes(graph) : new Map();
     this.#outputs = new Set(graph.outputs.map(({ name }) => name));
     this.#used = new Set([...graph.nodes.flatMap(({ inputs }) => inputs), ...this.#outputs]);
@@ -92,8 +100,7 @@ class Rewriter implements UpgradeContext {
   /** Appends what a node of operator set `opset` computes. */
   add(node: Node, opset: number): void {
     const inputs = node.inputs.map((name) => this.#aliases.get(name) ?? name);
-    for (const each of upgrade(this.#withoutUnusedMask({ ...node, inputs }), opset, this))
-      this.#addNewest(each);
+    for (const each of upgrade(this.#atInference({ ...node, inputs }), opset, this)) this.#addNewest(each);
   }
 
   #addNewest(node: Node): void {
@@ -111,18 +118,20 @@ class Rewriter implements UpgradeContext {
     simplified.outputs.forEach((name, i) => {
       if (name !== "") this.types.set(name, refined(types[i], this.#declared.get(name)));
     });
-    this.nodes.push(this.#padded(simplified));
+    this.nodes.push(this.#withoutUnreadPads(this.#padded(simplified)));
   }
 
-  /** Dropout's mask, where nothing uses it, is not asked for. */
-  #withoutUnusedMask(node: Node): Node {
-    if (node.op !== "Dropout" || node.outputs.length < 2 || this.#used.has(node.outputs[1])) return node;
-    return { ...node, outputs: node.outputs.slice(0, 1) };
+  /** Dropout is what it is at inference, whatever mode the model was exported in; its mask, where nothing uses it, is not asked for. */
+  #atInference(node: Node): Node {
+    if (node.op !== "Dropout" || node.domain !== "") return node;
+    const isMaskUsed = node.outputs.length > 1 && this.#used.has(node.outputs[1]);
+    const inputs = node.inputs.slice(0, 2);
+    return isMaskUsed ? { ...node, inputs } : { ...node, inputs, outputs: node.outputs.slice(0, 1) };
   }
 
   /** Whether a node hands on its first input: an Identity, a Dropout at inference. */
   #passesThrough({ op, inputs, outputs }: Node): boolean {
-    if (op !== "Identity" && op !== "Dropout") return false;
+    if (op !== "Identity" && (op !== "Dropout" || this.#keepsDropout)) return false;
     return outputs.length === 1 && inputs[0] !== "" && !this.#outputs.has(outputs[0]);
   }
 
@@ -238,6 +247,25 @@ class Rewriter implements UpgradeContext {
     const window = node.op === "ConvTranspose" ? transposedWindow : windowOf;
     const { padsBegin, padsEnd } = window(node, spatial, kernel);
     return withAttribute(without(node, "auto_pad", "output_shape"), "pads", ints([...padsBegin, ...padsEnd]));
+  }
+
+  /**
+   * A pool without the padding behind its last window, where ceil_mode leaves another one out that would begin behind the
+   * input: onnxruntime computes that, but infers shapes as if it were there, and refuses what comes after or fails in it.
+   */
+  #withoutUnreadPads(node: Node): Node {
+    if (getInt(node, "ceil_mode", 0) === 0) return node;
+    const spatial = numbersIn(this.types.get(node.inputs[0])?.shape?.slice(2));
+    if (spatial === undefined) return node;
+    const window = windowOf(node, spatial, kernelShape(node));
+    const { kernel, strides, dilations, padsBegin, padsEnd, outputs } = window;
+    const ends = outputs.map((count, i) => {
+      const reach = (count - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1;
+      return Math.min(padsEnd[i], reach - padsBegin[i] - spatial[i]);
+    });
+    // Windows that are further apart than they are long may leave out elements, which pads can't say.
+    if (ends.some((end) => end < 0) || ends.every((end, i) => end === padsEnd[i])) return node;
+    return withAttribute(node, "pads", ints([...padsBegin, ...ends]));
   }
 
   #inputType(node: Node, name: string): ValueType | undefined {

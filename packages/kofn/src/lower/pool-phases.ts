@@ -4,7 +4,7 @@ import { optionalInput } from "../autodiff/rule.js";
 import { Builder } from "../onnx/builder.js";
 import { emptyGraph, getInts, type Graph, int, ints, type Node } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { type Windows, windowsOf } from "./windows.js";
+import { tile, type Windows, windowsOf } from "./windows.js";
 
 /**
  * Products that the larger filters may add to each element of the convolution's output. Measured: lenet-5's first layer and
@@ -68,10 +68,9 @@ function pairOf(b: Builder, pool: Node): Pair | undefined {
   if (b.dtype(x) !== "float32" || b.shape(w).length !== 4) return undefined;
   const windows = windowsOf(conv, b.shape(source).slice(2), b.shape(w).slice(2));
   const [from, to] = [b.shape(x).slice(2), b.shape(pool.outputs[0]).slice(2)];
-  const { kernel: size, strides, dilations } = windowsOf(pool, from, getInts(pool, "kernel_shape", []));
-  const tiled = size.every((k, i) => strides[i] === k && dilations[i] === 1 && to[i] * k === from[i]);
+  const size = getInts(pool, "kernel_shape", []);
   const isDense = windows.group === 1 && windows.dilations.every((dilation) => dilation === 1);
-  return tiled && isDense ? { conv, pool, windows, size } : undefined;
+  return isDense && tile(windowsOf(pool, from, size), from, to) ? { conv, pool, windows, size } : undefined;
 }
 
 function isWorth(b: Builder, { conv, windows, size }: Pair, block: number): boolean {

@@ -4,13 +4,13 @@ import type { Builder } from "../onnx/builder.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { getInt, getInts, int, ints, type Node, string } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { windowsOf } from "./windows.js";
+import { tile, windowsOf } from "./windows.js";
 
 /**
  * MaxPoolGrad (dY, X, Y) -> dX.
  *
  * Windows that tile an image X: X is compared with Y, spread over its windows, and equal maxima share dY. This is three times
- * as fast as asking MaxPool for indices, which onnxruntime's fast kernel does not give. Windows that overlap: each dY is
+ * as fast as asking MaxPool for indices, which onnxruntime's fast kernel does not give. Other windows: each dY is
  * added at the index of its window's first maximum.
  */
 export function lowerMaxPoolGrad(b: Builder, node: Node, out: string): string {
@@ -18,10 +18,7 @@ export function lowerMaxPoolGrad(b: Builder, node: Node, out: string): string {
   const input = b.shape(x).slice(2);
   const output = b.shape(dY).slice(2);
   const kernel = getInts(node, "kernel_shape", []);
-  const { strides, dilations } = windowsOf(node, input, kernel);
-  const tiled =
-    kernel.length === 2 &&
-    kernel.every((k, i) => strides[i] === k && (k === 1 || dilations[i] === 1) && output[i] * k === input[i]);
+  const tiled = kernel.length === 2 && tile(windowsOf(node, input, kernel), input, output);
   return tiled ? shareAmongMaxima(b, node, kernel, out) : scatterToFirst(b, node, out);
 }
 
@@ -76,7 +73,8 @@ function windowMatrix(
 function scatterToFirst(b: Builder, node: Node, out: string): string {
   const [dY, x] = node.inputs;
   const dims = b.shape(x);
-  const own = Object.fromEntries(node.attributes);
+  // The indices must count as memory does, whatever order the node's own are in.
+  const own = Object.fromEntries([...node.attributes].filter(([name]) => name !== "storage_order"));
   const [, indices] = b.ops("MaxPool", [x], own, [`${x}/max`, `${x}/max_indices`]);
   const count = sizeOf(b.shape(dY));
   const zeros = b.fill(0, b.dtype(dY) === "float64" ? "float64" : "float32", [sizeOf(dims)]);

@@ -22,3 +22,15 @@ export function windowsOf(node: Node, input: readonly number[], kernel: readonly
   const { strides, dilations, padsBegin, padsEnd } = windowOf(node, input, kernel);
   return { kernel, strides, dilations, begins: padsBegin, ends: padsEnd, group: getInt(node, "group", 1) };
 }
+
+/** Whether the windows lie side by side and cover the input, so that each of its elements is in one window. */
+export function tile(
+  { kernel, strides, dilations, begins }: Windows,
+  input: readonly number[],
+  output: readonly number[],
+): boolean {
+  return kernel.every(
+    (k, i) =>
+      strides[i] === k && begins[i] === 0 && (k === 1 || dilations[i] === 1) && output[i] * k === input[i],
+  );
+}

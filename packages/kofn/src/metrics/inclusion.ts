@@ -49,7 +49,8 @@ const RARE_MEAN = 200;
  * For each unit, the probability that it is among the k largest of phi_i + beta g_i of its group (g standard Gumbel).
  *
  * With beta = 0 that is the deterministic mask (ties by lower index), and with k = n all probabilities are 1. Exact within
- * 1e-6, for logits of any spread. Takes some 25 quadrature nodes per row, each in time proportional to the number of units
+ * 1e-6 for independent noise, for logits of any spread. The host's sampler reads its noise from a pool, under which a unit's
+ * probability differs by about 0.001 (docs/sampler.md, Noise). Takes some 25 quadrature nodes per row, each in time proportional to the number of units
  * that are neither surely kept nor surely dropped, times the standard deviation of the number of units that have rung.
  *
  * @param logits [R, n]

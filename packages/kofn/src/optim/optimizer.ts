@@ -4,12 +4,21 @@ import { InputError } from "../errors.js";
 import type { Builder } from "../onnx/builder.js";
 import type { AdamOptions, OptimizerOptions, SgdOptions } from "./options.js";
 
+/** What an optimizer's formula takes from schedules: other numbers in each step. */
+export interface UpdateScalars {
+  readonly rate: number;
+  /** Of Adam; 0 for others. */
+  readonly epsilon: number;
+  /** Factor of parameters to which weight decay applies. */
+  readonly decay: number;
+}
+
 /** What an optimizer adds to a training step. */
 export interface Optimizer {
   /** Names of the state tensors that each parameter has, of the parameter's shape; all begin at zero. */
   readonly state: readonly string[];
-  /** Names of the scalars that {@link scalars} gives. */
-  readonly scalarNames: readonly string[];
+  /** Those of the scalars that its graph reads. */
+  readonly scalarNames: readonly (keyof UpdateScalars)[];
   /** What its formula has besides the scalars. */
   readonly constants:
     | { readonly kind: "adam"; readonly beta1: number; readonly beta2: number }
@@ -17,18 +26,20 @@ export interface Optimizer {
   /** Whether weights decay under this optimizer. */
   readonly weightDecay: number;
   /** The values of the scalars at step `t`, counted from 1, under learning rate `lr`. */
-  scalars(t: number, lr: number): Readonly<Record<string, number>>;
+  scalars(t: number, lr: number): UpdateScalars;
   /** Appends the update and returns the new values of the parameter and of its states, in the order of `state`. */
   update(b: Builder, args: UpdateArguments): { parameter: string; state: readonly string[] };
 }
+
+/** The value of each scalar, by its name in `scalarNames`. */
+type Names = Pick<ReadonlyMap<keyof UpdateScalars, string>, "get">;
 
 /** Names of the values that one update reads. */
 export interface UpdateArguments {
   readonly parameter: string;
   readonly gradient: string;
   readonly state: readonly string[];
-  /** Value of each scalar, by its name in `scalarNames`. */
-  readonly scalars: ReadonlyMap<string, string>;
+  readonly scalars: Names;
   /** Whether weight decay applies to this parameter. */
   readonly decays: boolean;
 }
@@ -60,7 +71,7 @@ function adam(options: AdamOptions): Optimizer {
   check("weightDecay", weightDecay, 0, Infinity);
   return {
     state: ["m", "v"],
-    scalarNames: ["rate", "epsilon", ...(weightDecay > 0 ? ["decay"] : [])],
+    scalarNames: ["rate", "epsilon", ...decayOf(weightDecay)],
     constants: { kind: "adam", beta1, beta2 },
     weightDecay,
     scalars(t, lr) {
@@ -94,10 +105,10 @@ function sgd(options: SgdOptions): Optimizer {
   if (nesterov && momentum === 0) throw new InputError("Nesterov's variant of SGD needs a momentum above 0");
   return {
     state: momentum > 0 ? ["velocity"] : [],
-    scalarNames: ["rate", ...(weightDecay > 0 ? ["decay"] : [])],
+    scalarNames: ["rate", ...decayOf(weightDecay)],
     constants: { kind: "sgd", momentum, nesterov },
     weightDecay,
-    scalars: (_, lr) => ({ rate: lr, decay: 1 - lr * weightDecay }),
+    scalars: (_, lr) => ({ rate: lr, epsilon: 0, decay: 1 - lr * weightDecay }),
     update(b, { parameter, gradient, state: [velocity], scalars, decays }) {
       const newState: string[] = [];
       let direction = gradient;
@@ -114,7 +125,9 @@ function sgd(options: SgdOptions): Optimizer {
   };
 }
 
-function scalar(scalars: ReadonlyMap<string, string>, name: string): string {
+const decayOf = (weightDecay: number): "decay"[] => (weightDecay > 0 ? ["decay"] : []);
+
+function scalar(scalars: Names, name: keyof UpdateScalars): string {
   const value = scalars.get(name);
   if (value === undefined) throw new TypeError(`the optimizer's scalar "${name}" is missing`);
   return value;

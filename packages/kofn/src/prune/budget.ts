@@ -21,6 +21,9 @@ export interface PruneOptions {
   readonly budget?: Budget;
 }
 
+/** How a budget chooses where it does not say. */
+export const BUDGET_DEFAULTS = { granularity: "weights", allocation: "erk", round: 1 } as const;
+
 /** The layers to prune, and what became of the budget if there is one. */
 export interface PrunePlan {
   readonly layers: PrunedLayer[];
@@ -53,7 +56,7 @@ function planBudget(
   prune: PruneSpec,
   budget: Budget,
 ): PrunePlan {
-  const { granularity = "weights", allocation = "erk", round = 1 } = budget;
+  const { granularity, allocation, round } = { ...BUDGET_DEFAULTS, ...budget };
   const where = `budget ${formatBudget(budget)}`;
   checkBudget(budget, where);
   const of = "macs" in budget ? "macs" : "weights";
@@ -119,7 +122,7 @@ function costOf(
 }
 
 function checkBudget(budget: Budget, where: string): void {
-  const { granularity = "weights", allocation = "erk", round = 1 } = budget;
+  const { granularity, allocation, round } = { ...BUDGET_DEFAULTS, ...budget };
   const fits = "macs" in budget ? budget.macs > 0 && budget.macs <= 1 : budget.weights >= 1;
   if (!fits || ("macs" in budget && "weights" in budget)) {
     throw new InputError(

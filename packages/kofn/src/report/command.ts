@@ -1,6 +1,7 @@
 /** The command line that repeats a run. */
 
 import type { Config } from "../options/config.js";
+import { OPTIONS } from "../options/table.js";
 
 /**
  * The arguments of `kofn` that give a run the settings of a config; undefined if only a file can say them (optimizers given as
@@ -11,22 +12,22 @@ import type { Config } from "../options/config.js";
  * // ["train", "lenet-5", "--prune", "fc1=weights:40", "--tau", "5:0.5"]
  */
 export function trainArguments({ model, out, ...config }: Config): string[] | undefined {
-  const options: string[] = [];
-  for (const [key, value] of Object.entries(config)) {
-    if (value === false) continue;
-    if (value === true) options.push(`--${key}`);
-    else if (Array.isArray(value)) {
-      if (value.every((one) => typeof one === "number")) options.push(`--${key}`, value.join(":"));
-      else for (const one of value) options.push(`--${key}`, one);
-    } else if (typeof value === "object") return undefined;
-    else options.push(`--${key}`, String(value));
-  }
+  const options = Object.entries(config).map(([key, value]) => optionArguments(key, value));
+  if (!options.every((one) => one !== undefined)) return undefined;
   return [
     "train",
     ...(model === undefined ? [] : [model]),
-    ...options,
+    ...options.flat(),
     ...(out === undefined ? [] : ["--out", out]),
   ];
+}
+
+/** The arguments that give an option a value; undefined if only a file can. */
+function optionArguments(key: string, value: unknown): string[] | undefined {
+  const row = OPTIONS.get(key);
+  if (row?.help === undefined) return undefined;
+  if (row.value === undefined) return value === true ? [`--${key}`] : [];
+  return row.kind.write(value)?.flatMap((text) => [`--${key}`, text]);
 }
 
 /** An argument as a POSIX shell takes it. */

@@ -189,8 +189,8 @@ function probabilities(masks: readonly LayerReport[]): Html {
   return html`<section>
     <h2>Inclusion probabilities</h2>
     <p class="note">
-      How likely a mask that the sampler draws holds a unit, for all units of a layer; exact to 1e-6. The
-      heights of bars are on a logarithmic scale. Units between the first and the last twentieth are
+      How likely a mask holds a unit under independent Gumbel noise, for all units of a layer; exact to 1e-6.
+      The heights of bars are on a logarithmic scale. Units between the first and the last twentieth are
       undecided.
     </p>
     <div class="charts many">${known.map(({ name, inclusion }) => histogram(name, inclusion))}</div>

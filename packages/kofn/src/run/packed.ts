@@ -10,7 +10,7 @@ import { withoutQuantizedActivations } from "../integers/simulate.js";
 import { prunedContents } from "../pack/contents.js";
 import { HASH_BYTES } from "../pack/info-section.js";
 import type { KofnContents } from "../pack/types.js";
-import type { StoredRun } from "./directory.js";
+import type { StoredRun } from "./types.js";
 import { provenanceOf } from "./provenance.js";
 
 /**

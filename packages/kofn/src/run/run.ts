@@ -5,8 +5,8 @@ import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { configOf } from "../options/settings.js";
 import type { Quantization } from "../quantize/types.js";
-import { prepareRunDirectory, type RunDirectoryOptions, type RunHeatmaps } from "./directory.js";
-import type { TrainOptions } from "./types.js";
+import { prepareRunDirectory } from "./directory.js";
+import type { RunDirectoryOptions, RunHeatmaps, TrainOptions } from "./types.js";
 
 /**
  * What `train` gives.
@@ -55,7 +55,8 @@ export class Run {
    * quantization.safetensors), report.json, report.html, masks.safetensors, metrics.jsonl, config.json, and heatmaps.bin if anything
    * is pruned and all epochs are at hand (not those before a checkpoint that the run went on from).
    *
-   * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things.
+   * @throws InputError if the folder can't be written, or holds a run (unless it is to be overwritten) or other things, or if
+   * another process writes it.
    * @throws KofnError if a file can't be written.
    * @example
    * await run.save("runs/a");
@@ -64,6 +65,10 @@ export class Run {
     const { report, model, masked, masks, metrics, quantization, heatmaps } = this;
     const config = { model: report.model, data: report.data.name, ...configOf(this.options) };
     const directory = await prepareRunDirectory(folder, options);
-    await directory.finish({ model, masked, report, masks, metrics, config, quantization, heatmaps });
+    try {
+      await directory.finish({ model, masked, report, masks, metrics, config, quantization, heatmaps });
+    } finally {
+      directory.close();
+    }
   }
 }

@@ -1,12 +1,14 @@
 /** What a training run is asked for, what it tells while it runs, and what it reports. */
 
-import type { EpochMetrics, Progress } from "@kofn/format/run/types.js";
+import type { EpochMetrics, Progress, Report, RunInputs } from "@kofn/format/run/types.js";
 import type { Dataset } from "../data/types.js";
 import type { Heatmap } from "../metrics/heatmaps.js";
 import type { Model } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
+import type { Config } from "../options/config.js";
 import type { PlainOptions } from "../options/types.js";
 import type { GivenMasks } from "../prune/given-masks.js";
+import type { Quantization } from "../quantize/types.js";
 
 /** What `train` is asked for. Only `model` and `data` are needed. */
 export interface TrainOptions extends PlainOptions {
@@ -40,4 +42,42 @@ export interface Checkpoint {
   readonly metrics: readonly EpochMetrics[];
   /** How long the run took so far. */
   readonly seconds: number;
+  /** What the run is made from; in run directories, but for those of older versions. */
+  readonly inputs?: RunInputs;
+}
+
+/** All that a finished run leaves. */
+export interface RunContents {
+  readonly model: Model;
+  /** The model at the shapes of the masks; the same object where no maps were removed. */
+  readonly masked: Model;
+  readonly report: Report;
+  readonly masks: ReadonlyMap<string, Tensor<"uint8">>;
+  readonly metrics: readonly EpochMetrics[];
+  readonly config: Config;
+  readonly quantization: Quantization;
+  readonly heatmaps: RunHeatmaps;
+}
+
+/** Pictures of a run's masks, one for each mask. */
+export interface RunHeatmaps {
+  /** Of each epoch; those before a checkpoint that the run went on from are not here. */
+  readonly epochs: readonly (readonly Heatmap[])[];
+  /** Of the masks that the run ends with. */
+  readonly result: readonly Heatmap[];
+}
+
+/** A finished run, read back. */
+export interface StoredRun extends Omit<RunContents, "model" | "masked" | "heatmaps"> {
+  /** The run directory. */
+  readonly path: string;
+  /** The path of model.onnx. */
+  readonly modelPath: string;
+  /** The path of the model whose weights have the masks' shapes: model.masked.onnx, or model.onnx without `maps`. */
+  readonly maskedPath: string;
+}
+
+export interface RunDirectoryOptions {
+  /** Replace the run that the folder holds. Other files in it stay. Default false. */
+  readonly overwrite?: boolean;
 }

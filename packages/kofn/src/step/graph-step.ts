@@ -5,6 +5,7 @@ import { InputError } from "../errors.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { Random } from "../random.js";
 import type { Quantization } from "../quantize/types.js";
+import { DropoutMasks } from "./dropout.js";
 import { stepGraph, type StepGraph } from "./graph.js";
 import type { StepPlan } from "./plan.js";
 import { type Bound, feedArrays, StepSession } from "./session.js";
@@ -27,6 +28,7 @@ export class GraphStep implements Step {
   readonly #engine: Engine;
   readonly #seed: number;
   readonly #graph: StepGraph;
+  readonly #dropout: DropoutMasks;
   readonly #noises: readonly (Bound & { readonly layer: string })[];
   #session: StepSession | undefined;
 
@@ -46,6 +48,7 @@ export class GraphStep implements Step {
     this.#graph = stepGraph(plan, "float");
     this.batch = feedArrays(this.#graph.feeds);
     this.state = new State(engine, this.#graph.tensors, [], initial);
+    this.#dropout = new DropoutMasks(plan.dropouts, seed);
     this.#noises = plan.masks.map(({ layer: { weight, groups, n } }, i) => {
       const dims = [groups, n];
       return { layer: weight, name: this.#graph.noises[i], dims, array: new Float32Array(sizeOf(dims)) };
@@ -54,7 +57,8 @@ export class GraphStep implements Step {
 
   async open(): Promise<void> {
     const { plan, batch, state } = this;
-    this.#session = await StepSession.open(this.#engine, this.#graph, plan, batch, state, this.#noises, []);
+    const reads = [...this.#noises, ...this.#dropout.bound];
+    this.#session = await StepSession.open(this.#engine, this.#graph, plan, batch, state, reads, []);
   }
 
   draw({ step, beta, k }: Draw): void {
@@ -79,8 +83,9 @@ export class GraphStep implements Step {
     this.beginWeights();
   }
 
-  async forward({ tau, task, weights, logits }: At): Promise<StepResult> {
+  async forward({ draw, tau, task, weights, logits }: At): Promise<StepResult> {
     if (this.#session === undefined) throw new TypeError("the step is not open");
+    this.#dropout.draw(draw.step);
     const scalars = { tau, ...task, ...prefixed("weights", weights), ...prefixed("logits", logits) };
     return this.#session.run(scalars);
   }

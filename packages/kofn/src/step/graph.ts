@@ -183,9 +183,10 @@ function appendForward(b: Builder, plan: StepPlan, phase: Phase): Forward {
   const { task, masks, sampling } = plan;
   const planned = phase === "quantized" ? plan.activations : [];
   // Quantizers of activations look for the nodes of the model.
-  const block = planned.length === 0 ? plan.block : undefined;
+  const block = planned.length === 0 && !dropsPooled(plan) ? plan.block : undefined;
   const model = block === undefined ? task.graph : poolByPhases(task.graph, block);
   for (const { name, dtype, dims } of task.feeds) b.input(name, dtype, dims);
+  for (const { kept, dims } of plan.dropouts) b.input(kept, "float32", dims);
   declareTensors(b, plan, model);
   // What the forward pass sees in place of the model's values: its own inputs first, and then what is masked.
   const seen = new Map(task.inputs);
@@ -204,6 +205,14 @@ function appendForward(b: Builder, plan: StepPlan, phase: Phase): Forward {
     statistics,
     value,
   };
+}
+
+/** Whether a convolution or a pool reads its input through Dropout: its node is to stay as it is then. */
+function dropsPooled({ dropouts, task }: StepPlan): boolean {
+  const readers = new Set(dropouts.flatMap((one) => one.readers.map(({ node }) => node)));
+  return task.graph.nodes.some(
+    ({ op, outputs }) => (op === "Conv" || op === "MaxPool") && readers.has(outputs[0]),
+  );
 }
 
 /** Parameters and statistics as inputs, constants as they are; what reaches the graph masked has an input of its own. */
@@ -235,11 +244,12 @@ function appendModel(
   const running = new Map(statistics.map((name) => [name, name]));
   // Values of the model that are called like one of the step's own get another name.
   const own = ["loss", ...plan.task.counts];
+  const dropped = droppedValues(b, plan);
   b.reserve(own);
   for (const node of model.nodes) {
     const inputs = node.inputs.map((name, i) => {
       const value = seen.get(name) ?? name;
-      return i === 0 ? activations.read(node, value) : value;
+      return dropped(node.outputs[0], i, i === 0 ? activations.read(node, value) : value);
     });
     const outputs = node.outputs.map((name) => (name === "" ? name : b.unique(name)));
     node.outputs.forEach((name, i) => seen.set(name, outputs[i]));
@@ -252,6 +262,25 @@ function appendModel(
   }
   for (const name of own) b.release(name);
   return running;
+}
+
+/** Gives what an input of a node reads in place of a value: that, where there is Dropout times its mask. */
+function droppedValues(
+  b: Builder,
+  { dropouts }: StepPlan,
+): (node: string, input: number, value: string) => string {
+  const made = new Map<string, string>();
+  return (node, input, value) => {
+    let read = value;
+    for (const { kept, name, readers } of dropouts) {
+      if (!readers.some((reader) => reader.node === node && reader.input === input)) continue;
+      const key = JSON.stringify([read, kept]);
+      const product = made.get(key) ?? b.mul(read, kept, `${name}/dropped`);
+      made.set(key, product);
+      read = product;
+    }
+    return read;
+  };
 }
 
 /** The updates that the graph makes. */

@@ -17,3 +17,6 @@ export const stateName = (tensor: string, state: string): string => `${tensor}/$
 
 /** What {@link stateName} gives for the logarithms of the scales of a weight or of an activation. */
 export const logScaleName = (of: string): string => `${of}/log-scale`;
+
+/** The mask of a Dropout, by the name of its output. */
+export const keptName = (dropout: string): string => `${dropout}/kept`;

@@ -6,6 +6,7 @@
  */
 
 import { InputError } from "../errors.js";
+import type { Dropout } from "../import/dropout.js";
 import type { PrunableLayer } from "../layers/types.js";
 import { atBatch } from "../onnx/batch.js";
 import { type Graph, type Model, OPSET } from "../onnx/model.js";
@@ -19,7 +20,7 @@ import { classification } from "../task/classification.js";
 import { classifierOf } from "../task/classifier.js";
 import type { BoundTask } from "../task/task.js";
 import { runningStatistics } from "./batch-norm.js";
-import { maskedName, unitsName } from "./names.js";
+import { keptName, maskedName, unitsName } from "./names.js";
 import { trainable } from "./parameters.js";
 import { checkObstacles } from "./trainability.js";
 
@@ -48,6 +49,8 @@ export interface StepOptions {
   readonly mixup?: boolean;
   /** Activations that the graph quantizes, and weights that the host does. Default: none. */
   readonly quantization?: Pick<QuantizationPlan, "weights" | "activations">;
+  /** Where nodes of the model read values through Dropout: see `dropoutsOf`. Default: nowhere. */
+  readonly dropouts?: readonly Dropout[];
   /** Channels in a block, if the engine that is to run the step computes convolutions in blocks: see `blockOf`. */
   readonly block?: number | undefined;
 }
@@ -109,6 +112,13 @@ export type PlannedTensor =
   | { readonly kind: "statistic"; readonly dims: readonly number[] }
   | { readonly kind: "constant" };
 
+/** A Dropout, whose mask the host draws. */
+export interface PlannedDropout extends Dropout {
+  /** The input of the graph that holds the mask: 0, or 1 / (1 - ratio). */
+  readonly kept: string;
+  readonly dims: readonly number[];
+}
+
 export interface StepPlan {
   readonly task: BoundTask;
   readonly batchNorm: BatchNormMode;
@@ -121,6 +131,7 @@ export interface StepPlan {
   readonly quantizers: readonly PlannedQuantizer[];
   /** What the graph quantizes once quantization has begun. */
   readonly activations: readonly PlannedActivation[];
+  readonly dropouts: readonly PlannedDropout[];
   readonly block: number | undefined;
 }
 
@@ -168,7 +179,8 @@ export function planStep(model: Model, options: StepOptions): StepPlan {
   );
   const task = classification(view, graph, { distill, mixup });
   const { activations } = quantization;
-  return { task, batchNorm, weights, sampling, tensors, masks, quantizers, activations, block };
+  const dropouts = (options.dropouts ?? []).map((one) => plannedDropout(one, graph));
+  return { task, batchNorm, weights, sampling, tensors, masks, quantizers, activations, dropouts, block };
 }
 
 /** The parameters of a plan, with who does what with them. */
@@ -181,6 +193,14 @@ export function parametersOf({
 /** Names of the running statistics that a step moves. */
 export function statisticsOf({ tensors }: StepPlan): string[] {
   return [...tensors].flatMap(([name, { kind }]) => (kind === "statistic" ? [name] : []));
+}
+
+function plannedDropout(dropout: Dropout, graph: Graph): PlannedDropout {
+  const shape = graph.valueTypes.get(dropout.tensor)?.shape;
+  if (shape?.every((dim) => typeof dim === "number") !== true) {
+    throw new TypeError(`the shape of "${dropout.tensor}" is not known`);
+  }
+  return { ...dropout, kept: keptName(dropout.name), dims: shape };
 }
 
 function plannedMask(

@@ -61,6 +61,8 @@ export interface TrainerOptions {
   readonly profile?: string | undefined;
   /** Default: nothing is quantized. */
   readonly quantization?: QuantizationPlan;
+  /** Where training has Dropout. Default: nowhere. */
+  readonly dropouts?: NonNullable<StepOptions["dropouts"]>;
   /**
    * Where masks are drawn and parameters updated: in the host's memory, beside the graph, or within it. The graph can do with one
    * k, and without quantized weights. Default "host".
@@ -290,7 +292,7 @@ function planned(
   settings: Settings,
   steps: number,
   block: number | undefined,
-  { quantization, place = "host" }: TrainerOptions,
+  { quantization, dropouts = [], place = "host" }: TrainerOptions,
 ): { plan: StepPlan; schedule: Schedule } {
   const { optimizer, sampler, scaleRate, batch, batchNorm, distill, augment } = settings;
   const optimizers: ScheduleOptions["optimizers"] = {
@@ -316,6 +318,7 @@ function planned(
     ...(distill === undefined ? {} : { distill }),
     mixup: augment.mixup !== undefined,
     ...(quantization === undefined ? {} : { quantization }),
+    dropouts,
     block,
   });
   return { plan, schedule };

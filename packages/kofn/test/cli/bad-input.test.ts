@@ -96,6 +96,22 @@ test("command lines", async () => {
   `);
 });
 
+test("settings that contradict each other, before data are looked for", async () => {
+  const nowhere = "train lenet-5 --data mnist --data-dir nowhere --out out --prune fc1=weights:32";
+  const said = await refusals([
+    `${nowhere} --freeze-from 10% --shrink 0:0.5`,
+    `${nowhere} --budget 10x --macs 30%`,
+    `${nowhere} --momentum 0.9`,
+  ]);
+  expect(Object.values(said)).toMatchInlineSnapshot(`
+    [
+      "error: masks can't be frozen after 10% of training (freezeFrom, --freeze-from), as k shrinks until 50% of it (sampler.shrink, --shrink); freeze later, or let k shrink over less of training",
+      "error: budget "10x" of weights and macs "30%": a run has one budget. Leave one of them out.",
+      "error: momentum 0.9 goes with the optimizer sgd, and this run has adam. Choose sgd (--optimizer sgd) or leave momentum out.",
+    ]
+  `);
+});
+
 test("run directories", async () => {
   await mkdir(join(base, "project"));
   await writeFile(join(base, "project/thesis.tex"), "");

@@ -9,7 +9,7 @@ import type { Report } from "@kofn/format/run/types.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadModel } from "../../src/files/models.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
-import { readRun } from "../../src/run/directory.js";
+import { readRun } from "../../src/run/read.js";
 import { inParallel, KOFN, kofn, type Result, run, writeDigits } from "./process.js";
 
 let base: string;

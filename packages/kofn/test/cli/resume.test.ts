@@ -1,11 +1,17 @@
 /** A run that is killed and resumed ends as one that was never interrupted. */
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { KOFN, kofn } from "./process.js";
+import { saveModel } from "../../src/files/models.js";
+import { zoo } from "../../src/models/zoo.js";
+import { encodeSafetensors } from "../../src/onnx/safetensors.js";
+import { tensor } from "../../src/onnx/tensor.js";
+import { decodeCheckpoint, encodeCheckpoint } from "../../src/run/checkpoint.js";
+import { VERSION } from "../../src/version.js";
+import { KOFN, kofn, type Result, writeDigits } from "./process.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kofn-resume-"));
 afterAll(() => {
@@ -19,16 +25,19 @@ const ARGUMENTS = [
 const bytes = (run: string, name: string): Buffer => readFileSync(join(folder, run, name));
 
 /** Starts a run and kills it without warning when it says that an epoch is done. */
-async function killAfterEpoch(run: string, epoch: number): Promise<void> {
-  const child = spawn(process.execPath, [KOFN, ...ARGUMENTS, "--out", join(folder, run)]);
+async function killAfterEpoch(run: string, epoch: number, args = ARGUMENTS): Promise<void> {
+  const child = spawn(process.execPath, [KOFN, ...args, "--out", join(folder, run)]);
+  let said = "";
   await new Promise<void>((done) => {
     child.stderr.on("data", (text: Buffer) => {
-      if (text.toString().includes(`epoch ${epoch}/`)) child.kill("SIGKILL");
+      said += text.toString();
+      if (said.includes(`epoch ${epoch}/`)) child.kill("SIGKILL");
     });
     child.on("exit", () => {
       done();
     });
   });
+  expect(said).toContain(`epoch ${epoch}/`);
 }
 
 describe("kofn train --resume", () => {
@@ -59,6 +68,72 @@ describe("kofn train --resume", () => {
     const finished = await kofn(["train", "--resume", "--out", join(folder, "killed")]);
     expect(finished.code).toBe(2);
     expect(finished.stderr).toContain("is finished");
+  }, 120_000);
+
+  it("refuses a model, data or masks that have changed meanwhile, and names them", async () => {
+    const path = (name: string): string => join(folder, name);
+    const writeModel = (seed: number): Promise<void> =>
+      saveModel(zoo.lenet300100({ seed }), path("net.onnx"));
+    const writeMasks = (kept: number): void => {
+      const mask = Uint8Array.from({ length: 300 * 784 }, (_, i) => (i % 784 === kept ? 1 : 0));
+      const masks = new Map([["fc1.weight", tensor("uint8", [300, 784], mask)]]);
+      writeFileSync(path("masks.safetensors"), encodeSafetensors(masks));
+    };
+    await writeModel(1);
+    writeMasks(7);
+    await writeDigits(path("digits"), 1000, 100);
+    const args = [
+      ...["train", path("net.onnx"), "--data", "mnist", "--data-dir", path("digits"), "--threads", "1"],
+      ...["--prune", "fc1=weights:1", "--masks", path("masks.safetensors"), "--epochs", "4"],
+    ];
+    await killAfterEpoch("changing", 2, args);
+    const before = readFileSync(path("changing/metrics.jsonl"));
+    const resume = (): Promise<Result> => kofn(["train", "--resume", "--out", path("changing")]);
+    const refused = async (what: string, change: () => unknown, restore: () => unknown): Promise<void> => {
+      await change();
+      const { code, stderr } = await resume();
+      await restore();
+      expect(code, stderr).toBe(2);
+      expect(stderr).toContain("but these have changed since: ");
+      expect(stderr).toMatch(new RegExp(`${what} \\(SHA-256 [0-9a-f]{12}, was [0-9a-f]{12}\\)\\. Put back`));
+    };
+    await refused(
+      `since: model ${path("net.onnx")}`,
+      () => writeModel(2),
+      () => writeModel(1),
+    );
+    await refused(
+      `since: masks ${path("masks.safetensors")}`,
+      () => {
+        writeMasks(8);
+      },
+      () => {
+        writeMasks(7);
+      },
+    );
+    const labels = path("digits/train-labels-idx1-ubyte");
+    const sound = readFileSync(labels);
+    const changed = Buffer.from(sound);
+    changed[100] = (changed[100] + 1) % 10;
+    await refused(
+      `since: data ${path("digits")}`,
+      () => {
+        writeFileSync(labels, changed);
+      },
+      () => {
+        writeFileSync(labels, sound);
+      },
+    );
+    expect(readFileSync(path("changing/metrics.jsonl")).equals(before)).toBe(true);
+
+    // A run of a version without digests goes on, and says so.
+    const file = path("changing/checkpoint/state.safetensors");
+    const { inputs, ...old } = decodeCheckpoint(readFileSync(file), file);
+    expect(inputs).toMatchObject({ kofn: VERSION });
+    writeFileSync(file, encodeCheckpoint(old));
+    const { code, stderr } = await resume();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("its version of kofn did not record digests");
   }, 120_000);
 
   it("names a damaged checkpoint, and a folder without a run", async () => {

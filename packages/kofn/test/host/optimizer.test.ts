@@ -6,7 +6,7 @@ import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import { emptyGraph } from "../../src/onnx/model.js";
 import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
-import { type Optimizer, optimizerOf } from "../../src/optim/optimizer.js";
+import { type Optimizer, optimizerOf, type UpdateScalars } from "../../src/optim/optimizer.js";
 import type { OptimizerOptions } from "../../src/optim/options.js";
 import { Random } from "../../src/random.js";
 
@@ -22,7 +22,7 @@ function byGraph(
   optimizer: Optimizer,
   { dims, decays }: HostParameter,
   arrays: HostArrays,
-  given: Readonly<Record<string, number>>,
+  given: UpdateScalars,
 ): number[][] {
   const b = new Builder(emptyGraph("update"));
   const [parameter, gradient] = [b.input("p", "float32", dims), b.input("g", "float32", dims)];

@@ -11,6 +11,7 @@ import { type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import type { OptimizerOptions } from "../../src/optim/options.js";
 import { philox, Random, streamOf } from "../../src/random.js";
+import { poolOf } from "../support/noise.js";
 
 interface Size {
   readonly rows: number;
@@ -135,30 +136,6 @@ describe("noise", () => {
     expect(new Set(once.perturbed).size).toBeGreaterThan(size.rows * size.n - 3);
   });
 
-  /** The pool by its definition. */
-  function poolOf(size: number, key: readonly [number, number]): Float64Array {
-    const pool = new Float64Array(size);
-    const rotl = (x: number, by: number): number => (x << by) | (x >>> (32 - by));
-    const s = new Uint32Array(4);
-    for (let lane = 0; lane < 4; lane++) {
-      for (let chunk = 0; 512 * chunk < size; chunk++) {
-        philox(s, [4 * chunk + lane, 0, 0, 0], key, 7);
-        for (let i = 512 * chunk + lane; i < 512 * (chunk + 1); i += 4) {
-          const bits = (rotl(s[0] + s[3], 7) + s[0]) >>> 0;
-          const t = s[1] << 9;
-          s[2] ^= s[0];
-          s[3] ^= s[1];
-          s[1] ^= s[2];
-          s[0] ^= s[3];
-          s[2] ^= t;
-          s[3] = rotl(s[3], 11);
-          pool[i] = -Math.log(-Math.log(((bits >>> 9) + 0.5) / 2 ** 23));
-        }
-      }
-    }
-    return pool;
-  }
-
   it.each([
     { rows: 7, n: 9001, size: 2 ** 16 },
     { rows: 4, n: 300_001, size: 2 ** 20 },
@@ -203,6 +180,27 @@ describe("noise", () => {
     expect(Math.abs(together / steps - p * q)).toBeLessThan(5 * Math.sqrt((p * q * (1 - p * q)) / steps));
     const mean = 0.7 * 0.5772156649;
     expect(Math.abs(pairs / steps - mean * (mean + 1 / 8))).toBeLessThan(0.03);
+  });
+
+  it("keeps units as often as the metrics say, over all places of the pool, but for its sampling error", () => {
+    const [n, k, size] = [16, 4, 2 ** 16];
+    const sampler = samplerOf({ rows: 1, n: size, k: 1 }, { seed: 5 });
+    sampler.sample(0, 1, 1);
+    const pool = sampler.perturbed;
+    const phi = normals(n, "phi");
+    const counts = new Float64Array(n);
+    const z = new Float32Array(n);
+    for (let place = 0; place < size; place++) {
+      for (let i = 0; i < n; i++) z[i] = phi[i] + pool[(place + i) % size];
+      const least = z.toSorted()[n - k];
+      for (let i = 0; i < n; i++) if (z[i] >= least) counts[i]++;
+    }
+    const expected = inclusionProbabilities(phi, 1, n, k, 1);
+    const errors = Array.from(counts, (count, i) => count / size - expected[i]);
+    const deviation = Math.sqrt(errors.reduce((sum, x) => sum + x * x, 0) / n);
+    // As docs/sampler.md says; that of the integral is 1e-6.
+    expect(deviation).toBeLessThan(0.002);
+    expect(deviation).toBeGreaterThan(1e-4);
   });
 
   it("has the distribution of Gumbel(0, 1)", () => {

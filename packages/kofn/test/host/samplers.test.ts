@@ -1,21 +1,15 @@
 /** Samplers in several threads: the same bytes as in one, and errors in place of waiting where a thread fails. */
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { describe, expect, it, vi } from "vitest";
 import { KofnError } from "../../src/errors.js";
-import { optimizerOf } from "../../src/optim/optimizer.js";
-import {
-  type HostSamplers,
-  hostSamplers,
-  type Sample,
-  SerialSamplers,
-  ThreadedSamplers,
-} from "../../src/host/samplers.js";
 import { Board } from "../../src/host/board.js";
-import type { HostSamplerOptions } from "../../src/host/sampler-memory.js";
+import type { HostSamplerOptions } from "../../src/host/sampler-room.js";
+import { type HostSamplers, hostSamplers, type Sample } from "../../src/host/samplers.js";
+import { SerialSamplers } from "../../src/host/serial.js";
+import { ThreadedSamplers } from "../../src/host/threads.js";
+import { optimizerOf } from "../../src/optim/optimizer.js";
 import { Random } from "../../src/random.js";
 
 interface Size {
@@ -77,9 +71,10 @@ function train(
       left.push(mask.slice());
       fillNormal(gradient, `gradient ${i}, ${step}`);
     }
-    const ofWeights = options[0].weights?.scalars(step + 1, 0.02) ?? {};
+    const ofLogits = options[0].optimizer.scalars(step + 1, 0.1);
+    const ofWeights = (options[0].weights ?? SGD).scalars(step + 1, 0.02);
     const next = ahead && step + 1 < steps ? sampleAt(step + 1) : undefined;
-    samplers.update(0.7 / (1 + step), options[0].optimizer.scalars(step + 1, 0.1), ofWeights, next);
+    samplers.update(0.7 / (1 + step), ofLogits, ofWeights, next);
   }
   for (const { logits, states, weights, perturbed } of samplers.all) {
     left.push(logits, perturbed, ...states.values());
@@ -146,7 +141,7 @@ describe("threads", () => {
     const [{ mask, gradient }] = samplers.all;
     samplers.sample({ step: 0, beta: 1, k: SIZES.map(({ k }) => k) });
     gradient.fill(0.25);
-    samplers.update(1, ADAM.scalars(1, 0.1), {});
+    samplers.update(1, ADAM.scalars(1, 0.1), SGD.scalars(1, 0.1));
     await samplers.close();
     expect(mask.buffer).toBeInstanceOf(ArrayBuffer);
     expect(mask.reduce((a, b) => a + b)).toBe(SIZES[0].rows * SIZES[0].k);
@@ -165,33 +160,31 @@ describe("threads", () => {
 describe("a thread that fails", { timeout: 120_000 }, () => {
   const sizes = [{ rows: 400, n: 500, k: 3 }];
   const options = optionsOf(sizes, {});
-  let folder: string;
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "kofn-threads-"));
-  });
-  afterAll(async () => {
-    await rm(folder, { recursive: true });
-  });
 
   /** Samplers whose other thread runs a script of its own; it begins with what it was told, and takes a block with `take`. */
-  async function withScript(name: string, script: string, patience?: number): Promise<ThreadedSamplers> {
-    const path = join(folder, `${name}.mjs`);
-    const board = new URL("../../dist/host/board.js", import.meta.url);
-    const head = `
+  async function withScript(script: string, patience?: number): Promise<ThreadedSamplers> {
+    const contents = `
       import { workerData } from "node:worker_threads";
-      import { Board } from ${JSON.stringify(board)};
-      const { port, board: memory, blocks, places } = workerData;
-      const board = new Board(memory, blocks.length, places.length);
+      import { Board } from "./board.js";
+      const { port, board: memory, blocks, samplers } = workerData;
+      const board = new Board(memory, blocks.length, samplers.length);
       const take = () => {
         for (let calls = 0, block; ; ) {
           calls = board.awaitCall(calls);
           if ((block = board.take()) !== undefined) return block;
         }
       };
+      ${script}
     `;
-    await writeFile(path, head + script);
-    return new ThreadedSamplers(options, 2, pathToFileURL(path), patience);
+    const stdin = { contents, resolveDir: fileURLToPath(new URL("../../src/host/", import.meta.url)) };
+    const { outputFiles } = await build({
+      stdin,
+      bundle: true,
+      format: "cjs",
+      platform: "node",
+      write: false,
+    });
+    return new ThreadedSamplers(options, 2, outputFiles[0].text, patience);
   }
 
   /**
@@ -217,7 +210,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
     ["throws at its start", `throw new RangeError("no memory for it");`, "no memory for it"],
     ["ends at its start", `process.exit(3);`, "exit code 3"],
   ])("is told of by open: it %s", async (_, script, reason) => {
-    const samplers = await withScript("start", script);
+    const samplers = await withScript(script);
     const error = await samplers.open().then(
       () => undefined,
       (thrown: unknown) => thrown,
@@ -228,23 +221,22 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
 
   it("makes the step fail in which it fails, and those that follow", async () => {
     const samplers = new ThreadedSamplers(options, 2);
-    const place = samplers.all[0].place as { perturbed: number };
-    const { perturbed } = place;
+    const one = samplers.all[0] as { address: number };
+    const { address } = one;
     // The other thread is told of a place where there is no memory.
-    place.perturbed = 2 ** 32 - 4096;
+    one.address = 2 ** 32 - 4096;
     await samplers.open();
-    place.perturbed = perturbed;
+    one.address = address;
     const error = await sampleUntilError(samplers);
     expect(error).toBeInstanceOf(KofnError);
     expect(String(error)).toContain("memory access out of bounds");
     expect(() => {
-      samplers.update(1, {}, {});
+      samplers.update(1, ADAM.scalars(1, 0.1), SGD.scalars(1, 0.1));
     }).toThrow(KofnError);
   });
 
   it("makes a step fail if it ended between steps", async () => {
     const samplers = await withScript(
-      "end",
       `port.postMessage("ready"); board.awaitCall(0); throw new Error("gone");`,
     );
     await samplers.open();
@@ -254,7 +246,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
   });
 
   it("makes a step fail if it does not finish what it took", async () => {
-    const samplers = await withScript("silent", `port.postMessage("ready"); take(); process.exit(1);`, 1);
+    const samplers = await withScript(`port.postMessage("ready"); take(); process.exit(1);`, 1);
     await samplers.open();
     const error = await sampleUntilError(samplers);
     expect(error).toBeInstanceOf(KofnError);

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { Builder } from "../../src/onnx/builder.js";
+import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import { emptyGraph, int, ints, type Model, type Node } from "../../src/onnx/model.js";
 import { tensorFrom } from "../../src/onnx/tensor.js";
 import { layerName } from "../../src/layers/layer-name.js";
@@ -82,6 +83,24 @@ describe("batches", () => {
     mixing.graph.initializers.set("rest", tensorFrom("int64", [2], [6, 2]));
     mixing.graph.nodes.splice(0, 5, node("Reshape", ["x", "rest"], ["y"]));
     expect(importModel(mixing).graph.inputs[0].type?.shape).toEqual([2, 2, 3]);
+  });
+});
+
+describe("pools", () => {
+  test("of which ceil_mode leaves out a last window are as large as onnxruntime infers them to be", async () => {
+    const b = new Builder(emptyGraph("ceil"));
+    b.input("x", "float32", [2, 1, 5, 5]);
+    const [kernel, pads] = [ints([2, 2]), ints([1, 1, 1, 1])];
+    const pooled = b.op("MaxPool", ["x"], { kernel_shape: kernel, strides: kernel, pads, ceil_mode: int(1) });
+    const flat = b.op("Flatten", [pooled], { axis: int(1) });
+    b.output(b.op("Gemm", [flat, b.initializer("w", uniform([9, 4], 1))], {}, "y"));
+    b.graph.valueTypes.clear();
+    const model = modelOf(b.graph);
+    const x = uniform([2, 1, 5, 5], 2);
+    await expect(runModel(model, x)).rejects.toThrow(/mismatch/);
+    const expected = evaluateGraph(model.graph, new Map([["x", x]])).get("y");
+    const actual = (await runModel(importModel(model), x)).get("y");
+    expect(largestDifference(actual, expected)).toBeLessThan(1e-6);
   });
 });
 

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { weights } from "../../src/prune/spec.js";
-import { checkConfig, readNumber } from "../../src/options/config.js";
+import { checkConfig } from "../../src/options/config.js";
+import { readNumber } from "../../src/options/kinds.js";
 import { configOf, optionsOf } from "../../src/options/settings.js";
 
 /** What checkConfig says of a wrong value. */

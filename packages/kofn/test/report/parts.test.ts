@@ -139,6 +139,7 @@ describe("the command", () => {
       trainArguments({ model: "lenet-5", optimizer: { kind: "adam", lr: 1, beta1: 0.5 } }),
     ).toBeUndefined();
     expect(trainArguments({ "skip-bad-images": false })).toEqual(["train"]);
+    expect(trainArguments({ prune: [] })).toEqual(["train"]);
   });
 
   test.each(["a b", "it's", "$(x)", "`x`", "*", "~/a", "", "a;b", '"', "a\nb", "=x", "#c"])(

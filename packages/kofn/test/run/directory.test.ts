@@ -11,12 +11,9 @@ import { type Heatmap, heatmapOf, readHeatmap, readHeatmapHeader } from "../../s
 import { zoo } from "../../src/models/zoo.js";
 import { tensor } from "../../src/onnx/tensor.js";
 import { configOf } from "../../src/options/settings.js";
-import {
-  prepareRunDirectory,
-  readRun,
-  reopenRunDirectory,
-  type RunContents,
-} from "../../src/run/directory.js";
+import { prepareRunDirectory, type RunDirectory } from "../../src/run/directory.js";
+import { readRun, reopenRunDirectory } from "../../src/run/read.js";
+import type { RunContents } from "../../src/run/types.js";
 
 let base: string;
 beforeEach(async () => {
@@ -138,20 +135,46 @@ async function complaint(work: Promise<unknown>): Promise<string> {
 
 async function finished(name: string): Promise<string> {
   const path = join(base, name);
-  await (await prepareRunDirectory(path)).finish(contents());
+  await withDirectory(prepareRunDirectory(path), (directory) => directory.finish(contents()));
   return path;
 }
 
+/** Works in a directory and closes it. */
+async function withDirectory(
+  opened: Promise<RunDirectory>,
+  work: (directory: RunDirectory) => void | Promise<void>,
+): Promise<void> {
+  const directory = await opened;
+  try {
+    await work(directory);
+  } finally {
+    directory.close();
+  }
+}
+
+const reopened = async (path: string): Promise<RunDirectory> => (await reopenRunDirectory(path)).directory;
+
 describe("prepareRunDirectory", () => {
   test("many at once, in folders that none of them found, get in nobody's way", async () => {
-    const paths = Array.from({ length: 8 }, (_, i) => join(base, "sweep/deep", `${i % 4}`));
-    await expect(Promise.all(paths.map((path) => prepareRunDirectory(path)))).resolves.toHaveLength(8);
+    const paths = Array.from({ length: 16 }, (_, i) => join(base, "sweep/deep", `${i}`));
+    const directories = await Promise.all(paths.map((path) => prepareRunDirectory(path)));
+    for (const directory of directories) directory.close();
+    expect(await readdir(base, { recursive: true })).toEqual(["sweep", "sweep/deep"]);
   });
 
-  test("leaves no trace", async () => {
+  test("leaves no trace where nothing is written", async () => {
     await mkdir(join(base, "empty"));
-    await prepareRunDirectory(join(base, "empty"));
-    await prepareRunDirectory(join(base, "a/b/c"));
+    const paths = ["empty", "a/b/c"].map((path) => join(base, path));
+    const directories = await Promise.all(paths.map((path) => prepareRunDirectory(path)));
+    expect((await readdir(base, { recursive: true })).sort()).toEqual([
+      "a",
+      "a/b",
+      "a/b/c",
+      "a/b/c/running.json",
+      "empty",
+      "empty/running.json",
+    ]);
+    for (const directory of directories) directory.close();
     expect(await readdir(base, { recursive: true })).toEqual(["empty"]);
   });
 
@@ -195,7 +218,7 @@ describe("prepareRunDirectory", () => {
       `"run directory "BASE/a": the folder already holds a run. Choose another folder, replace the run (--overwrite; overwrite: true in the library), or go on with one that was stopped (--resume)."`,
     );
     const before = await readdir(path);
-    await prepareRunDirectory(path, { overwrite: true });
+    (await prepareRunDirectory(path, { overwrite: true })).close();
     expect(await readdir(path)).toEqual(before);
   });
 
@@ -205,43 +228,44 @@ describe("prepareRunDirectory", () => {
     await writeFile(join(path, "notes.txt"), "mine");
     const directory = await prepareRunDirectory(path, { overwrite: true });
     directory.recordEpoch(epoch(1), contents().config);
+    directory.close();
     expect((await readdir(path)).sort()).toEqual(["config.json", "metrics.jsonl", "notes.txt"]);
     expect(await complaint(prepareRunDirectory(path))).toMatchInlineSnapshot(
       `"run directory "BASE/a": the folder already holds a run that was not finished. Choose another folder, replace the run (--overwrite; overwrite: true in the library), or go on with one that was stopped (--resume)."`,
     );
-    await directory.finish(contents());
+    await withDirectory(prepareRunDirectory(path, { overwrite: true }), (next) => next.finish(contents()));
     expect((await readRun(path)).report).toEqual(REPORT);
   });
 
   test("a run that was killed while it wrote its first file can be overwritten", async () => {
     await writeFile(join(base, "config.json.77.1.tmp"), "{");
-    await prepareRunDirectory(base, { overwrite: true });
+    (await prepareRunDirectory(base, { overwrite: true })).close();
   });
 });
 
 describe("heatmaps.bin", () => {
   const path = (): string => join(base, "a");
   const file = (): string => join(path(), "heatmaps.bin");
-  const record = async (
-    epochs: readonly number[],
-    directory = prepareRunDirectory(path()),
-  ): Promise<void> => {
-    const run = await directory;
-    for (const number of epochs) run.recordEpoch(epoch(number), contents().config, heatmaps(number));
+  const record = (directory: RunDirectory, epochs: readonly number[]): void => {
+    for (const number of epochs) directory.recordEpoch(epoch(number), contents().config, heatmaps(number));
   };
+  const begun = (epochs: readonly number[]): Promise<void> =>
+    withDirectory(prepareRunDirectory(path()), (directory) => {
+      record(directory, epochs);
+    });
   /** Goes on from a checkpoint after so many epochs, for one more. */
   const resumed = async (epochs: number): Promise<void> => {
     const metrics = Array.from({ length: epochs }, (_, i) => epoch(i + 1));
-    const stopped = await reopenRunDirectory(path());
-    await stopped.directory.checkpoint({ tensors: new Map(), metrics, seconds: 1 });
-    const { directory } = await reopenRunDirectory(path());
-    await record([epochs + 1], Promise.resolve(directory));
+    await withDirectory(reopened(path()), (directory) =>
+      directory.checkpoint({ tensors: new Map(), metrics, seconds: 1 }),
+    );
+    await withDirectory(reopened(path()), (directory) => {
+      record(directory, [epochs + 1]);
+    });
   };
 
   test("grows by an epoch at a time, and goes back to a checkpoint's", async () => {
-    const directory = await prepareRunDirectory(path());
-    await record([1, 2, 3], Promise.resolve(directory));
-    await directory.checkpoint({ tensors: new Map(), metrics: [epoch(1), epoch(2)], seconds: 1 });
+    await begun([1, 2, 3]);
     expect((await readHeatmapHeader(file())).epochs).toBe(3);
     const whole = await readFile(file());
     await resumed(2);
@@ -250,7 +274,7 @@ describe("heatmaps.bin", () => {
   });
 
   test("begins anew with the first epoch, and ends for good where epochs are missing", async () => {
-    await record([1, 2]);
+    await begun([1, 2]);
     await resumed(0);
     expect((await readHeatmapHeader(file())).epochs).toBe(1);
     await resumed(2);
@@ -303,12 +327,12 @@ describe("readRun", () => {
   });
 
   test("finds the model with the masks' shapes beside one whose maps were removed", async () => {
-    const directory = await prepareRunDirectory(join(base, "maps"));
-    await directory.finish({ ...contents(), masked: zoo.lenet300100({ seed: 2 }) });
+    await withDirectory(prepareRunDirectory(join(base, "maps")), (directory) =>
+      directory.finish({ ...contents(), masked: zoo.lenet300100({ seed: 2 }) }),
+    );
     const { path, modelPath, maskedPath } = await readRun(join(base, "maps"));
     expect([modelPath, maskedPath]).toEqual([join(path, "model.onnx"), join(path, "model.masked.onnx")]);
-    const again = await prepareRunDirectory(path, { overwrite: true });
-    await again.finish(contents());
+    await withDirectory(prepareRunDirectory(path, { overwrite: true }), (again) => again.finish(contents()));
     expect((await readRun(path)).maskedPath).toBe(modelPath);
   });
 

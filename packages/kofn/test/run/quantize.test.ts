@@ -17,7 +17,7 @@ import { fusedKernels } from "../../src/files/fused-kernels.js";
 import { binary, int, int8, ternary, uint8 } from "../../src/quantize/spec.js";
 import type { ActivationRule, WeightRule } from "../../src/quantize/types.js";
 import { evaluateModel } from "../../src/task/evaluate-model.js";
-import { readRun } from "../../src/run/directory.js";
+import { readRun } from "../../src/run/read.js";
 import { train } from "../../src/run/train.js";
 import type { Checkpoint, TrainOptions } from "../../src/run/types.js";
 import { largestDifference, runModel, uniform } from "../import/support.js";

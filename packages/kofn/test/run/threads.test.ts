@@ -3,6 +3,8 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import type * as HostSamplersModule from "../../src/host/samplers.js";
+import { SerialSamplers } from "../../src/host/serial.js";
+import { ThreadedSamplers } from "../../src/host/threads.js";
 import { maps, weights } from "../../src/prune/spec.js";
 import { binary, int } from "../../src/quantize/spec.js";
 import { train } from "../../src/run/train.js";
@@ -17,7 +19,7 @@ const sampling = vi.hoisted(() => ({
 
 vi.mock("../../src/host/samplers.js", async (importOriginal) => {
   const original = await importOriginal<typeof HostSamplersModule>();
-  const { hostSamplers, SerialSamplers, ThreadedSamplers } = original;
+  const { hostSamplers } = original;
   const make: typeof HostSamplersModule.hostSamplers = (options, threads) => {
     const { forced } = sampling;
     const samplers =

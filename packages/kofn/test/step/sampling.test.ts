@@ -6,7 +6,7 @@ import { type HostArrays, HostOptimizer } from "../../src/host/optimizer.js";
 import { HostSampler } from "../../src/host/sampler.js";
 import { prunableLayers } from "../../src/layers/layers.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
-import { type Optimizer, optimizerOf } from "../../src/optim/optimizer.js";
+import { type Optimizer, optimizerOf, type UpdateScalars } from "../../src/optim/optimizer.js";
 import type { OptimizerOptions } from "../../src/optim/options.js";
 import { kernels, maps, resolvePrune, weights } from "../../src/prune/spec.js";
 import type { PruneSpec } from "../../src/prune/types.js";
@@ -85,8 +85,8 @@ class Runner {
   }
 }
 
-const prefixed = (prefix: string, scalars: Readonly<Record<string, number>>): [string, number][] =>
-  Object.entries(scalars).map(([name, value]) => [`${prefix}/${name}`, value]);
+const prefixed = (prefix: string, scalars: UpdateScalars): [string, number][] =>
+  Object.entries({ ...scalars }).map(([name, value]) => [`${prefix}/${name}`, value]);
 
 function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, what: string): void {
   expect(actual.length, what).toBe(expected.length);

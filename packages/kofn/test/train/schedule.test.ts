@@ -2,8 +2,6 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { InputError } from "../../src/errors.js";
-import { checkSpan } from "../../src/options/check.js";
 import { kAt, learningRateFactor, linear } from "../../src/train/schedule.js";
 
 const at = (schedule: Parameters<typeof learningRateFactor>[0], warmup = 0): number[] =>
@@ -65,33 +63,5 @@ describe("kAt", () => {
       }),
       { seed: 1 },
     );
-  });
-});
-
-describe("checkSpan", () => {
-  it("accepts shares in order, and nothing else", () => {
-    for (const span of [
-      [0, 0],
-      [0, 1],
-      [0.2, 0.2],
-    ] as const) {
-      expect(() => {
-        checkSpan("shrink", span);
-      }).not.toThrow();
-    }
-    for (const span of [
-      [-0.1, 0.5],
-      [0.5, 0.4],
-      [0, 1.01],
-      [NaN, 1],
-      [0, NaN],
-    ] as const) {
-      expect(() => {
-        checkSpan("shrink", span);
-      }).toThrow(InputError);
-    }
-    expect(() => {
-      checkSpan("shrink", [0.5, 0.4]);
-    }).toThrow("shrink must be two shares of training, 0 <= from <= to <= 1, got 0.5:0.4");
   });
 });

@@ -84,7 +84,7 @@ export class Run {
     this.#config = await read(this.#config, RUN_FILES.config, CONFIG);
     this.#report = await read(this.#report, RUN_FILES.report, REPORT);
     this.#running = await read(this.#running, LIVE_FILES.running, RUNNING);
-    this.#alive = this.#running.value !== undefined && (await isAlive(this.#running.value));
+    this.#alive = this.#running.value !== undefined && isAlive(this.#running.value);
     this.#stopping = this.#alive && stats.has(LIVE_FILES.stop);
     this.#hasPage = stats.has(PAGE);
     if (signature(HEATMAPS) !== this.#heatmaps.signature) {

@@ -38,10 +38,19 @@ function firstMaxima(x: Scalars, planes: number, { outputs, cells, inputs, at }:
   return best;
 }
 
+/** Where the element at a row-major position of a plane lies in column-major order. */
+function columnMajor(position: number, dims: readonly number[]): number {
+  let index = 0;
+  for (const size of dims.toReversed()) {
+    index = index * size + (position % size);
+    position = Math.floor(position / size);
+  }
+  return index;
+}
+
 function maxPool(context: EvaluateContext): Tensor[] {
   const { node, outputs } = context;
-  if (getInt(node, "storage_order", 0) !== 0)
-    fail(node, "column-major indices (storage_order 1) are not supported");
+  const isColumnMajor = getInt(node, "storage_order", 0) !== 0;
   const input = inputTensor(context, 0);
   const x = scalarsOf(input);
   const taps = poolTaps(context, input.dims);
@@ -50,9 +59,9 @@ function maxPool(context: EvaluateContext): Tensor[] {
   const indices = new BigInt64Array(best.length);
   for (let i = 0; i < best.length; i++) {
     if (best[i] < 0) fail(node, "a window lies in the padding alone");
-    const at = Math.floor(i / taps.outputs) * taps.inputs + best[i];
-    y[i] = x[at];
-    indices[i] = BigInt(at);
+    const plane = Math.floor(i / taps.outputs) * taps.inputs;
+    y[i] = x[plane + best[i]];
+    indices[i] = BigInt(plane + (isColumnMajor ? columnMajor(best[i], input.dims.slice(2)) : best[i]));
   }
   const values = outputTensor(outputs[0], y);
   return outputs.length === 1 ? [values] : [values, outputTensor(outputs[1], indices)];

@@ -24,6 +24,11 @@ const SETTINGS: readonly Setting[] = [
     attributes: { kernel_shape: three, strides: two, pads: ints([1, 1, 1, 1]) },
   },
   {
+    about: "side by side, pads",
+    x: [1, 2, 6, 6],
+    attributes: { kernel_shape: three, strides: three, pads: ints([1, 1, 1, 1]) },
+  },
+  {
     about: "asymmetric pads",
     x: [1, 2, 5, 4],
     attributes: { kernel_shape: three, pads: ints([0, 2, 1, 0]) },
@@ -87,6 +92,11 @@ export function* poolCases(): Generator<OpCase> {
     const maxPool = opCase("MaxPool", about, [input], { attributes, differentiable });
     yield maxPool;
     yield opCase("MaxPool", `${about}, indices`, [input], { attributes, outputs: 2, differentiable });
+    yield opCase("MaxPool", `${about}, column-major indices`, [input], {
+      attributes: { ...attributes, storage_order: int(1) },
+      outputs: 2,
+      differentiable,
+    });
     const [y] = evaluateNode(maxPool.node, maxPool.inputs);
     yield opCase("MaxPoolGrad", about, [values.one(...y.dims), input, y], { attributes, differentiable });
     for (const padded of [0, 1]) {
