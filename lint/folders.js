@@ -32,21 +32,22 @@ const open = (outside = "") => ({ ...row("", outside), isOpen: true });
 export const FOLDERS = {
   format: {
     run: row("", "zod"),
+    file: row("run"),
   },
   runtime: {
     "errors.ts": open(),
     "wasm.generated.ts": row(),
     "worker.generated.ts": row(),
     "execute.ts": row("wasm.generated.ts"),
-    graph: row(),
-    file: row("graph"),
+    graph: row("@kofn/format/file"),
+    file: row("@kofn/format/file @kofn/format/run graph"),
     plan: row("execute.ts graph wasm.generated.ts"),
     threads: row("execute.ts wasm.generated.ts worker.generated.ts"),
     ".": row("execute.ts file graph plan threads wasm.generated.ts"),
   },
   studio: {
-    "api.ts": row(),
-    page: row("api.ts", "@preact/signals preact uplot"),
+    "api.ts": row("@kofn/format/run"),
+    page: row("@kofn/format/run api.ts", "@preact/signals preact uplot"),
     server: row("@kofn/format/run api.ts", "node:* @hono/node-server hono zod"),
     ".": row("server"),
   },
@@ -67,24 +68,24 @@ export const FOLDERS = {
     optim: row("onnx"),
 
     lower: row("autodiff onnx"),
-    prune: row("@kofn/format/run layers onnx"),
+    prune: row("@kofn/format/file @kofn/format/run layers onnx"),
     quantize: row("@kofn/format/run layers onnx", "zod"),
 
     engine: row("@kofn/format/run lower onnx", "onnxruntime-common onnxruntime-node onnxruntime-web"),
-    metrics: row("@kofn/format/run layers onnx prune quantize", "node:fs node:fs/promises zod"),
+    metrics: row("@kofn/format/run layers onnx prune quantize", "node:fs node:fs/promises"),
     options: row("@kofn/format/run data optim prune quantize", "node:os zod"),
 
-    report: row("@kofn/format/run layers metrics onnx options", "node:zlib"),
+    report: row("@kofn/format/file @kofn/format/run layers metrics onnx options", "node:zlib"),
     task: row("@kofn/format/run data engine onnx options"),
 
     integers: row("@kofn/format/run data engine import layers onnx prune quantize task"),
     step: row("autodiff engine import layers lower onnx optim options prune quantize task"),
 
     host: row("engine layers onnx optim prune quantize step task", "node:worker_threads"),
-    pack: row("@kofn/format/run data integers layers metrics onnx prune quantize task"),
+    pack: row("@kofn/format/file @kofn/format/run data integers layers metrics onnx prune quantize task"),
     hardware: row("@kofn/format/run data integers onnx quantize task"),
 
-    files: row("@kofn/format/run @kofn/runtime engine integers onnx pack", "node:*"),
+    files: row("@kofn/format/file @kofn/format/run @kofn/runtime engine integers onnx pack", "node:*"),
     train: row("@kofn/format/run data engine host lower onnx optim options prune quantize step task"),
 
     run: row(
@@ -95,12 +96,12 @@ export const FOLDERS = {
     bench: row("@kofn/format/run @kofn/runtime engine files onnx pack", "node:*"),
 
     cli: row(
-      "@kofn/format/run @kofn/runtime @kofn/studio bench data datasets files hardware import integers layers metrics " +
+      "@kofn/format/file @kofn/format/run @kofn/runtime @kofn/studio bench data datasets files hardware import integers layers metrics " +
         "models onnx options pack prune quantize report run step task",
       "node:* commander log-update yaml",
     ),
     "index.ts": row(
-      "@kofn/format/run autodiff data datasets files hardware host import integers layers lower metrics models onnx " +
+      "@kofn/format/file @kofn/format/run autodiff data datasets files hardware host import integers layers lower metrics models onnx " +
         "optim options pack prune quantize run step task",
     ),
   },

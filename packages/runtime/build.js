@@ -13,7 +13,14 @@ const OPTIONS =
   "-O3s --runtime stub --enable simd --enable nontrapping-f2i --noAssert --initialMemory 1 --disableWarning 112";
 
 /** @type {import("esbuild").BuildOptions} */
-const SMALL = { bundle: true, minify: true, platform: "neutral", target: "es2023" };
+const SMALL = {
+  bundle: true,
+  minify: true,
+  platform: "neutral",
+  target: "es2023",
+  // The source, not a build of it that may be old.
+  alias: { "@kofn/format": fileURLToPath(new URL("../format/src", import.meta.url)) },
+};
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 

@@ -121,10 +121,10 @@ export { decodeKofn, encodeKofn, modelOfKofn } from "./pack/file.js";
 export type { Provenance } from "./pack/info-section.js";
 export { loadKofn } from "./files/kofn.js";
 export { type PackedOnnx, type PackedWeight, packOnnx } from "./pack/onnx.js";
-export type { PositionCodec } from "./pack/positions.js";
+export type { PositionCodec } from "@kofn/format/file/fields.js";
 export { runContents } from "./run/packed.js";
 export type { KofnContents, Packed, PackOptions, StoredTensor, Unpacked } from "./pack/types.js";
-export type { UnitLayout, UnitMask } from "./pack/units.js";
+export type { UnitLayout, UnitMask } from "@kofn/format/file/units.js";
 
 // Networks for hardware: C code and memory images
 export { lowerProgram } from "./hardware/lower.js";
@@ -175,14 +175,8 @@ export {
   softmaxEntropy,
 } from "./metrics/masks.js";
 export type { LayerMetrics } from "@kofn/format/run/types.js";
-export {
-  type Heatmap,
-  type HeatmapFile,
-  type HeatmapLayer,
-  heatmapOf,
-  readHeatmap,
-  readHeatmapHeader,
-} from "./metrics/heatmaps.js";
+export { type Heatmap, heatmapOf, readHeatmap, readHeatmapHeader } from "./metrics/heatmaps.js";
+export type { HeatmapFile, HeatmapLayer } from "@kofn/format/run/heatmaps.js";
 export { countMacs, type LayerMacs, type Macs } from "./prune/macs.js";
 export { layerSizes, log2Choose, type Sizes, sizesOf } from "./metrics/size.js";
 export type { LayerSize } from "@kofn/format/run/types.js";

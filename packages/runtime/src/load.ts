@@ -47,8 +47,8 @@ export async function load(source: Source, { threads = 1 }: LoadOptions = {}): P
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
     throw new NetworkError(`threads: expected a whole number from 1 to ${MOST_THREADS}, got ${threads}`);
   const bytes = await bytesOf(source);
-  const { graph, info, masks, values } = readContainer(bytes, nameOf(source));
-  return networkOf(readGraph(graph, masks, values, bytes.length), readInfo(info), bytes.length, threads);
+  const readers = readContainer(bytes, nameOf(source));
+  return networkOf(readGraph(readers, bytes.length), readInfo(readers.info), bytes.length, threads);
 }
 
 /** A network of a graph, for one sample and for several side by side. */

@@ -44,6 +44,16 @@ it("has no dependencies", () => {
   expect([dependencies, optionalDependencies, peerDependencies]).toEqual([undefined, undefined, undefined]);
 });
 
+it("has types that name no package", () => {
+  const dist = join(folder, "node_modules/@kofn/runtime/dist");
+  const files = execFileSync("find", [dist, "-name", "*.d.ts"], { encoding: "utf8" }).trim().split("\n");
+  expect(files.length).toBeGreaterThan(1);
+  const named = files.flatMap(
+    (path) => readFileSync(path, "utf8").match(/from "[^."][^"]*"|import\("[^."]/g) ?? [],
+  );
+  expect(named).toEqual([]);
+});
+
 it("is bundled by esbuild for browsers, in at most 30 KB with its WebAssembly", async () => {
   const { outputFiles, warnings } = await esbuild({
     entryPoints: [join(folder, "app.js")],

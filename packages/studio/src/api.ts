@@ -1,5 +1,8 @@
 /** What the server tells the page: the JSON of each answer and event. */
 
+import type { HeatmapLayer } from "@kofn/format/run/heatmaps.js";
+import type { MaskMetrics } from "@kofn/format/run/types.js";
+
 /**
  * How a run stands: "running" (a process trains it), "stopped" (none does, and it was not finished) or "finished" (it has
  * a report).
@@ -77,7 +80,7 @@ export interface EpochColumns {
 }
 
 /** The metrics of masks that are shown over time. */
-export const LAYER_SERIES = ["confidence", "diversity", "churn"] as const;
+export const LAYER_SERIES = ["confidence", "diversity", "churn"] as const satisfies (keyof MaskMetrics)[];
 export type LayerSeries = (typeof LAYER_SERIES)[number];
 
 /** What else is known of a layer's mask. */
@@ -86,7 +89,7 @@ export const LAYER_VALUES = [
   "jensenShannon",
   "overlapMagnitude",
   "neverChosen",
-] as const;
+] as const satisfies (keyof MaskMetrics)[];
 export type LayerValue = (typeof LAYER_VALUES)[number];
 
 /** A row of the table of layers: the newest values, and short series for sparklines. */
@@ -102,15 +105,6 @@ export interface LayerRow {
   readonly spark: Readonly<Record<LayerSeries, readonly (number | null)[]>>;
   /** From the report: how many units have an inclusion probability in each of 20 bins from 0 to 1. */
   readonly inclusion: readonly number[] | null;
-}
-
-/** A layer in heatmaps.bin. */
-export interface HeatmapLayer {
-  readonly name: string;
-  readonly rows: number;
-  readonly n: number;
-  readonly height: number;
-  readonly width: number;
 }
 
 export interface Heatmaps {

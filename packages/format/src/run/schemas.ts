@@ -1,7 +1,8 @@
 /** What the JSON in a run directory must look like to be read back; what is not known yet is let through. */
 
 import { z } from "zod";
-import type { EpochMetrics, Report, RunInputs } from "./types.js";
+import { type HeatmapHeader, MOST_CELLS } from "./heatmaps.js";
+import type { EpochMetrics, Owner, Report, RunInputs, Running } from "./types.js";
 import { ALLOCATIONS, GRANULARITIES, PROVIDERS, WEIGHT_FORMATS } from "./words.js";
 
 const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
@@ -104,6 +105,35 @@ export const REPORT: z.ZodType<Report> = z.looseObject({
   }),
 });
 
+/** A number that may be absent, or null, as JSON has it for NaN. */
+export const NUMBER_OR_NULL = z
+  .number()
+  .nullish()
+  .catch(null)
+  .transform((value) => value ?? null);
+
+/** How some fields of a file are read; tsc names one that the file has not. */
+export type Fields<T> = { readonly [Name in keyof T]?: z.ZodType };
+
+const CELLS = z.int().min(1).max(MOST_CELLS);
+
+/** The first line of heatmaps.bin. */
+export const HEATMAP_HEADER: z.ZodType<HeatmapHeader> = z.looseObject({
+  kofn: z.literal("heatmaps"),
+  version: z.literal(1),
+  layers: z
+    .array(
+      z.object({
+        name: z.string(),
+        rows: z.int().min(1),
+        n: z.int().min(1),
+        height: CELLS,
+        width: CELLS,
+      }),
+    )
+    .min(1),
+});
+
 export const METRICS: z.ZodType<EpochMetrics> = z.looseObject({
   epoch: z.number(),
   step: z.number(),
@@ -157,5 +187,16 @@ export const OWNER = z.looseObject({
   born: z.string().optional(),
   /** When it opened the directory, as ISO 8601 has it. */
   started: z.string().optional(),
-});
-export type Owner = z.infer<typeof OWNER>;
+} satisfies Fields<Owner>);
+
+/** running.json. What it does not say, or can't, as a loss that is NaN, is null; settings that are damaged are none. */
+export const RUNNING = OWNER.extend({
+  config: z.record(z.string(), z.unknown()).catch({}),
+  epoch: NUMBER_OR_NULL,
+  epochs: NUMBER_OR_NULL,
+  step: NUMBER_OR_NULL,
+  steps: NUMBER_OR_NULL,
+  loss: NUMBER_OR_NULL,
+  samplesPerSecond: NUMBER_OR_NULL,
+  remainingSeconds: NUMBER_OR_NULL,
+} satisfies Fields<Running>);

@@ -1,6 +1,7 @@
 /** What a run tells of itself in its files, report.json and metrics.jsonl, and how far it is. */
 
-import type { Allocation, Granularity, Provider, WeightFormat } from "@kofn/format/run/words.js";
+import type { ProcessName } from "./liveness.js";
+import type { Allocation, Granularity, Provider, WeightFormat } from "./words.js";
 
 /** What the weights of a layer take when packed. */
 export interface LayerSize {
@@ -77,6 +78,18 @@ export interface Progress {
   readonly validationAccuracy?: number;
   /** Mean confidence of the masks after the last finished epoch. */
   readonly confidence?: number;
+}
+
+/** The process that has a run directory open. */
+export interface Owner extends ProcessName {
+  /** When it opened the directory, as ISO 8601 has it. Older versions do not say. */
+  readonly started?: string | undefined;
+}
+
+/** running.json: which process has the directory open, and once it trains, with which settings, and how far it is. */
+export interface Running extends Owner, Partial<Progress> {
+  /** The run's settings, which config.json holds from the first epoch on. */
+  readonly config?: Readonly<Record<string, unknown>>;
 }
 
 /** One line of metrics.jsonl. */

@@ -2,6 +2,7 @@
 
 import { mkdir, stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
+import { canonicalDims } from "@kofn/format/file/units.js";
 import { normalizationFor, parseNormalization } from "../data/normalization.js";
 import { CATALOG } from "../datasets/catalog.js";
 import { InputError, messageOf } from "../errors.js";
@@ -16,7 +17,6 @@ import { lowerProgram } from "../hardware/lower.js";
 import { imagePacking, type Pruned, smallestPacking } from "../hardware/packing.js";
 import { importModel } from "../import/import.js";
 import { withoutQuantizedActivations } from "../integers/simulate.js";
-import { canonicalDims } from "../layers/canonical.js";
 import { prunableLayers } from "../layers/layers.js";
 import type { Model } from "../onnx/model.js";
 import type { Config } from "../options/config.js";

@@ -1,11 +1,11 @@
 /** `kofn inspect FILE.kofn`: what the file holds, and what each part of it takes. */
 
 import { stat } from "node:fs/promises";
+import { FORMAT_VERSION } from "@kofn/format/file/header.js";
 import { formatNormalization } from "../data/normalization.js";
 import { percent, whole } from "../figures.js";
 import type { ValueInfo } from "../onnx/model.js";
 import { accountOf } from "../pack/accounting.js";
-import { FORMAT_VERSION } from "../pack/container.js";
 import { NO_CONFIG } from "../pack/info-section.js";
 import { loadKofn } from "../files/kofn.js";
 import { recordedNormalization } from "../task/normalize.js";

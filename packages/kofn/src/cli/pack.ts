@@ -1,6 +1,7 @@
 /** `kofn pack`: writes a run, or a model with zeros, as a file that is as small as its masks allow. */
 
 import { stat } from "node:fs/promises";
+import { POSITION_CODECS } from "@kofn/format/file/fields.js";
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import { bytes, percent, whole } from "../figures.js";
@@ -13,7 +14,6 @@ import { accountOf } from "../pack/accounting.js";
 import { sparseContents } from "../pack/contents.js";
 import { encodeKofn } from "../pack/file.js";
 import { packOnnx } from "../pack/onnx.js";
-import { POSITION_CODECS } from "../pack/positions.js";
 import type { KofnContents, PackOptions } from "../pack/types.js";
 import { readRun } from "../run/read.js";
 import { runContents } from "../run/packed.js";

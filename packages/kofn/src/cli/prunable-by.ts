@@ -1,8 +1,8 @@
 /** At which granularities each layer of a model can be pruned, and with groups of how many units. */
 
+import { canonicalDims } from "@kofn/format/file/units.js";
 import type { Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
-import { canonicalDims } from "../layers/canonical.js";
 import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
 import { mapGroups } from "../prune/structure/map-groups.js";

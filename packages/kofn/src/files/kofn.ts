@@ -1,8 +1,8 @@
 /** Loads .kofn files, and tells them from others. */
 
 import { open, readFile } from "node:fs/promises";
+import { isKofn } from "@kofn/format/file/header.js";
 import { InputError, messageOf } from "../errors.js";
-import { isKofn } from "../pack/container.js";
 import { decodeKofn } from "../pack/file.js";
 import type { Unpacked } from "../pack/types.js";
 

@@ -1,9 +1,9 @@
 /** Opens .kofn files with @kofn/runtime, for the commands that run them. */
 
 import { readFile } from "node:fs/promises";
+import { isKofn } from "@kofn/format/file/header.js";
 import { load, type Network, NetworkError } from "@kofn/runtime";
 import { InputError, messageOf } from "../errors.js";
-import { isKofn } from "../pack/container.js";
 import { isFolder } from "./folder.js";
 
 /**

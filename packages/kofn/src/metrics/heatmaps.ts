@@ -1,46 +1,24 @@
-/**
- * Pictures of masks, epoch by epoch: the file heatmaps.bin of a run directory.
- *
- * It begins with a line of JSON, {"kofn":"heatmaps","version":1,"layers":[{"name","rows","n","height","width"}, ...]}, and holds
- * a record per epoch after that: for each of these layers height * width bytes, row by row. All records have one size, so
- * that of epoch e begins at the header's length + (e - 1) * the record's. A last record that is cut off does not count.
- */
+/** Makes pictures of masks, and writes and reads them in heatmaps.bin of a run directory, whose form @kofn/format has. */
 
 import { appendFileSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { z } from "zod";
+import {
+  type HeatmapFile,
+  heatmapFile,
+  type HeatmapHeader,
+  type HeatmapLayer,
+  MOST_CELLS,
+} from "@kofn/format/run/heatmaps.js";
+import { HEATMAP_HEADER } from "@kofn/format/run/schemas.js";
 import { InputError, messageOf } from "../errors.js";
 
-/** Cells of a heatmap, at most, down and across. */
-const MOST_CELLS = 64;
 /** A header is read up to this length. */
 const MOST_HEADER = 1 << 24;
-
-/** What the heatmaps of a layer look like in all epochs. */
-export interface HeatmapLayer {
-  readonly name: string;
-  /** Groups R and units n of the mask. */
-  readonly rows: number;
-  readonly n: number;
-  /** Cells down and across: min(rows, 64) and min(n, 64). */
-  readonly height: number;
-  readonly width: number;
-}
 
 /** A mask of [R, n] as a picture of at most 64 x 64 cells. */
 export interface Heatmap extends HeatmapLayer {
   /** [height, width]; 255 times the share of a cell's units that are kept, rounded. */
   readonly cells: Uint8Array;
-}
-
-/** What a file of heatmaps holds. */
-export interface HeatmapFile {
-  readonly layers: readonly HeatmapLayer[];
-  /** How many epochs it has whole. */
-  readonly epochs: number;
-  /** Bytes before the first record, and of a record. */
-  readonly offset: number;
-  readonly record: number;
 }
 
 /**
@@ -78,8 +56,8 @@ export function encodeHeatmaps(epochs: readonly (readonly Heatmap[])[]): Uint8Ar
     height,
     width,
   }));
-  const header = `${JSON.stringify({ kofn: "heatmaps", version: 1, layers })}\n`;
-  return Buffer.concat([Buffer.from(header), ...epochs.map(recordOf)]);
+  const header: HeatmapHeader = { kofn: "heatmaps", version: 1, layers };
+  return Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), ...epochs.map(recordOf)]);
 }
 
 function recordOf(heatmaps: readonly Heatmap[]): Uint8Array {
@@ -193,23 +171,6 @@ async function readAt(file: FileHandle, position: number, length: number): Promi
 
 const NEWLINE = 0x0a;
 
-const cellsOf = (most: number) => z.int().min(1).max(most);
-const HEADER = z.looseObject({
-  kofn: z.literal("heatmaps"),
-  version: z.literal(1),
-  layers: z
-    .array(
-      z.object({
-        name: z.string(),
-        rows: z.int().min(1),
-        n: z.int().min(1),
-        height: cellsOf(MOST_CELLS),
-        width: cellsOf(MOST_CELLS),
-      }),
-    )
-    .min(1),
-});
-
 /** The header at the beginning of `bytes`, of a file of so many; undefined if it is none, or not all of it is there. */
 function headerOf(bytes: Uint8Array, size: number): HeatmapFile | undefined {
   const end = bytes.indexOf(NEWLINE);
@@ -220,10 +181,6 @@ function headerOf(bytes: Uint8Array, size: number): HeatmapFile | undefined {
   } catch {
     return undefined;
   }
-  const header = HEADER.safeParse(json);
-  if (!header.success) return undefined;
-  const { layers } = header.data;
-  const offset = end + 1;
-  const record = layers.reduce((sum, { height, width }) => sum + height * width, 0);
-  return { layers, epochs: Math.floor((size - offset) / record), offset, record };
+  const header = HEATMAP_HEADER.safeParse(json);
+  return header.success ? heatmapFile(header.data, end + 1, size) : undefined;
 }

@@ -1,11 +1,11 @@
 /** What a packed model takes, layer by layer, beside the usual ways to store a sparse matrix and the limit of them all. */
 
+import { bytesOf } from "@kofn/format/file/bits.js";
+import { unitMatrix } from "@kofn/format/file/units.js";
 import { log2Choose } from "../metrics/size.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { prunableLayers } from "../layers/layers.js";
-import { bytesOf } from "./bits.js";
 import type { KofnContents, Packed, StoredTensor } from "./types.js";
-import { unitMatrix } from "./units.js";
 
 /** Bytes of an index or a row pointer in CSR and COO. */
 const INDEX_BYTES = 4;

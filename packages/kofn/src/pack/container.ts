@@ -1,53 +1,32 @@
 /** The outer form of a .kofn file: a header with a table of sections, each with its place and its checksum. */
 
+import { crc32 } from "@kofn/format/file/crc32.js";
+import {
+  aligned,
+  FORMAT_VERSION,
+  HEADER_BYTES,
+  isKofn,
+  MAGIC,
+  readHeader,
+  type Section,
+  SECTIONS,
+  writeHeader,
+} from "@kofn/format/file/header.js";
 import { InputError } from "../errors.js";
-import { crc32 } from "./crc32.js";
-
-/** The sections of a file, in their order. */
-export const SECTIONS = ["graph", "info", "masks", "values"] as const;
-export type Section = (typeof SECTIONS)[number];
-
-/** The version of the format that is written and read. */
-export const FORMAT_VERSION = 1;
-
-const MAGIC = [0x6b, 0x6f, 0x66, 0x6e];
-const ENTRY_BYTES = 12;
-const HEADER_BYTES = 16 + SECTIONS.length * ENTRY_BYTES;
-/** Where the header's own checksum lies. */
-const CRC_OFFSET = 12;
-const ALIGNMENT = 4;
-
-const aligned = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
-
-/** Whether bytes begin as a .kofn file does. */
-export function isKofn(bytes: Uint8Array): boolean {
-  return MAGIC.every((byte, i) => bytes[i] === byte);
-}
 
 /** Joins sections to a file. */
 export function encodeContainer(sections: Readonly<Record<Section, Uint8Array>>): Uint8Array {
-  const offsets: number[] = [];
-  let end = HEADER_BYTES;
-  for (const name of SECTIONS) {
-    offsets.push(end);
-    end = aligned(end + sections[name].length);
-  }
-  const file = new Uint8Array(end);
-  const view = new DataView(file.buffer);
-  file.set(MAGIC);
-  view.setUint16(4, FORMAT_VERSION, true);
-  view.setUint16(6, SECTIONS.length, true);
-  view.setUint32(8, file.length, true);
-  SECTIONS.forEach((name, i) => {
+  const size = SECTIONS.reduce((end, name) => aligned(end + sections[name].length), HEADER_BYTES);
+  const file = new Uint8Array(size);
+  let offset = HEADER_BYTES;
+  const table = SECTIONS.flatMap((name) => {
     const { length } = sections[name];
-    file.set(sections[name], offsets[i]);
-    const covered = file.subarray(offsets[i], aligned(offsets[i] + length));
-    const entry = 16 + i * ENTRY_BYTES;
-    [offsets[i], length, crc32(covered)].forEach((value, j) => {
-      view.setUint32(entry + 4 * j, value, true);
-    });
+    const begin = offset;
+    file.set(sections[name], begin);
+    offset = aligned(begin + length);
+    return [begin, length, crc32(file.subarray(begin, offset))];
   });
-  view.setUint32(CRC_OFFSET, crc32(file.subarray(0, HEADER_BYTES)), true);
+  writeHeader(file, table);
   return file;
 }
 
@@ -58,7 +37,7 @@ export function encodeContainer(sections: Readonly<Record<Section, Uint8Array>>)
  * @throws InputError naming the section that is damaged or cut short.
  */
 export function decodeContainer(file: Uint8Array, source: string): Record<Section, Uint8Array> {
-  // Slices of a Buffer would share its memory.
+  // Whoever gets a section is not to get a Buffer, whose slices share its memory.
   const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length);
   const fail = (what: string): never => {
     throw new InputError(`${source}: ${what}`);
@@ -76,12 +55,8 @@ export function decodeContainer(file: Uint8Array, source: string): Record<Sectio
       'expected a .kofn file, but the header does not begin with "kofn"; it is damaged, or something else.',
     );
   }
-  const header = bytes.slice(0, HEADER_BYTES);
-  const view = new DataView(header.buffer);
-  const stated = view.getUint32(CRC_OFFSET, true);
-  view.setUint32(CRC_OFFSET, 0, true);
-  const version = view.getUint16(4, true);
-  if (crc32(header) !== stated) {
+  const { version, count, length, isWhole, table } = readHeader(bytes);
+  if (!isWhole) {
     const hint =
       version === FORMAT_VERSION ? "" : ` (or of version ${version}; this kofn reads ${FORMAT_VERSION})`;
     return fail(`the header is damaged: its checksum does not fit${hint}.`);
@@ -89,12 +64,10 @@ export function decodeContainer(file: Uint8Array, source: string): Record<Sectio
   if (version !== FORMAT_VERSION) {
     return fail(`the file has version ${version} of the format, and this kofn reads ${FORMAT_VERSION}.`);
   }
-  const length = view.getUint32(8, true);
   const sections: Partial<Record<Section, Uint8Array>> = {};
   let end = HEADER_BYTES;
   const checksums = SECTIONS.map((name, i) => {
-    const entry = 16 + i * ENTRY_BYTES;
-    const [offset, size, checksum] = [0, 4, 8].map((at) => view.getUint32(entry + at, true));
+    const [offset, size, checksum] = table.slice(3 * i);
     if (offset !== end || offset + size > length) {
       fail(
         `the header's entry of section "${name}" does not fit the file's ${length} bytes; the file is damaged.`,
@@ -109,7 +82,7 @@ export function decodeContainer(file: Uint8Array, source: string): Record<Sectio
     sections[name] = bytes.subarray(offset, offset + size);
     return { name, checksum, covered: bytes.subarray(offset, end) };
   });
-  if (view.getUint16(6, true) !== SECTIONS.length || end !== length) {
+  if (count !== SECTIONS.length || end !== length) {
     return fail("the header's table of sections does not make up the file; the file is damaged.");
   }
   if (bytes.length > length) {

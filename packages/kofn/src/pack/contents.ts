@@ -1,8 +1,16 @@
 /** Gathers what goes into a .kofn file: from a finished run, or from a model that has zeros. */
 
+import {
+  canonicalDims,
+  spanOf,
+  type UnitLayout,
+  type UnitMask,
+  unitMask,
+  unitMatrix,
+  weightMask,
+} from "@kofn/format/file/units.js";
 import { cutQuantized } from "../integers/cut.js";
 import { withIntegerBiases } from "../integers/integer-biases.js";
-import { canonicalDims } from "../layers/canonical.js";
 import { prunableLayers } from "../layers/layers.js";
 import type { PrunableLayer } from "../layers/types.js";
 import type { Model } from "../onnx/model.js";
@@ -13,7 +21,6 @@ import type { Quantization } from "../quantize/types.js";
 import { VERSION } from "../version.js";
 import { NO_CONFIG, type Provenance } from "./info-section.js";
 import type { KofnContents } from "./types.js";
-import { type UnitLayout, type UnitMask, unitMask, unitMatrix, weightMask } from "./units.js";
 
 /** A pruned model at the shapes of its masks. */
 export interface MaskedModel {
@@ -95,7 +102,7 @@ function unitMaskOf(
   const layouts: UnitLayout[] = [];
   if (rule !== undefined) {
     const { granularity, share, n } = rule;
-    const whole = rows(granularity === "kernels" ? kernel : 1);
+    const whole = rows(spanOf(granularity, layer));
     if (whole.n % n === 0) layouts.push({ ...whole, share, n });
   }
   if (kernel > 1 && rule?.granularity !== "weights") layouts.push(rows(kernel));
@@ -114,8 +121,8 @@ export function weightMasks({
   return new Map(
     [...masks].flatMap(([name, mask]) => {
       const dims = model.graph.initializers.get(name)?.dims ?? [];
-      const matrix = unitMatrix(mask.layout, dims);
-      return matrix === undefined ? [] : [[name, tensor("uint8", dims, weightMask(mask, matrix))] as const];
+      const fits = unitMatrix(mask.layout, dims) !== undefined;
+      return fits ? [[name, tensor("uint8", dims, weightMask(mask, dims))] as const] : [];
     }),
   );
 }

@@ -1,5 +1,6 @@
 /** Writes and reads .kofn files; docs/format.md describes them byte by byte. */
 
+import type { Section } from "@kofn/format/file/header.js";
 import { inferGraph } from "../onnx/infer.js";
 import type { Model, ValueType } from "../onnx/model.js";
 import { validate } from "../onnx/validate.js";
@@ -7,7 +8,7 @@ import { checkQuantization } from "../integers/check.js";
 import { withQuantizedActivations } from "../integers/simulate.js";
 import { recordedNormalization, withNormalization, withoutNormalization } from "../task/normalize.js";
 import { ByteReader, ByteWriter } from "./bytes.js";
-import { decodeContainer, encodeContainer, type Section } from "./container.js";
+import { decodeContainer, encodeContainer } from "./container.js";
 import {
   readActivations,
   readModel,

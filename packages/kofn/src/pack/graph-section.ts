@@ -1,5 +1,6 @@
 /** The section of a .kofn file with the graph: strings, model, tensors, inputs and outputs, nodes, quantized activations. */
 
+import { ATTRIBUTE_KINDS, IS_RESULT, RANKS, SAME_TYPE } from "@kofn/format/file/fields.js";
 import { ACTIVATION_FORMATS } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
 import { byteLength, DATA_TYPES, dataTypeOfCode } from "../onnx/dtype.js";
@@ -10,23 +11,6 @@ import type { QuantizedActivation } from "../quantize/types.js";
 import type { ByteReader, ByteWriter } from "./bytes.js";
 import { ATTRIBUTE_CODES, attributeOf, OP_CODES, opOf } from "./op-codes.js";
 import type { StringReader, StringTable } from "./strings.js";
-
-/** Kinds of attributes by their number in the file; undefined is none. */
-const KINDS = [
-  undefined,
-  "float",
-  "int",
-  "string",
-  "tensor",
-  undefined,
-  "floats",
-  "ints",
-  "strings",
-] as const;
-type Kind = Exclude<(typeof KINDS)[number], undefined>;
-
-/** Set in the number of an activation's format if the result of its layer is meant. */
-const IS_RESULT = 4;
 
 /** Writes what describes the model as a whole. */
 export function writeModel(writer: ByteWriter, strings: StringTable, model: Model): void {
@@ -169,9 +153,6 @@ export function readActivations(reader: ByteReader, strings: StringReader): Quan
   });
 }
 
-/** Codes of element types are below this; the rank is counted in multiples of it. */
-const RANKS = 32;
-
 /** Writes element type and dimensions. */
 export function writeShape(writer: ByteWriter, { dtype, dims }: Pick<Tensor, "dtype" | "dims">): void {
   writer.uint(DATA_TYPES[dtype].code + RANKS * dims.length);
@@ -196,9 +177,6 @@ export function readRaw(reader: ByteReader, { dtype, dims }: Pick<Tensor, "dtype
   // A copy, so that the tensor does not keep the whole file in memory, and its elements are aligned.
   return new Tensor(dtype, dims, reader.bytes(byteLength(dtype, sizeOf(dims))).slice());
 }
-
-/** In place of a type: that of the node's first input. */
-const SAME_TYPE = RANKS - 1;
 
 function writeType(writer: ByteWriter, strings: StringTable, type: ValueType | undefined): void {
   if (type === undefined) {
@@ -246,7 +224,7 @@ function writeAttribute(writer: ByteWriter, attribute: Attribute, where: string)
       `${where} is a ${kind === "graph" ? "graph" : "value of another kind"}, which a .kofn file can't hold.`,
     );
   }
-  writer.uint(KINDS.indexOf(kind));
+  writer.uint(ATTRIBUTE_KINDS.indexOf(kind));
   switch (kind) {
     case "float":
       writer.f32(value);
@@ -284,7 +262,7 @@ function writeAttribute(writer: ByteWriter, attribute: Attribute, where: string)
 
 function readAttribute(reader: ByteReader): Attribute {
   const number = reader.uint();
-  const kind: Kind = KINDS.at(number) ?? reader.fail(`unknown kind ${number} of an attribute`);
+  const kind = ATTRIBUTE_KINDS.at(number) ?? reader.fail(`unknown kind ${number} of an attribute`);
   switch (kind) {
     case "float":
       return { kind, value: reader.f32() };

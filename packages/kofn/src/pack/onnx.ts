@@ -4,6 +4,8 @@
  * were dense.
  */
 
+import { bytesOf, widthOf } from "@kofn/format/file/bits.js";
+import { gather, keptIndices, type UnitMask, unitMatrix, type UnitMatrix } from "@kofn/format/file/units.js";
 import { encodeModelBytes } from "../onnx/codec.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { type Graph, int, ints, type Model } from "../onnx/model.js";
@@ -13,13 +15,11 @@ import { bitsFor, offsetOf } from "../integers/bit-planes.js";
 import { addCodes, addDigits } from "../integers/expand.js";
 import type { QuantizedWeight } from "../quantize/types.js";
 import { largestCode } from "../quantize/weights.js";
-import { bytesOf, widthOf } from "./bits.js";
 import { modelOfKofn } from "./file.js";
 import { fromHalves, toHalves } from "./float16.js";
 import { indicesOf } from "./positions.js";
 import { shortNames } from "./short-names.js";
 import type { KofnContents, PackOptions } from "./types.js";
-import { gather, keptIndices, type UnitMask, unitMatrix, type UnitMatrix } from "./units.js";
 
 /** A node and its constants take about as many bytes: smaller tensors are not worth a Cast. */
 const CAST_BYTES = 80;
@@ -134,7 +134,7 @@ class Packer {
     const { dims, size } = value;
     const matrix = mask === undefined ? undefined : unitMatrix(mask.layout, dims);
     const pruned = mask === undefined || matrix === undefined ? undefined : { mask, matrix, dims };
-    const indices = pruned === undefined ? undefined : keptIndices(pruned.mask, pruned.matrix);
+    const indices = pruned === undefined ? undefined : keptIndices(pruned.mask, dims);
     const kept = indices === undefined ? dims : [indices.length];
     const isLast = quantized === undefined;
     const stored = isLast

@@ -1,11 +1,8 @@
 /** Codes which units of each group are kept: as a bitmap, as indices of a fixed width, or by a range coder. */
 
-import { bytesOf, packBits, unpackBits, widthOf } from "./bits.js";
-import { MOST_UNITS, RangeDecoder, RangeEncoder } from "./range-coder.js";
-
-/** In the order of their numbers in the file. */
-export const POSITION_CODECS = ["bitmap", "indices", "range"] as const;
-export type PositionCodec = (typeof POSITION_CODECS)[number];
+import { bytesOf, packBits, unpackBits, widthOf } from "@kofn/format/file/bits.js";
+import { MOST_UNITS, type PositionCodec } from "@kofn/format/file/fields.js";
+import { RangeDecoder, RangeEncoder } from "./range-coder.js";
 
 /** Positions of a mask in one of the codecs. */
 export interface Positions {

@@ -3,15 +3,9 @@
  * more than the logarithm of their probability in bits. `docs/format.md` has its definition.
  */
 
-/** Frequencies of a table sum up to 2 to this. */
-export const TABLE_BITS = 12;
-const TOTAL = 2 ** TABLE_BITS;
-/** Below this the range takes in a byte. */
-const SMALLEST_RANGE = 2 ** 24;
-const LARGEST_RANGE = 2 ** 32 - 1;
+import { FREQUENCIES, SMALLEST_RANGE } from "@kofn/format/file/fields.js";
 
-/** What {@link RangeEncoder.choose} can tell apart: up to here, range * count is exact and so is its quotient. */
-export const MOST_UNITS = 2 ** 20;
+const LARGEST_RANGE = 2 ** 32 - 1;
 
 export class RangeEncoder {
   #low = 0;
@@ -36,7 +30,7 @@ export class RangeEncoder {
 
   /** Codes a symbol of a table, by its frequency and the sum of those before it. */
   symbol(before: number, frequency: number): void {
-    const step = Math.floor(this.#range / TOTAL);
+    const step = Math.floor(this.#range / FREQUENCIES);
     this.#low += step * before;
     this.#range = step * frequency;
     while (this.#range < SMALLEST_RANGE) this.#shift();
@@ -110,8 +104,8 @@ export class RangeDecoder {
 
   /** A number below 2^12 that lies between the sum of the frequencies before the next symbol and that with its own. */
   place(): number {
-    this.#step = Math.floor(this.#range / TOTAL);
-    return Math.min(TOTAL - 1, Math.floor(this.#code / this.#step));
+    this.#step = Math.floor(this.#range / FREQUENCIES);
+    return Math.min(FREQUENCIES - 1, Math.floor(this.#code / this.#step));
   }
 
   /** Goes past the symbol that {@link place} has shown. */

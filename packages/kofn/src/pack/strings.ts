@@ -1,9 +1,7 @@
 /** The strings of a .kofn file: each is written once, less what it shares with the one before, and has a number. */
 
+import { ESCAPE, MOST_STRING_BYTES } from "@kofn/format/file/fields.js";
 import type { ByteReader, ByteWriter } from "./bytes.js";
-
-/** A number below this fits in the half of a byte; from it on, what is more follows. */
-const ESCAPE = 15;
 
 /** Numbers strings; "" is 0. */
 export class StringTable {
@@ -43,9 +41,6 @@ export class StringTable {
   }
 }
 
-/** The most that the strings of a file may take in all. */
-const MOST_BYTES = 2 ** 26;
-
 /** Reads the strings of a file, and then names by their numbers. */
 export class StringReader {
   readonly #reader: ByteReader;
@@ -65,7 +60,7 @@ export class StringReader {
         reader.fail(`a string that shares ${shared} bytes with one of ${before.length}`);
       const rest = reader.bytes(length);
       total += shared + rest.length;
-      if (total > MOST_BYTES) reader.fail(`strings of more than ${MOST_BYTES} bytes`);
+      if (total > MOST_STRING_BYTES) reader.fail(`strings of more than ${MOST_STRING_BYTES} bytes`);
       const bytes = new Uint8Array(shared + rest.length);
       bytes.set(before.subarray(0, shared));
       bytes.set(rest, shared);

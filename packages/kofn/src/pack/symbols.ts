@@ -1,9 +1,9 @@
 /** Codes symbols (bytes) with a range coder, by how often each of them occurs. */
 
+import { FREQUENCIES } from "@kofn/format/file/fields.js";
 import { ByteReader, ByteWriter } from "./bytes.js";
-import { RangeDecoder, RangeEncoder, TABLE_BITS } from "./range-coder.js";
+import { RangeDecoder, RangeEncoder } from "./range-coder.js";
 
-const TOTAL = 2 ** TABLE_BITS;
 const SYMBOLS = 256;
 
 /** The table of frequencies, and the symbols range coded. */
@@ -28,7 +28,7 @@ export function decodeSymbols(bytes: Uint8Array, count: number, where: string): 
   const reader = new ByteReader(bytes, where);
   const frequencies = readTable(reader);
   const starts = startsOf(frequencies);
-  const symbolAt = new Uint8Array(TOTAL);
+  const symbolAt = new Uint8Array(FREQUENCIES);
   frequencies.forEach((frequency, symbol) =>
     symbolAt.fill(symbol, starts[symbol], starts[symbol] + frequency),
   );
@@ -43,14 +43,14 @@ export function decodeSymbols(bytes: Uint8Array, count: number, where: string): 
   return symbols;
 }
 
-/** Frequencies that sum up to TOTAL, at least 1 for each symbol that occurs. */
+/** Frequencies that sum up to FREQUENCIES, at least 1 for each symbol that occurs. */
 function frequenciesOf(symbols: Uint8Array): Uint32Array {
   const counts = new Uint32Array(SYMBOLS);
   for (const symbol of symbols) counts[symbol]++;
   const frequencies = counts.map((count) =>
-    count === 0 ? 0 : Math.max(1, Math.round((count / symbols.length) * TOTAL)),
+    count === 0 ? 0 : Math.max(1, Math.round((count / symbols.length) * FREQUENCIES)),
   );
-  let excess = frequencies.reduce((sum, frequency) => sum + frequency, 0) - TOTAL;
+  let excess = frequencies.reduce((sum, frequency) => sum + frequency, 0) - FREQUENCIES;
   // What rounding has added is taken from the most frequent symbols, where it costs least.
   const byFrequency = Array.from(frequencies.keys()).sort((a, b) => frequencies[b] - frequencies[a] || a - b);
   for (let i = 0; excess !== 0; i = (i + 1) % SYMBOLS) {
@@ -76,7 +76,7 @@ function startsOf(frequencies: Uint32Array): Uint32Array {
 function writeTable(writer: ByteWriter, frequencies: Uint32Array): void {
   let symbol = frequencies.findIndex((frequency) => frequency > 0);
   writer.uint(symbol);
-  for (let sum = 0; sum < TOTAL; symbol++) {
+  for (let sum = 0; sum < FREQUENCIES; symbol++) {
     writer.uint(frequencies[symbol]);
     sum += frequencies[symbol];
     if (frequencies[symbol] > 0) continue;
@@ -89,10 +89,10 @@ function writeTable(writer: ByteWriter, frequencies: Uint32Array): void {
 function readTable(reader: ByteReader): Uint32Array {
   const frequencies = new Uint32Array(SYMBOLS);
   let symbol = reader.uint();
-  for (let sum = 0; sum < TOTAL; symbol++) {
+  for (let sum = 0; sum < FREQUENCIES; symbol++) {
     const frequency = reader.uint();
     sum += frequency;
-    if (symbol >= SYMBOLS || sum > TOTAL) reader.fail("a table of frequencies that does not fit");
+    if (symbol >= SYMBOLS || sum > FREQUENCIES) reader.fail("a table of frequencies that does not fit");
     frequencies[symbol] = frequency;
     if (frequency === 0) symbol += reader.uint();
   }

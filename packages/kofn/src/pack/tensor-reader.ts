@@ -1,24 +1,29 @@
 /** Reads the tensors of a .kofn file, and believes nothing that it says of their sizes. */
 
+import { bytesOf, unpackBits, widthOf } from "@kofn/format/file/bits.js";
+import {
+  AXES,
+  FORMATS,
+  INLINE,
+  maskKind,
+  MOST_NUMBERS,
+  MOST_UNITS,
+  NUMBERS_PER_BYTE,
+  type PositionCodec,
+} from "@kofn/format/file/fields.js";
+import { ALIGNMENT } from "@kofn/format/file/header.js";
+import { keptIndices, scatter, type UnitLayout, type UnitMask, unitMatrix } from "@kofn/format/file/units.js";
 import { axisView } from "../onnx/evaluate/support.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { sizeOf, tensor } from "../onnx/tensor.js";
 import type { QuantizedWeight } from "../quantize/types.js";
 import { dequantized, largestCode } from "../quantize/weights.js";
-import { bytesOf, unpackBits, widthOf } from "./bits.js";
 import type { ByteReader } from "./bytes.js";
 import { readRaw, readShape } from "./graph-section.js";
-import { decodePositions, POSITION_CODECS, type PositionCodec, positionBytes } from "./positions.js";
-import { MOST_UNITS } from "./range-coder.js";
+import { decodePositions, positionBytes } from "./positions.js";
 import type { StringReader } from "./strings.js";
-import { ALIGNMENT, AXES, FORMATS, INLINE, MASK } from "./tensor-format.js";
 import type { StoredTensor } from "./types.js";
-import { keptIndices, scatter, type UnitLayout, type UnitMask, unitMatrix } from "./units.js";
 import { decodeCodes, decodeFloats, floatBytes, type StoredArray } from "./values.js";
-
-/** A model has at most so many numbers, for a byte of its file and in all. */
-const NUMBERS_PER_BYTE = 2 ** 16;
-const MOST_NUMBERS = 2 ** 29;
 
 export interface ReadTensors {
   readonly initializers: Map<string, Tensor>;
@@ -187,23 +192,22 @@ function readMask(
   name: string,
   dims: readonly number[],
 ): ReadMask | undefined {
-  const fields = graph.below(MASK.end, "a kind of mask");
-  if (fields === 0) return undefined;
-  const codec = POSITION_CODECS.at(Math.floor(fields / MASK.codec) % MASK.codecs);
-  if (codec === undefined || fields % MASK.codec !== 1) return graph.fail(`unknown kind ${fields} of mask`);
+  const number = graph.uint();
+  if (number === 0) return undefined;
+  const { codec, countsDiffer, transposed } =
+    maskKind(number) ?? graph.fail(`unknown kind ${number} of mask`);
   const [span, share, n] = [graph.uint(), graph.uint(), graph.uint()];
-  const layout: UnitLayout = { transposed: fields >= MASK.transposed, span, share, n };
+  const layout: UnitLayout = { transposed, span, share, n };
   const matrix = unitMatrix(layout, dims);
   if (matrix === undefined || (codec === "range" && n > MOST_UNITS)) {
     return graph.fail(
       `a mask of groups of ${n} units of ${span} weights, shared by ${share} rows, for "${name}" of [${dims.join(", ")}]`,
     );
   }
-  const differ = Math.floor(fields / MASK.countsDiffer) % 2 === 1;
-  const k = differ ? 0 : graph.below(n + 1, "k");
+  const k = countsDiffer ? 0 : graph.below(n + 1, "k");
   const rangeBytes = codec === "range" ? graph.uint() : undefined;
   const { left } = masks;
-  const countBytes = differ ? masks.bytes(bytesOf(matrix.groups * widthOf(n + 1))) : undefined;
+  const countBytes = countsDiffer ? masks.bytes(bytesOf(matrix.groups * widthOf(n + 1))) : undefined;
   const counts = new Uint32Array(matrix.groups).fill(k);
   if (countBytes !== undefined) {
     if (!unpackBits(countBytes, widthOf(n + 1), counts))
@@ -216,5 +220,5 @@ function readMask(
   const problem = decodePositions({ codec, bytes }, counts, units);
   if (problem !== undefined) masks.fail(`the positions of "${name}": ${problem}`);
   const mask = { layout, units, counts };
-  return { mask, codec, bytes: left - masks.left, indices: keptIndices(mask, matrix) };
+  return { mask, codec, bytes: left - masks.left, indices: keptIndices(mask, dims) };
 }

@@ -1,21 +1,21 @@
 /** Writes the tensors of a .kofn file: descriptions among the graph, masks and values in sections of their own. */
 
+import { packBits, widthOf } from "@kofn/format/file/bits.js";
+import { AXES, FORMATS, INLINE, maskNumber, MOST_UNITS } from "@kofn/format/file/fields.js";
+import { ALIGNMENT } from "@kofn/format/file/header.js";
+import { gather, keptIndices, type UnitMask, unitMatrix } from "@kofn/format/file/units.js";
 import { InputError } from "../errors.js";
 import { axisView } from "../onnx/evaluate/support.js";
 import type { Graph } from "../onnx/model.js";
 import type { Tensor } from "../onnx/tensor.js";
 import type { Quantization, QuantizedWeight } from "../quantize/types.js";
 import { bitsOf, dequantized, largestCode } from "../quantize/weights.js";
-import { packBits, widthOf } from "./bits.js";
 import type { ByteWriter } from "./bytes.js";
 import { fromHalves, toHalves } from "./float16.js";
 import { writeShape } from "./graph-section.js";
-import { encodePositions, POSITION_CODECS } from "./positions.js";
-import { MOST_UNITS } from "./range-coder.js";
+import { encodePositions } from "./positions.js";
 import type { StringTable } from "./strings.js";
-import { ALIGNMENT, AXES, FORMATS, INLINE, MASK, RANGE_CODEC } from "./tensor-format.js";
 import type { PackOptions, StoredTensor } from "./types.js";
-import { gather, keptIndices, type UnitMask, unitMatrix } from "./units.js";
 import { encodeCodes, encodeFloats, floatBytes, type FloatFormat, type StoredArray } from "./values.js";
 
 /** The sections that tensors are written to. */
@@ -128,11 +128,10 @@ function writeEncoding(graph: ByteWriter, { format, array }: Encoded<(typeof FOR
 
 /** Where the weights lie that a mask keeps; all others are checked to be 0. */
 function indicesOf(name: string, value: Tensor<"float32">, mask: UnitMask): Uint32Array {
-  const matrix = unitMatrix(mask.layout, value.dims);
-  if (matrix?.units !== mask.units.length) {
+  if (unitMatrix(mask.layout, value.dims)?.units !== mask.units.length) {
     throw new InputError(`the mask of "${name}" is none for dimensions [${value.dims.join(", ")}].`);
   }
-  const indices = keptIndices(mask, matrix);
+  const indices = keptIndices(mask, value.dims);
   const bits = bitsIn(value);
   if (nonZeros(gather(bits, indices)) !== nonZeros(bits)) {
     throw new InputError(
@@ -217,19 +216,14 @@ function writeMask(
   }
   const { layout, units, counts } = mask;
   const { transposed, span, share, n } = layout;
-  const differ = counts.some((count) => count !== counts[0]);
+  const countsDiffer = counts.some((count) => count !== counts[0]);
   const chosen = wanted === "range" && n > MOST_UNITS ? "auto" : wanted;
   const { codec, bytes } = encodePositions(units, counts, chosen);
-  graph.uint(
-    1 +
-      MASK.codec * POSITION_CODECS.indexOf(codec) +
-      (differ ? MASK.countsDiffer : 0) +
-      (transposed ? MASK.transposed : 0),
-  );
+  graph.uint(maskNumber({ codec, countsDiffer, transposed }));
   for (const number of [span, share, n]) graph.uint(number);
-  if (differ) masks.bytes(packBits(counts, widthOf(n + 1)));
+  if (countsDiffer) masks.bytes(packBits(counts, widthOf(n + 1)));
   else graph.uint(counts[0]);
-  if (POSITION_CODECS.indexOf(codec) === RANGE_CODEC) graph.uint(bytes.length);
+  if (codec === "range") graph.uint(bytes.length);
   masks.bytes(bytes);
   return { ...mask, codec };
 }

@@ -1,11 +1,11 @@
 /** What goes into a .kofn file and comes out of it, and how it is stored there. */
 
+import type { PositionCodec } from "@kofn/format/file/fields.js";
+import type { UnitMask } from "@kofn/format/file/units.js";
 import type { WeightFormat } from "@kofn/format/run/words.js";
 import type { Model, ValueType } from "../onnx/model.js";
 import type { Quantization } from "../quantize/types.js";
 import type { Provenance } from "./info-section.js";
-import type { PositionCodec } from "./positions.js";
-import type { UnitMask } from "./units.js";
 import type { FloatFormat } from "./values.js";
 
 /** A model with all that a .kofn file says of it. */

@@ -1,6 +1,6 @@
 /** Arrays of numbers in the section of values: floats whole or halved, codes in few bits, plain or range coded. */
 
-import { packBits, unpackBits } from "./bits.js";
+import { packBits, unpackBits } from "@kofn/format/file/bits.js";
 import { ByteReader } from "./bytes.js";
 import { fromHalves, toHalves } from "./float16.js";
 import { decodeSymbols, encodeSymbols } from "./symbols.js";

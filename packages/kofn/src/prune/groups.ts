@@ -7,8 +7,8 @@
  * layer's group says which unit a row belongs to, and a unit may have several.
  */
 
+import { canonicalDims, forEachWeight, spanOf, type UnitShape } from "@kofn/format/file/units.js";
 import { KofnError } from "../errors.js";
-import { canonicalDims } from "../layers/canonical.js";
 import { sizeOf } from "../onnx/tensor.js";
 import type { MapCarrier, MapGroup, PrunedLayer } from "./types.js";
 
@@ -66,8 +66,9 @@ export interface Arrangement {
  * arrangement(layer); // { unitDims: [4, 1, 4], expandDims: [4, 2, 4], maskDims: [8, 4, 1, 1] }
  */
 export function arrangement(layer: PrunedLayer): Arrangement {
-  const [outputs, inputs] = canonicalDims(layer);
-  const { span, columns } = unitsOf(layer);
+  const [outputs, inputs, kernel] = canonicalDims(layer);
+  const span = spanOf(layer.granularity, layer);
+  const columns = (inputs * kernel) / span;
   const kernelDims = layer.dims.slice(2);
   const ones = kernelDims.map(() => 1);
   const maskDims = [outputs, inputs, ...(span === 1 ? kernelDims : ones)];
@@ -82,33 +83,18 @@ export function arrangement(layer: PrunedLayer): Arrangement {
   };
 }
 
-/** The shape of a unit: `span` consecutive weights of the fan-in; `columns` units make up the fan-in. */
-function unitsOf(layer: PrunedLayer): { span: number; columns: number } {
-  const [, inputs, kernel] = canonicalDims(layer);
-  const fanIn = inputs * kernel;
-  const span = layer.granularity === "weights" ? 1 : layer.granularity === "kernels" ? kernel : fanIn;
-  return { span, columns: fanIn / span };
-}
-
 /** Whether the units [R, n] are the weights themselves, one by one and in the order in which the weight stores them. */
 export function unitsAreWeights(layer: PrunedLayer): boolean {
-  return !isMapLayer(layer) && !layer.transposed && layer.share === 1 && unitsOf(layer).span === 1;
+  return (
+    !isMapLayer(layer) && !layer.transposed && layer.share === 1 && spanOf(layer.granularity, layer) === 1
+  );
 }
 
-/** Calls `visit` with each index into the weight as stored, and the unit (an index into [R, n]) that it belongs to. */
-function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) => void): void {
-  const [outputs, inputs, kernel] = canonicalDims(layer);
-  const fanIn = inputs * kernel;
-  const { span, columns } = unitsOf(layer);
-  const outputStride = layer.transposed ? 1 : fanIn;
-  const inputStride = layer.transposed ? outputs : 1;
-  const units = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
-  for (let output = 0; output < outputs; output++) {
-    const first = units?.[output] ?? Math.floor(output / layer.share) * columns;
-    for (let column = 0, index = output * outputStride; column < columns; column++) {
-      for (let i = 0; i < span; i++, index += inputStride) visit(index, first + column);
-    }
-  }
+/** How the units [R, n] lie in the weight as stored. */
+function shapeOf(layer: PrunedLayer): UnitShape {
+  const { dims, transposed, share } = layer;
+  const unitOfRow = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
+  return { dims, transposed, share, span: spanOf(layer.granularity, layer), unitOfRow };
 }
 
 /**
@@ -120,7 +106,7 @@ function forEachWeight(layer: PrunedLayer, visit: (index: number, unit: number) 
 export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
   checkLength(layer, "units", units.length, layer.groups * layer.n);
   const mask = new Uint8Array(sizeOf(layer.dims));
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     mask[index] = units[unit];
   });
   return mask;
@@ -129,7 +115,7 @@ export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
 /** For each weight as stored, the unit (an index into [R, n]) that it belongs to. */
 export function unitOfWeights(layer: PrunedLayer): Int32Array {
   const units = new Int32Array(sizeOf(layer.dims));
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     units[index] = unit;
   });
   return units;
@@ -144,7 +130,7 @@ export function unitOfWeights(layer: PrunedLayer): Int32Array {
 export function unitsOfMagnitude(layer: PrunedLayer, weight: Float32Array): Float32Array {
   checkLength(layer, "weights", weight.length, sizeOf(layer.dims));
   const sums = new Float64Array(layer.groups * layer.n);
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     sums[unit] += Math.abs(weight[index]);
   });
   return Float32Array.from(sums);
@@ -173,7 +159,7 @@ export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array
   checkLength(layer, "mask values", mask.length, sizeOf(layer.dims));
   const unset = 255;
   const units = new Uint8Array(layer.groups * layer.n).fill(unset);
-  forEachWeight(layer, (index, unit) => {
+  forEachWeight(shapeOf(layer), (index, unit) => {
     const value = mask[index];
     if (value > 1) {
       throw new KofnError(
@@ -194,7 +180,7 @@ export function countPerGroup(layer: PrunedLayer, mask: Uint8Array): Uint32Array
 
 /** How many of the layer's weights its mask keeps. */
 export function keptWeights(layer: PrunedLayer): number {
-  const { span } = unitsOf(layer);
+  const span = spanOf(layer.granularity, layer);
   const rows = isMapLayer(layer) ? canonicalDims(layer)[0] / layer.n : layer.share;
   return layer.groups * layer.k * span * rows;
 }

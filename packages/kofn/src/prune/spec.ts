@@ -1,8 +1,8 @@
 /** Says what to prune: the command line's grammar, the library's constructors, and what a spec means for a model. */
 
+import { canonicalDims } from "@kofn/format/file/units.js";
 import { GRANULARITIES, type Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
-import { canonicalDims } from "../layers/canonical.js";
 import { layersNamed, listed } from "../layers/match.js";
 import type { PrunableLayer } from "../layers/types.js";
 import type { Amount, PrunedLayer, PruneRule, PruneSpec } from "./types.js";

@@ -1,6 +1,7 @@
 /** Small pictures as PNG (https://www.w3.org/TR/png-3/) in a data URI. */
 
 import { deflateSync } from "node:zlib";
+import { crc32 } from "@kofn/format/file/crc32.js";
 
 /** Steps between transparent and opaque, apart from the first: a cell takes 4 bits. */
 const STEPS = 15;
@@ -58,14 +59,4 @@ function chunk(type: string, data: Buffer): Buffer {
   const check = Buffer.alloc(4);
   check.writeUInt32BE(crc32(body));
   return Buffer.concat([length, body, check]);
-}
-
-/** The CRC of PNG's annex D, bit by bit: pictures here have a few thousand bytes. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
 }

@@ -11,7 +11,7 @@ import {
   QUANTIZED_MODEL,
   RUN_FILES,
 } from "@kofn/format/run/files.js";
-import type { EpochMetrics } from "@kofn/format/run/types.js";
+import type { EpochMetrics, Owner, Running } from "@kofn/format/run/types.js";
 import { InputError } from "../errors.js";
 import { writeAtomically, writeAtomicallySync } from "../files/atomic.js";
 import { saveModel } from "../files/models.js";
@@ -98,7 +98,7 @@ export class RunDirectory {
   }
 
   /** Says in running.json how far the run is. */
-  tell(more: object): void {
+  tell(more: Omit<Running, keyof Owner>): void {
     this.#lock.tell(more);
   }
 

@@ -10,7 +10,8 @@ import { lstatSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { LIVE_FILES } from "@kofn/format/run/files.js";
 import { presenceOf, type ProcessName } from "@kofn/format/run/liveness.js";
-import { OWNER, type Owner } from "@kofn/format/run/schemas.js";
+import { OWNER } from "@kofn/format/run/schemas.js";
+import type { Owner, Running } from "@kofn/format/run/types.js";
 import { InputError, KofnError } from "../errors.js";
 import { createAtomically, writeAtomicallySync } from "../files/atomic.js";
 import { SYSTEM, thisProcess } from "../files/processes.js";
@@ -79,7 +80,7 @@ export class FolderLock {
   }
 
   /** Says in running.json what there is to say besides whose the folder is. */
-  tell(more: object): void {
+  tell(more: Omit<Running, keyof Owner>): void {
     if (this.#isOwn()) writeAtomicallySync(this.#file, textOf({ ...this.#owner, ...more }), false);
   }
 

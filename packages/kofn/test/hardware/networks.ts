@@ -1,7 +1,7 @@
 /** Networks with all forms of steps that C code and memory images have, sparse in all granularities. */
 
+import { canonicalDims } from "@kofn/format/file/units.js";
 import type { Pruned } from "../../src/hardware/packing.js";
-import { canonicalDims } from "../../src/layers/canonical.js";
 import { prunableLayers } from "../../src/layers/layers.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, float, int, ints, type Model, string } from "../../src/onnx/model.js";

@@ -1,19 +1,13 @@
-/** Codecs of bits, floats, positions and symbols: round trips, and what they take against what is possible. */
+/** Codecs of floats, positions and symbols: round trips, and what they take against what is possible. */
 
+import { POSITION_CODECS } from "@kofn/format/file/fields.js";
+import { countsOf } from "@kofn/format/file/units.js";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { log2Choose } from "../../src/metrics/size.js";
-import { packBits, unpackBits, widthOf } from "../../src/pack/bits.js";
-import { crc32 } from "../../src/pack/crc32.js";
 import { fromHalf, toHalf } from "../../src/pack/float16.js";
-import {
-  decodePositions,
-  encodePositions,
-  POSITION_CODECS,
-  positionBytes,
-} from "../../src/pack/positions.js";
+import { decodePositions, encodePositions, positionBytes } from "../../src/pack/positions.js";
 import { decodeSymbols, encodeSymbols } from "../../src/pack/symbols.js";
-import { countsOf } from "../../src/pack/units.js";
 import { decodeCodes, decodeFloats, encodeCodes, encodeFloats } from "../../src/pack/values.js";
 import { Random } from "../../src/random.js";
 
@@ -31,39 +25,6 @@ function exactly(groups: number, n: number, k: number, seed = 1): Uint8Array {
   }
   return units;
 }
-
-it("crc32 gives the check value of the standard", () => {
-  expect(crc32(new TextEncoder().encode("123456789"))).toBe(0xcbf43926);
-  expect(crc32(new Uint8Array())).toBe(0);
-});
-
-describe("fields of bits", () => {
-  it("come back, in as many bytes as their bits need", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 24 }), fc.array(fc.nat()), (width, numbers) => {
-        const values = Uint32Array.from(numbers, (value) => value % 2 ** width);
-        const bytes = packBits(values, width);
-        expect(bytes).toHaveLength(Math.ceil((values.length * width) / 8));
-        const back = new Uint32Array(values.length);
-        expect(unpackBits(bytes, width, back)).toBe(true);
-        expect(back).toEqual(values);
-      }),
-    );
-  });
-
-  it("have their lowest bit first, as docs/format.md says", () => {
-    expect(packBits(Uint8Array.of(1, 0, 1, 1, 0, 0, 0, 0, 1), 1)).toEqual(Uint8Array.of(0b1101, 1));
-    expect(packBits(Uint32Array.of(5, 2, 7), 3)).toEqual(Uint8Array.of(0b11_010_101, 0b1));
-  });
-
-  it("tell of bits that are left over and not 0", () => {
-    expect(unpackBits(Uint8Array.of(0b1000_0001), 1, new Uint8Array(3))).toBe(false);
-  });
-
-  it("are as wide as the largest number needs", () => {
-    expect([1, 2, 3, 4, 5, 784, 1024, 1025].map(widthOf)).toEqual([0, 1, 2, 2, 3, 10, 10, 11]);
-  });
-});
 
 describe("halves", () => {
   it("all come back through the float that they are", () => {

@@ -1,5 +1,8 @@
 /** .kofn files: they come back without loss, are as small as promised, and no damage to them goes unnoticed. */
 
+import { crc32 } from "@kofn/format/file/crc32.js";
+import { POSITION_CODECS } from "@kofn/format/file/fields.js";
+import { type Section, SECTIONS } from "@kofn/format/file/header.js";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
@@ -7,10 +10,8 @@ import { float, int, ints, string, tensorAttribute } from "../../src/onnx/model.
 import { Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { accountOf } from "../../src/pack/accounting.js";
 import { sparseContents, weightMasks } from "../../src/pack/contents.js";
-import { decodeContainer, encodeContainer, type Section, SECTIONS } from "../../src/pack/container.js";
-import { crc32 } from "../../src/pack/crc32.js";
+import { decodeContainer, encodeContainer } from "../../src/pack/container.js";
 import { decodeKofn, encodeKofn, modelOfKofn } from "../../src/pack/file.js";
-import { POSITION_CODECS } from "../../src/pack/positions.js";
 import type { KofnContents, PackOptions } from "../../src/pack/types.js";
 import { kernels, maps, weights } from "../../src/prune/spec.js";
 import { quantizedActivations } from "../integers/networks.js";

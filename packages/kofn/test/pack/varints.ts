@@ -1,6 +1,7 @@
 /** Files of wrong varints, and how many bytes a decoder reads of them. */
 
-import { decodeContainer, encodeContainer, type Section, SECTIONS } from "../../src/pack/container.js";
+import { type Section, SECTIONS } from "@kofn/format/file/header.js";
+import { decodeContainer, encodeContainer } from "../../src/pack/container.js";
 import { ByteReader } from "../../src/pack/bytes.js";
 import { decodeKofn } from "../../src/pack/file.js";
 import type { Random } from "../../src/random.js";

@@ -1,19 +1,22 @@
 /** Reads the section with the graph. */
 
+import {
+  type ATTRIBUTE_KINDS,
+  ESCAPE,
+  IS_RESULT,
+  MOST_STRING_BYTES,
+  RANKS,
+  SAME_TYPE,
+} from "@kofn/format/file/fields.js";
+import { ATTRIBUTES, OPERATORS } from "@kofn/format/file/operators.js";
+import { ACTIVATION_FORMATS } from "@kofn/format/run/words.js";
 import type { Activation, Attribute, Constant, Graph, Node, ValueInfo } from "../graph/types.js";
-import { ATTRIBUTES, OPERATORS } from "./operators.js";
+import type { Readers } from "./container.js";
 import type { Reader } from "./reader.js";
 import { readConstants, readTensor } from "./tensors.js";
 
-const TYPES = 32;
-/** In place of a type: that of the node's first input. */
-const SAME_TYPE = 31;
-const FORMATS = ["uint8", "int8", "binary"] as const;
-const IS_RESULT = 4;
-/** The most bytes of all strings. */
-const MOST_BYTES = 2 ** 26;
-
-export function readGraph(graph: Reader, masks: Reader, values: Reader, fileBytes: number): Graph {
+export function readGraph(readers: Readers, fileBytes: number): Graph {
+  const { graph } = readers;
   const strings = readStrings(graph);
   const name = (): string => strings[graph.below(strings.length, "a string")];
   // Name, IR version, producer and its version.
@@ -22,7 +25,7 @@ export function readGraph(graph: Reader, masks: Reader, values: Reader, fileByte
   name();
   name();
   graph.list(() => [name(), graph.uint()]);
-  const constants = readConstants({ graph, masks, values }, name, fileBytes);
+  const constants = readConstants(readers, name, fileBytes);
   const value = (): ValueInfo => ({ name: name(), dims: readDims(graph) });
   const [inputs, outputs] = [graph.list(value), graph.list(value)];
   const nodes = graph.list(() => readNode(graph, name));
@@ -34,12 +37,12 @@ export function readGraph(graph: Reader, masks: Reader, values: Reader, fileByte
 function readStrings(graph: Reader): string[] {
   let before = new Uint8Array();
   let total = 0;
-  const part = (size: number): number => (size === 15 ? 15 + graph.uint() : size);
+  const part = (size: number): number => (size === ESCAPE ? ESCAPE + graph.uint() : size);
   const strings = graph.list(() => {
     const byte = graph.byte();
     const [length, shared] = [part(byte & 15), part(byte >> 4)];
     total += shared + length;
-    if (shared > before.length || total > MOST_BYTES) graph.fail("a string that does not fit");
+    if (shared > before.length || total > MOST_STRING_BYTES) graph.fail("a string that does not fit");
     const bytes = new Uint8Array(shared + length);
     bytes.set(before.subarray(0, shared));
     bytes.set(graph.bytes(length), shared);
@@ -53,7 +56,7 @@ function readStrings(graph: Reader): string[] {
 function readDims(graph: Reader): (number | undefined)[] | undefined {
   const number = graph.uint();
   if (number === SAME_TYPE) return undefined;
-  const rank = Math.floor(number / TYPES) - 1;
+  const rank = Math.floor(number / RANKS) - 1;
   if (rank > graph.left) graph.fail(`a shape of ${rank} dimensions`);
   if (rank < 0) return undefined;
   return Array.from({ length: rank }, () => {
@@ -88,33 +91,47 @@ function readNode(graph: Reader, name: () => string): Node {
   };
 }
 
+/** What attributes of each kind are read as. */
+interface Values {
+  readonly float: number;
+  readonly int: number;
+  readonly string: string;
+  readonly tensor: Constant;
+  readonly floats: readonly number[];
+  readonly ints: readonly number[];
+  readonly strings: readonly string[];
+}
+
+type ReadersOf<Kinds extends readonly unknown[]> = {
+  readonly [I in keyof Kinds]: Kinds[I] extends keyof Values
+    ? (graph: Reader) => Values[Kinds[I]]
+    : undefined;
+};
+
+/** How attributes are read, by the numbers of their kinds. */
+const READERS: ReadersOf<typeof ATTRIBUTE_KINDS> = [
+  undefined,
+  (graph) => graph.f32(),
+  (graph) => graph.int(),
+  characters,
+  readTensor,
+  undefined,
+  (graph) => graph.list(() => graph.f32()),
+  (graph) => graph.list(() => graph.int()),
+  (graph) => graph.list(() => characters(graph)),
+];
+
 function readAttribute(graph: Reader): Attribute {
   const kind = graph.uint();
-  switch (kind) {
-    case 1:
-      return graph.f32();
-    case 2:
-      return graph.int();
-    case 3:
-      return characters(graph.blob());
-    case 4:
-      return readTensor(graph);
-    case 6:
-      return graph.list(() => graph.f32());
-    case 7:
-      return graph.list(() => graph.int());
-    case 8:
-      return graph.list(() => characters(graph.blob()));
-    default:
-      return graph.fail(`an attribute of kind ${kind}`);
-  }
+  const read = READERS.at(kind) ?? graph.fail(`an attribute of kind ${kind}`);
+  return read(graph);
 }
 
 function readActivation(graph: Reader, name: () => string): Activation {
   const value = name();
   name();
   const number = graph.below(2 * IS_RESULT, "a format");
-  const format = FORMATS.at(number % IS_RESULT) ?? graph.fail(`an activation of format ${number}`);
+  const format = ACTIVATION_FORMATS.at(number % IS_RESULT) ?? graph.fail(`an activation of format ${number}`);
   const [scale, zero] = [graph.f64(), graph.f64()];
   if (!(scale > 0 && scale < Infinity) || !Number.isFinite(zero))
     graph.fail(`scale ${scale} and zero point ${zero}`);
@@ -134,6 +151,6 @@ function foldConstants(graph: Graph): Graph {
 }
 
 /** Bytes as characters of the same numbers. */
-function characters(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+function characters(graph: Reader): string {
+  return Array.from(graph.blob(), (byte) => String.fromCharCode(byte)).join("");
 }

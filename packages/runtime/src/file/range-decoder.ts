@@ -1,9 +1,8 @@
 /** The decoder of range coded positions and symbols. */
 
+import { FREQUENCIES, SMALLEST_RANGE } from "@kofn/format/file/fields.js";
 import type { Reader } from "./reader.js";
 
-const TOTAL = 2 ** 12;
-const SMALLEST_RANGE = 2 ** 24;
 const SYMBOLS = 256;
 
 export class RangeDecoder {
@@ -54,8 +53,8 @@ export class RangeDecoder {
 
   /** The next symbol, by the symbol at each place of the table, and where each symbol's places begin and how many it has. */
   symbol(places: Uint8Array, starts: Uint16Array, frequencies: Uint16Array): number {
-    const step = Math.floor(this.#range / TOTAL);
-    const symbol = places[Math.min(TOTAL - 1, Math.floor(this.#code / step))];
+    const step = Math.floor(this.#range / FREQUENCIES);
+    const symbol = places[Math.min(FREQUENCIES - 1, Math.floor(this.#code / step))];
     this.#code -= step * starts[symbol];
     this.#range = step * frequencies[symbol];
     this.#fill();
@@ -78,11 +77,12 @@ export class RangeDecoder {
 export function readSymbols(reader: Reader, count: number): Uint8Array {
   const frequencies = new Uint16Array(SYMBOLS);
   const starts = new Uint16Array(SYMBOLS);
-  const places = new Uint8Array(TOTAL);
+  const places = new Uint8Array(FREQUENCIES);
   let symbol = reader.uint();
-  for (let sum = 0; sum < TOTAL; symbol++) {
+  for (let sum = 0; sum < FREQUENCIES; symbol++) {
     const frequency = reader.uint();
-    if (symbol >= SYMBOLS || sum + frequency > TOTAL) reader.fail("a table of frequencies that does not fit");
+    if (symbol >= SYMBOLS || sum + frequency > FREQUENCIES)
+      reader.fail("a table of frequencies that does not fit");
     frequencies[symbol] = frequency;
     starts[symbol] = sum;
     places.fill(symbol, sum, sum + frequency);

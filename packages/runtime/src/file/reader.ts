@@ -1,5 +1,6 @@
 /** Reads the numbers and texts of a section, front to back. */
 
+import { ALIGNMENT } from "@kofn/format/file/header.js";
 import { NetworkError } from "../errors.js";
 
 export class Reader {
@@ -95,9 +96,9 @@ export class Reader {
     return Array.from({ length: count }, read);
   }
 
-  /** Goes to a multiple of 4. */
+  /** Goes to where an array may begin. */
   align(): void {
-    while (this.#at % 4 !== 0) if (this.byte() !== 0) this.fail("expected 0 as filling");
+    while (this.#at % ALIGNMENT !== 0) if (this.byte() !== 0) this.fail("expected 0 as filling");
   }
 
   /** @throws NetworkError if anything is left. */

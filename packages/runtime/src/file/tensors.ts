@@ -1,25 +1,15 @@
 /** Reads constants: those that lie in the graph, and weights of few bits and with masks. */
 
+import { bytesOf, unpackBits } from "@kofn/format/file/bits.js";
+import { AXES, FORMATS, INLINE, MOST_NUMBERS, NUMBERS_PER_BYTE, RANKS } from "@kofn/format/file/fields.js";
+import { weightMatrix } from "@kofn/format/file/units.js";
 import type { Constant, KeptWeights } from "../graph/types.js";
 import { sizeOf } from "../graph/types.js";
-import { unpackBits } from "./bits.js";
+import type { Readers } from "./container.js";
 import { readMask } from "./masks.js";
 import { readSymbols } from "./range-decoder.js";
 import { Reader } from "./reader.js";
 
-const FORMATS = [
-  "float32",
-  "float16",
-  "binary",
-  "ternary",
-  "int2",
-  "int3",
-  "int4",
-  "int5",
-  "int6",
-  "int7",
-  "int8",
-];
 /** Bits of an element by the number of its type in ONNX. */
 const ELEMENT_BITS = [
   0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2,
@@ -27,16 +17,6 @@ const ELEMENT_BITS = [
 const FLOAT32 = 1;
 const INT32 = 6;
 const INT64 = 7;
-const TYPES = 32;
-/** A network has at most so many numbers, for a byte of its file and in all. */
-const NUMBERS_PER_BYTE = 2 ** 16;
-const MOST_NUMBERS = 2 ** 29;
-
-interface Readers {
-  readonly graph: Reader;
-  readonly masks: Reader;
-  readonly values: Reader;
-}
 
 /** @param name reads a name */
 export function readConstants(
@@ -65,18 +45,18 @@ export function readConstants(
 
 function readShape(graph: Reader): { type: number; dims: number[] } {
   const number = graph.uint();
-  const rank = Math.floor(number / TYPES);
-  const bits = ELEMENT_BITS.at(number % TYPES) ?? 0;
+  const rank = Math.floor(number / RANKS);
+  const bits = ELEMENT_BITS.at(number % RANKS) ?? 0;
   if (bits === 0 || rank > graph.left)
-    graph.fail(`a tensor of type ${number % TYPES} with ${rank} dimensions`);
+    graph.fail(`a tensor of type ${number % RANKS} with ${rank} dimensions`);
   const dims = Array.from({ length: rank }, () => graph.below(2 ** 31, "a dimension"));
   if (!Number.isSafeInteger(sizeOf(dims))) graph.fail(`a tensor of [${dims.join(", ")}]`);
-  return { type: number % TYPES, dims };
+  return { type: number % RANKS, dims };
 }
 
 function readRaw(graph: Reader, type: number, dims: readonly number[]): Constant {
   const size = sizeOf(dims);
-  const { buffer } = graph.bytes(Math.ceil((size * (ELEMENT_BITS[type] ?? 0)) / 8)).slice();
+  const { buffer } = graph.bytes(bytesOf(size * (ELEMENT_BITS[type] ?? 0))).slice();
   switch (type) {
     case FLOAT32:
       return { dims, data: new Float32Array(buffer) };
@@ -104,7 +84,7 @@ interface Encoding {
 
 function readEncoding(graph: Reader): Encoding | undefined {
   const number = graph.below(1 + 2 * FORMATS.length, "a format");
-  if (number === 0) return undefined;
+  if (number === INLINE) return undefined;
   return { format: (number - 1) >> 1, coded: number % 2 === 0 ? graph.uint() : undefined };
 }
 
@@ -120,7 +100,7 @@ function readWeight(
   if (!isFloat) {
     name();
     const number = graph.uint();
-    [bits, axis] = [number % 16, Math.floor(number / 16)];
+    [bits, axis] = [number % AXES, Math.floor(number / AXES)];
     scaleEncoding = readEncoding(graph);
     if (bits < 1 || bits > 8 || axis >= dims.length || (scaleEncoding?.format ?? 2) > 1)
       graph.fail("codes that do not fit");
@@ -142,11 +122,11 @@ function readWeight(
 /** The weight of a mask and its values, by their number and their place, and where it is not 0: values that are kept may be 0, too. */
 function spread(
   dims: readonly number[],
-  { isTransposed, ends, columns }: KeptWeights,
+  { transposed, ends, columns }: KeptWeights,
   value: (i: number, place: number) => number,
 ): { data: Float32Array; kept: KeptWeights } {
   const data = new Float32Array(sizeOf(dims));
-  const [down, right] = isTransposed ? [1, dims[1]] : [data.length / dims[0], 1];
+  const { down, right } = weightMatrix({ dims, transposed });
   let [i, left] = [0, 0];
   ends.forEach((end, row) => {
     for (; i < end; i++) {
@@ -156,7 +136,7 @@ function spread(
     }
     ends[row] = left;
   });
-  return { data, kept: { isTransposed, ends, columns: columns.subarray(0, left) } };
+  return { data, kept: { transposed, ends, columns: columns.subarray(0, left) } };
 }
 
 /** The bytes of an array, and a reader of them if they are range coded. */
@@ -194,7 +174,7 @@ function fromHalf(half: number): number {
 }
 
 function readCodes(values: Reader, encoding: Encoding, count: number, bits: number): Float32Array {
-  const { bytes, reader } = readArray(values, encoding, Math.ceil((count * bits) / 8));
+  const { bytes, reader } = readArray(values, encoding, bytesOf(count * bits));
   const fields = reader === undefined ? new Uint8Array(count) : readSymbols(reader, count);
   if (reader === undefined && !unpackBits(bytes, bits, fields))
     values.fail("bits behind codes that are not 0");

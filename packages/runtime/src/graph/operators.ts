@@ -1,5 +1,10 @@
 /** The operators that the runtime computes. Tables that these lists type do not compile until every operator has an entry. */
 
+import type { Operator } from "@kofn/format/file/operators.js";
+
+/** An operator that a file can have, or one that the runtime makes of such. */
+type Known = Operator | `kofn:${string}`;
+
 /** Functions of each element of a value. */
 export const UNARY = [
   "Abs",
@@ -22,13 +27,18 @@ export const UNARY = [
   "Softsign",
   "Sqrt",
   "Tanh",
-] as const;
+] as const satisfies readonly Known[];
 
 /** Functions of the elements of two values. */
-export const BINARY = ["Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu"] as const;
+export const BINARY = ["Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu"] as const satisfies readonly Known[];
 
 /** Numbers of all elements along axes. */
-export const REDUCTIONS = ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"] as const;
+export const REDUCTIONS = [
+  "ReduceSum",
+  "ReduceMean",
+  "ReduceMax",
+  "ReduceMin",
+] as const satisfies readonly Known[];
 
 /** Quantizes an activation: what quantizers.ts puts into a graph. */
 export const QUANTIZE = "kofn:Quantize";
@@ -66,7 +76,7 @@ export const OTHERS = [
   "Squeeze",
   "Transpose",
   "Unsqueeze",
-] as const;
+] as const satisfies readonly Known[];
 
 export type Unary = (typeof UNARY)[number];
 export type Binary = (typeof BINARY)[number];

@@ -22,7 +22,7 @@ export interface StoredMask {
 /** Where a weight is not 0. A row is what one output adds up. */
 export interface KeptWeights {
   /** Whether the weight is [inputs, outputs]. */
-  readonly isTransposed: boolean;
+  readonly transposed: boolean;
   /** Where the columns of each row end. */
   readonly ends: Uint32Array;
   /** Of all rows, one after the other, ascending in each. */

@@ -11,16 +11,16 @@ export interface Matrix {
   readonly kept: KeptWeights | undefined;
 }
 
-/** @param isTransposed whether the weight is [fan-in, outputs] */
+/** @param transposed whether the weight is [fan-in, outputs] */
 export function matrixOf(
   weight: Constant | undefined,
   outputs: number,
   fanIn: number,
-  isTransposed = false,
+  transposed = false,
 ): Matrix {
   const data = weight?.data ?? [];
-  const kept = weight?.kept?.isTransposed === isTransposed ? weight.kept : undefined;
-  const [down, right] = isTransposed ? [1, outputs] : [fanIn, 1];
+  const kept = weight?.kept?.transposed === transposed ? weight.kept : undefined;
+  const [down, right] = transposed ? [1, outputs] : [fanIn, 1];
   return { outputs, fanIn, at: (row, column) => data[row * down + column * right], kept };
 }
 

@@ -1,9 +1,9 @@
 /** Damaged files: every one gives an error that says so, and none does harm. */
 
+import { crc32 } from "@kofn/format/file/crc32.js";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { encodeKofn } from "../../../kofn/src/pack/file.js";
-import { crc32 } from "../../../kofn/src/pack/crc32.js";
 import { contentsOf, recipes as packed } from "../../../kofn/test/pack/networks.js";
 import { type Host, hostsOfFile } from "../support/hosts.js";
 

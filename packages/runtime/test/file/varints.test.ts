@@ -21,9 +21,9 @@ import { Reader } from "../../src/file/reader.js";
 const SEED = 14;
 const decoded = (file: Uint8Array): string =>
   outcome(Reader.prototype, file, () => {
-    const { graph, info, masks, values } = readContainer(file, "test.kofn");
-    readGraph(graph, masks, values, file.length);
-    readInfo(info);
+    const readers = readContainer(file, "test.kofn");
+    readGraph(readers, file.length);
+    readInfo(readers.info);
   });
 
 describe("a varint of a file", () => {

@@ -11,21 +11,20 @@ import { columnsOf, type Matrix, matrixOf, seenBy } from "../../src/plan/matrix.
 
 /** All weights with masks of a file. */
 function maskedWeights(file: Uint8Array): Constant[] {
-  const { graph, masks, values } = readContainer(file, "test");
-  const { constants } = readGraph(graph, masks, values, file.length);
+  const { constants } = readGraph(readContainer(file, "test"), file.length);
   return [...constants.values()].filter(({ stored }) => stored?.mask !== undefined);
 }
 
 /** The weight as the matrix of its layer, by its mask alone, and by its weights alone. */
 function matricesOf({ kept = expect.fail("a mask is lost"), ...weight }: Constant): [Matrix, Matrix] {
-  const { isTransposed } = kept;
+  const { transposed } = kept;
   const [first, ...rest] = weight.dims;
   const others = rest.reduce((a, b) => a * b);
-  const [outputs, fanIn] = isTransposed ? [others, first] : [first, others];
+  const [outputs, fanIn] = transposed ? [others, first] : [first, others];
   const unread = (): number => expect.fail("a weight is looked at");
   return [
-    { ...matrixOf({ ...weight, kept }, outputs, fanIn, isTransposed), at: unread },
-    matrixOf(weight, outputs, fanIn, isTransposed),
+    { ...matrixOf({ ...weight, kept }, outputs, fanIn, transposed), at: unread },
+    matrixOf(weight, outputs, fanIn, transposed),
   ];
 }
 
@@ -55,7 +54,7 @@ it("finds by masks what it finds by weights, for all rows and runs of rows", () 
 
 it("looks at the weights if the mask is of the other orientation", () => {
   const data = Float32Array.of(0, 1, 2, 0, 0, 3);
-  const kept = { isTransposed: true, ends: Uint32Array.of(0, 0, 0), columns: new Uint32Array() };
+  const kept = { transposed: true, ends: Uint32Array.of(0, 0, 0), columns: new Uint32Array() };
   const matrix = matrixOf({ dims: [2, 3], data, kept }, 2, 3);
   expect([0, 1].map((row) => [...columnsOf(matrix, row, 1)])).toEqual([[1, 2], [2]]);
 });

@@ -1,8 +1,8 @@
 /** One layer's heatmap, large, with the value of the cell under the mouse or the keyboard's cursor. */
 
+import type { HeatmapLayer } from "@kofn/format/run/heatmaps.js";
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import type { HeatmapLayer } from "../api.js";
 import { CellLoader } from "./cells.js";
 import { percent } from "./format.js";
 import { Heatmap } from "./heatmap.js";

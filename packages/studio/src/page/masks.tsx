@@ -1,8 +1,9 @@
 /** The masks of all layers in one epoch, through which a slider goes. */
 
+import type { HeatmapLayer } from "@kofn/format/run/heatmaps.js";
 import type { Signal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import type { HeatmapLayer, Heatmaps, RunDetails } from "../api.js";
+import type { Heatmaps, RunDetails } from "../api.js";
 import { CellLoader } from "./cells.js";
 import { HeatLegend, Heatmap } from "./heatmap.js";
 import { memo } from "./memo.js";

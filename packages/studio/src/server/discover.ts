@@ -2,12 +2,15 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { RUN_MARKS } from "./run.js";
+import { CHECKPOINT_FOLDER, LIVE_FILES, RUN_FILES } from "@kofn/format/run/files.js";
 
 const MOST_LEVELS = 6;
 const MOST_FOLDERS = 20_000;
 
-const SKIPPED: ReadonlySet<string> = new Set(["node_modules", "checkpoint"]);
+/** A folder with one of these is a run. */
+const RUN_MARKS: ReadonlySet<string> = new Set([RUN_FILES.metrics, LIVE_FILES.running]);
+
+const SKIPPED: ReadonlySet<string> = new Set(["node_modules", CHECKPOINT_FOLDER]);
 
 /**
  * The paths of runs relative to `root`, sorted; "." if it is one itself. Hidden folders, and symbolic links to folders,

@@ -1,33 +1,26 @@
 /** Reads heatmaps.bin: a line of JSON, then a record of fixed size for each epoch. */
 
 import type { FileHandle } from "node:fs/promises";
-import type { Heatmaps } from "../api.js";
+import { type HeatmapFile, heatmapFile } from "@kofn/format/run/heatmaps.js";
+import { HEATMAP_HEADER } from "@kofn/format/run/schemas.js";
 import { openInside } from "./inside.js";
 import { parseJson } from "./json-file.js";
-import { HEATMAP_HEADER } from "./schemas.js";
 
 const MOST_HEADER_BYTES = 2 ** 21;
+const MOST_LAYERS = 4096;
 const CHUNK = 2 ** 16;
 const NEWLINE = 0x0a;
 
-/** Where the cells of each layer and epoch lie in the file. */
-export interface HeatmapIndex extends Heatmaps {
-  /** Bytes of the first line. */
-  readonly header: number;
-  /** Bytes of an epoch. */
-  readonly record: number;
-}
+const HEADER = HEATMAP_HEADER.refine(({ layers }) => layers.length <= MOST_LAYERS, "it has too many layers");
 
 /** @throws Error whose message says what is wrong, or the system's error if there is no such file. */
-export async function readHeatmapIndex(root: string, path: string): Promise<HeatmapIndex> {
+export async function readHeatmapIndex(root: string, path: string): Promise<HeatmapFile> {
   const file = await openInside(root, path);
   try {
     const line = await firstLine(file);
-    const { layers } = parseJson(line.toString("utf8"), HEATMAP_HEADER);
-    const header = line.length + 1;
-    const record = layers.reduce((sum, { height, width }) => sum + height * width, 0);
+    const header = parseJson(line.toString("utf8"), HEADER);
     const { size } = await file.stat();
-    return { layers, header, record, epochs: Math.floor((size - header) / record) };
+    return heatmapFile(header, line.length + 1, size);
   } finally {
     await file.close();
   }
@@ -55,7 +48,7 @@ async function firstLine(file: FileHandle): Promise<Buffer> {
 export async function readCells(
   root: string,
   path: string,
-  { header, record, epochs, layers }: HeatmapIndex,
+  { offset, record, epochs, layers }: HeatmapFile,
   epoch: number,
   layer?: number,
 ): Promise<Uint8Array | undefined> {
@@ -65,7 +58,7 @@ export async function readCells(
   const cells = new Uint8Array(layer === undefined ? record : sizes[layer]);
   const file = await openInside(root, path);
   try {
-    const { bytesRead } = await file.read(cells, 0, cells.length, header + epoch * record + before);
+    const { bytesRead } = await file.read(cells, 0, cells.length, offset + epoch * record + before);
     return bytesRead === cells.length ? cells : undefined;
   } finally {
     await file.close();

@@ -1,6 +1,7 @@
 /** Follows metrics.jsonl: reads what was appended, and begins anew where the file was replaced. */
 
 import type { FileHandle } from "node:fs/promises";
+import { RUN_FILES } from "@kofn/format/run/files.js";
 import { messageOf } from "./errors.js";
 import { History } from "./history.js";
 import { openInside } from "./inside.js";
@@ -49,9 +50,9 @@ export class MetricsFile {
   get problems(): string[] {
     const more = this.#damagedCount - this.#damaged.length;
     return [
-      ...(this.#problem === undefined ? [] : [`metrics.jsonl: ${this.#problem}`]),
+      ...(this.#problem === undefined ? [] : [`${RUN_FILES.metrics}: ${this.#problem}`]),
       ...this.#damaged,
-      ...(more > 0 ? [`metrics.jsonl: ${more} more damaged lines, left out`] : []),
+      ...(more > 0 ? [`${RUN_FILES.metrics}: ${more} more damaged lines, left out`] : []),
     ];
   }
 
@@ -127,7 +128,9 @@ export class MetricsFile {
     } catch (error) {
       this.#damagedCount++;
       if (this.#damaged.length < MOST_NAMED) {
-        this.#damaged.push(`metrics.jsonl, line ${this.#lines}: damaged, left out: ${messageOf(error)}`);
+        this.#damaged.push(
+          `${RUN_FILES.metrics}, line ${this.#lines}: damaged, left out: ${messageOf(error)}`,
+        );
       }
     }
   }

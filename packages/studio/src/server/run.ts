@@ -4,33 +4,25 @@ import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { HEATMAPS, LIVE_FILES, PAGE, RUN_FILES } from "@kofn/format/run/files.js";
+import type { HeatmapFile } from "@kofn/format/run/heatmaps.js";
+import { RUNNING } from "@kofn/format/run/schemas.js";
 import type { z } from "zod";
 import type { LayerHistory, RunDetails, RunState, RunSummary } from "../api.js";
 import { codeOf, messageOf } from "./errors.js";
-import { type HeatmapIndex, readCells, readHeatmapIndex } from "./heatmaps.js";
+import { readCells, readHeatmapIndex } from "./heatmaps.js";
 import { createInside, openInside } from "./inside.js";
 import { readJson } from "./json-file.js";
 import { isAlive } from "./liveness.js";
 import { MetricsFile } from "./metrics-file.js";
-import { CONFIG, type Config, REPORT, type Report, RUNNING, type Running } from "./schemas.js";
-
-/** The files of a run that the studio looks at; kofn's docs say what they hold. */
-const FILES = {
-  config: "config.json",
-  metrics: "metrics.jsonl",
-  report: "report.json",
-  heatmaps: "heatmaps.bin",
-  page: "report.html",
-  running: "running.json",
-  stop: "stop.request",
-} as const;
-type RunFile = keyof typeof FILES;
+import { CONFIG, type Config, REPORT, type Report, type Running } from "./schemas.js";
 
 /** These change what {@link RunDetails} holds, but for its summary. */
-const CONTENT = ["config", "metrics", "report", "heatmaps", "page"] as const satisfies RunFile[];
+const CONTENT = [RUN_FILES.config, RUN_FILES.metrics, RUN_FILES.report, HEATMAPS, PAGE] as const;
 
-/** A folder with one of these is a run. */
-export const RUN_MARKS: ReadonlySet<string> = new Set([FILES.metrics, FILES.running]);
+/** All that the studio looks at. */
+const WATCHED = [...CONTENT, LIVE_FILES.running, LIVE_FILES.stop] as const;
+type RunFile = (typeof WATCHED)[number];
 
 /** A name for the state of a file; "" if there is none. */
 type Signature = string;
@@ -56,7 +48,7 @@ export class Run {
   #config: Kept<Config> = NOTHING;
   #report: Kept<Report> = NOTHING;
   #running: Kept<Running> = NOTHING;
-  #heatmaps: Kept<HeatmapIndex> = NOTHING;
+  #heatmaps: Kept<HeatmapFile> = NOTHING;
   #revision = "";
   #changed = 0;
   #alive = false;
@@ -69,7 +61,7 @@ export class Run {
     this.path = path;
     this.folder = join(root, path);
     this.#root = root;
-    this.#metrics = new MetricsFile(root, join(this.folder, FILES.metrics));
+    this.#metrics = new MetricsFile(root, join(this.folder, RUN_FILES.metrics));
   }
 
   get state(): RunState {
@@ -80,36 +72,35 @@ export class Run {
   /** Looks whether files have changed, and reads those that have. */
   async refresh(): Promise<void> {
     const stats = new Map<RunFile, Stats>();
-    for (const file of Object.keys(FILES) as RunFile[]) {
-      const found = await stat(join(this.folder, FILES[file])).catch(() => undefined);
+    for (const file of WATCHED) {
+      const found = await stat(join(this.folder, file)).catch(() => undefined);
       if (found !== undefined) stats.set(file, found);
     }
     const signature = (file: RunFile): Signature => signatureOf(stats.get(file));
-    this.#config = await this.#keep(this.#config, "config", signature("config"), CONFIG);
-    this.#report = await this.#keep(this.#report, "report", signature("report"), REPORT);
-    this.#running = await this.#keep(this.#running, "running", signature("running"), RUNNING);
+    const read = async <T>(before: Kept<T>, file: RunFile, schema: z.ZodType<T>): Promise<Kept<T>> => {
+      if (signature(file) === before.signature) return before;
+      return kept(signature(file), () => readJson(this.#root, join(this.folder, file), schema));
+    };
+    this.#config = await read(this.#config, RUN_FILES.config, CONFIG);
+    this.#report = await read(this.#report, RUN_FILES.report, REPORT);
+    this.#running = await read(this.#running, LIVE_FILES.running, RUNNING);
     this.#alive = this.#running.value !== undefined && isAlive(this.#running.value);
-    this.#stopping = this.#alive && stats.has("stop");
-    this.#hasPage = stats.has("page");
-    if (signature("heatmaps") !== this.#heatmaps.signature) {
-      const path = join(this.folder, FILES.heatmaps);
-      this.#heatmaps = await kept(signature("heatmaps"), () => readHeatmapIndex(this.#root, path));
+    this.#stopping = this.#alive && stats.has(LIVE_FILES.stop);
+    this.#hasPage = stats.has(PAGE);
+    if (signature(HEATMAPS) !== this.#heatmaps.signature) {
+      const path = join(this.folder, HEATMAPS);
+      this.#heatmaps = await kept(signature(HEATMAPS), () => readHeatmapIndex(this.#root, path));
     }
-    if (signature("metrics") !== this.#metricsSignature) {
-      this.#metricsSignature = signature("metrics");
+    if (signature(RUN_FILES.metrics) !== this.#metricsSignature) {
+      this.#metricsSignature = signature(RUN_FILES.metrics);
       await this.#metrics.refresh();
     }
     this.#revision = createHash("sha256").update(CONTENT.map(signature).join()).digest("hex").slice(0, 16);
     this.#changed = Math.max(
       0,
       ...CONTENT.map((file) => stats.get(file)?.mtimeMs ?? 0),
-      ...(CONTENT.some((file) => stats.has(file)) ? [] : [stats.get("running")?.mtimeMs ?? 0]),
+      ...(CONTENT.some((file) => stats.has(file)) ? [] : [stats.get(LIVE_FILES.running)?.mtimeMs ?? 0]),
     );
-  }
-
-  #keep<T>(before: Kept<T>, file: RunFile, signature: Signature, schema: z.ZodType<T>): Promise<Kept<T>> {
-    if (signature === before.signature) return Promise.resolve(before);
-    return kept(signature, () => readJson(this.#root, join(this.folder, FILES[file]), schema));
   }
 
   summary(): RunSummary {
@@ -161,12 +152,12 @@ export class Run {
   async cells(epoch: number, layer?: number): Promise<Uint8Array | undefined> {
     const index = this.#heatmaps.value;
     if (index === undefined) return undefined;
-    return readCells(this.#root, join(this.folder, FILES.heatmaps), index, epoch, layer);
+    return readCells(this.#root, join(this.folder, HEATMAPS), index, epoch, layer);
   }
 
   /** The content of report.html. */
   async reportPage(): Promise<Buffer> {
-    const file = await openInside(this.#root, join(this.folder, FILES.page));
+    const file = await openInside(this.#root, join(this.folder, PAGE));
     try {
       return await file.readFile();
     } finally {
@@ -177,7 +168,7 @@ export class Run {
   /** Asks the process that trains the run to stop after its current step. */
   async requestStop(): Promise<void> {
     try {
-      await createInside(this.#root, this.folder, FILES.stop);
+      await createInside(this.#root, this.folder, LIVE_FILES.stop);
     } catch (error) {
       // Asked before, and not seen yet.
       if (codeOf(error) !== "EEXIST") throw error;
@@ -195,15 +186,15 @@ export class Run {
     return [
       ...this.#metrics.problems,
       ...(this.#metrics.cut && !this.#alive
-        ? ["metrics.jsonl: the last line was not written to its end"]
+        ? [`${RUN_FILES.metrics}: the last line was not written to its end`]
         : []),
       ...(begun && this.#config.signature === ""
-        ? ["config.json: there is none, so settings are not known"]
+        ? [`${RUN_FILES.config}: there is none, so settings are not known`]
         : []),
-      ...problemOf("config", this.#config),
-      ...problemOf("report", this.#report),
-      ...problemOf("running", this.#running),
-      ...problemOf("heatmaps", this.#heatmaps),
+      ...problemOf(RUN_FILES.config, this.#config),
+      ...problemOf(RUN_FILES.report, this.#report),
+      ...problemOf(LIVE_FILES.running, this.#running),
+      ...problemOf(HEATMAPS, this.#heatmaps),
     ];
   }
 }
@@ -222,7 +213,7 @@ async function kept<T>(signature: Signature, read: () => Promise<T>): Promise<Ke
 }
 
 function problemOf(file: RunFile, { problem }: Kept<unknown>): string[] {
-  return problem === undefined ? [] : [`${FILES[file]}: can't be read: ${problem}`];
+  return problem === undefined ? [] : [`${file}: can't be read: ${problem}`];
 }
 
 function progressOf({

@@ -1,14 +1,10 @@
 /** What the studio reads in a run's files. It does without all that older versions of kofn do not write. */
 
+import { type Fields, NUMBER_OR_NULL as number, type RUNNING } from "@kofn/format/run/schemas.js";
+import type { EpochMetrics, MaskMetrics, Report as WholeReport } from "@kofn/format/run/types.js";
 import { z } from "zod";
 import type { LayerSeries, LayerValue } from "../api.js";
 
-/** A number that may be absent, or null, as JSON has it for NaN. */
-const number = z
-  .number()
-  .nullish()
-  .catch(null)
-  .transform((value) => value ?? null);
 const text = z
   .string()
   .nullish()
@@ -37,7 +33,7 @@ export const LINE_LAYER = z.object({
   k: count,
   members: z.array(z.string()).catch([]),
   ...LAYER_NUMBERS,
-});
+} satisfies Fields<MaskMetrics>);
 export type LineLayer = z.infer<typeof LINE_LAYER>;
 
 /** A line of metrics.jsonl. */
@@ -51,12 +47,14 @@ export const LINE = z.object({
   seconds: number,
   best: z.boolean().catch(false),
   layers: z.array(LINE_LAYER).max(4096).optional(),
-});
+} satisfies Fields<EpochMetrics>);
 export type Line = z.infer<typeof LINE>;
 
 /** config.json */
 export const CONFIG = z.record(z.string(), z.unknown());
 export type Config = z.infer<typeof CONFIG>;
+
+export type Running = z.infer<typeof RUNNING>;
 
 /** report.json */
 export const REPORT = z.object({
@@ -76,40 +74,12 @@ export const REPORT = z.object({
       bytesDense: number,
       bytesPacked: number,
       bytesLimit: number,
-    })
+    } satisfies Fields<WholeReport["totals"]>)
     .nullable()
     .catch(null),
   layers: z
     .array(z.object({ name: z.string(), inclusion: z.array(z.number()).optional().catch(undefined) }))
     .catch([]),
   training: z.object({ seconds: number }).catch({ seconds: null }),
-});
+} satisfies Fields<WholeReport>);
 export type Report = z.infer<typeof REPORT>;
-
-/** running.json */
-export const RUNNING = z.object({
-  pid: z.number().int().positive(),
-  host: z.string(),
-  born: z.string().optional(),
-  config: CONFIG.catch({}),
-  epoch: number,
-  epochs: number,
-  step: number,
-  steps: number,
-  loss: number,
-  samplesPerSecond: number,
-  remainingSeconds: number,
-});
-export type Running = z.infer<typeof RUNNING>;
-
-const side = z.number().int().min(1).max(1024);
-
-/** The first line of heatmaps.bin. */
-export const HEATMAP_HEADER = z.object({
-  kofn: z.literal("heatmaps"),
-  version: z.literal(1),
-  layers: z
-    .array(z.object({ name: z.string(), rows: count, n: count, height: side, width: side }))
-    .min(1)
-    .max(4096),
-});

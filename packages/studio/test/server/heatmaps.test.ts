@@ -36,7 +36,7 @@ test("gives the cells of an epoch, and of one layer of it", async () => {
 test("does not count a last record that is cut off, also if it was cut after the index was read", async () => {
   const { root, path } = await written();
   const whole = await readHeatmapIndex(root, path);
-  await truncate(path, whole.header + 3 * whole.record + 100);
+  await truncate(path, whole.offset + 3 * whole.record + 100);
   expect((await readHeatmapIndex(root, path)).epochs).toBe(3);
   expect(await readCells(root, path, whole, 3)).toBeUndefined();
   await appendFile(path, "x".repeat(whole.record));
