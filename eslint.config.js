@@ -34,6 +34,10 @@ export default tseslint.config(
         { allowNumber: true, allowBoolean: true },
       ],
       "no-restricted-syntax": ["error", noDefaultExport],
+      "no-restricted-imports": [
+        "error",
+        { paths: [{ name: "vitest", importNames: ["it"], message: "All tests are written as test." }] },
+      ],
     },
   },
   {

@@ -18,7 +18,7 @@ import { internals } from "./internals.js";
 
 const { prunedContents } = await internals.prunedContents();
 const { NO_CONFIG } = await internals.infoSection();
-const { maskedModel, maskOfLogits, masksOfWeights } = await internals.masks();
+const { maskedModel, maskOfLogits, masksOfWeights, weightMasksOf } = await internals.masks();
 const { channelView, codesOf, dequantized, initialScales } = await internals.quantizedWeights();
 const { Random } = await internals.random();
 
@@ -82,7 +82,7 @@ export function packedNetwork(dense, prune, format) {
     ),
   );
   const members = masks.flatMap(masksOfWeights);
-  const maskOf = new Map(members.map(({ layer, mask }) => [layer.weight, mask]));
+  const wholeMasks = weightMasksOf(masks);
   /** @type {Map<string, Float32Array>} */
   const values = new Map();
   const weights =
@@ -93,7 +93,7 @@ export function packedNetwork(dense, prune, format) {
             dense.graph.initializers.get(layer.weight)
           );
           const view = channelView(layer);
-          const mask = maskOf.get(layer.weight);
+          const mask = wholeMasks.get(layer.weight)?.array();
           const scale = initialScales(stored.array(), format, view, (i) => mask?.[i] !== 0);
           const codes = codesOf(stored.array(), scale, format, view, mask);
           values.set(layer.weight, dequantized(codes, scale, view));
@@ -104,7 +104,7 @@ export function packedNetwork(dense, prune, format) {
   return prunedContents(
     {
       model,
-      masks: new Map(members.map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)])),
+      masks: wholeMasks,
       layers: members.map(({ layer }) => layer),
       quantization: { weights, activations: [] },
     },

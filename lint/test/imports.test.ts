@@ -261,4 +261,12 @@ describe("the linter's settings", () => {
       ]);
     }
   });
+
+  test("have one word for a test", async () => {
+    const file = "packages/kofn/test/random.test.ts";
+    const found = async (word: string): Promise<string[]> =>
+      messages(ROOT, file, `import { expect, ${word} } from "vitest";`, await rulesOf(file));
+    expect(await found("test")).toEqual([]);
+    expect(await found("it")).toEqual([expect.stringContaining("All tests are written as test.")]);
+  });
 });

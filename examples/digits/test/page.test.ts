@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AxeResults } from "axe-core";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { lenet5 } from "../../../packages/kofn/src/models/lenet.js";
 import { decodeSafetensors } from "../../../packages/kofn/src/onnx/safetensors.js";
 import { encodeKofn } from "../../../packages/kofn/src/pack/file.js";
@@ -130,7 +130,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
       return count;
     }, colour);
 
-  it("reads a 1 and a 0 while they are drawn, and nothing once they are cleared", async () => {
+  test("reads a 1 and a 0 while they are drawn, and nothing once they are cleared", async () => {
     expect([await textOf("digit"), await textOf("latency")]).toEqual(["–", "–"]);
     await draw(ONE, async () => {
       expect(await textOf("digit")).toBe("1");
@@ -152,7 +152,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     expect(await page.getByText("Draw here").isVisible()).toBe(false);
   });
 
-  it("reads a 1 that a finger draws, without scrolling", async () => {
+  test("reads a 1 that a finger draws, without scrolling", async () => {
     const session = await context.newCDPSession(page);
     const [from, to] = await placesOf(ONE[0]);
     const touch = (type: "touchStart" | "touchMove" | "touchEnd", points: { x: number; y: number }[]) =>
@@ -166,7 +166,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     expect(await page.evaluate(() => scrollY)).toBe(0);
   });
 
-  it("draws digits by itself, by the keyboard, and reads them", async () => {
+  test("draws digits by itself, by the keyboard, and reads them", async () => {
     const example = page.getByRole("button", { name: "Draw one for me" });
     const read: string[] = [];
     await page.keyboard.press("Tab");
@@ -184,7 +184,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     expect(await textOf("digit")).toBe("–");
   });
 
-  it("says how large the file is, how long an answer takes, and what k of n means", async () => {
+  test("says how large the file is, how long an answer takes, and what k of n means", async () => {
     const bytes = (await (await fetch(`${address}model.kofn`)).arrayBuffer()).byteLength;
     expect(bytes).toBeLessThan(13_000);
     expect(await textOf("size")).toBe(`${(bytes / 1000).toFixed(1)} kB`);
@@ -201,7 +201,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
   });
 
-  it("shows the masks of the run", async () => {
+  test("shows the masks of the run", async () => {
     const layer = (await (await fetch(`${address}first-layer.json`)).json()) as FirstLayer;
     const masks = decodeSafetensors(readFileSync(join(folder, "runs/digits/masks.safetensors")), "masks");
     const mask = masks.get("fc1.weight")?.numbers() ?? [];
@@ -242,7 +242,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     expect(Number(count)).toBe(usage[28 * (Number(row) - 1) + Number(column) - 1]);
   });
 
-  it.each(["light", "dark"] as const)("has no flaws for assistive technology, %s", async (colorScheme) => {
+  test.each(["light", "dark"] as const)("has no flaws for assistive technology, %s", async (colorScheme) => {
     await page.emulateMedia({ colorScheme });
     for (const width of [1200, 380]) {
       await page.setViewportSize({ width, height: 800 });
@@ -255,13 +255,13 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     }
   });
 
-  it("says so if the network can't be loaded", async () => {
+  test("says so if the network can't be loaded", async () => {
     await page.route("**/model.kofn", (route) => route.fulfill({ status: 200, body: "no network" }));
     await page.reload();
     await page.getByRole("alert").getByText("expected a .kofn file, found 10 bytes").waitFor();
   });
 
-  it("shows filters of a network that begins with a convolution", async () => {
+  test("shows filters of a network that begins with a convolution", async () => {
     const spec = { conv1: weights({ k: 7 }), fc1: weights({ k: 10 }) };
     const model = lenet5();
     model.metadata.set("kofn.input.mean", "[0.25]").set("kofn.input.std", "[0.5]");
@@ -275,7 +275,7 @@ describe.skipIf(!hasChromium())("the demo", { timeout: 120_000 }, () => {
     close();
   });
 
-  it("refuses a network that reads no digits", async () => {
+  test("refuses a network that reads no digits", async () => {
     const path = join(folder, "tiny.kofn");
     writeFileSync(path, (await tinyFile()).file);
     expect(statSync(path).size).toBeGreaterThan(0);

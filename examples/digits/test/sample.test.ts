@@ -1,6 +1,6 @@
 /** What drawings become before a network sees them. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { exampleOf } from "../page/examples.js";
 import { SIDE, sampleOf, type Stroke } from "../page/sample.js";
 
@@ -28,7 +28,7 @@ function moved(strokes: readonly Stroke[], size: number, right: number, down: nu
 }
 
 describe("a sample", () => {
-  it.each(digits)("has the digit %i in a box of 20, its centre of mass in the middle", (_, strokes) => {
+  test.each(digits)("has the digit %i in a box of 20, its centre of mass in the middle", (_, strokes) => {
     const sample = sampleOf(strokes);
     const { height, width } = boxOf(sample);
     expect(Math.abs(Math.max(height, width) - 20)).toBeLessThanOrEqual(1);
@@ -38,7 +38,7 @@ describe("a sample", () => {
     expect(sample.filter((value) => value > 0 && value < 255).length).toBeGreaterThan(30);
   });
 
-  it("is the same wherever and however large the digit was drawn", () => {
+  test("is the same wherever and however large the digit was drawn", () => {
     const [, strokes] = digits[5];
     const sample = sampleOf(strokes);
     for (const [size, right, down] of [
@@ -52,7 +52,7 @@ describe("a sample", () => {
     }
   });
 
-  it("keeps a dot small, and is empty without strokes", () => {
+  test("keeps a dot small, and is empty without strokes", () => {
     const dot = sampleOf([[{ x: 0.9, y: 0.2 }]]);
     expect(boxOf(dot)).toEqual({ height: 2, width: 2 });
     expect(sampleOf([])).toEqual(new Uint8Array(SIDE * SIDE));

@@ -61,11 +61,11 @@ export { type Optimizer, optimizerOf, type UpdateArguments } from "./optim/optim
 export { formatRule, kernels, maps, parsePrune, resolvePrune, weights } from "./prune/spec.js";
 export { planPruning, type PruneOptions, type PrunePlan } from "./prune/budget.js";
 export { prunableLayers } from "./layers/layers.js";
-export { mapGroups } from "./prune/structure/map-groups.js";
-export type { MapCarrier, MapGroup, MapGroupLayer } from "./prune/types.js";
+export { mapSets } from "./prune/structure/map-sets.js";
+export type { MapCarrier, MapSet, MapSetLayer } from "./prune/types.js";
 export { type Remains, removeDeadChannels, removeMaps } from "./prune/structure/remove.js";
 export { planPrune } from "./prune/plan.js";
-export { countPerGroup } from "./prune/groups.js";
+export { countPerGroup } from "./prune/units.js";
 export { topKMask } from "./prune/topk.js";
 export type { Amount, Budget, PrunedLayer, PruneRule, PruneSpec } from "./prune/types.js";
 export type { PrunableLayer } from "./layers/types.js";
@@ -124,7 +124,7 @@ export { type PackedOnnx, type PackedWeight, packOnnx } from "./pack/onnx.js";
 export type { PositionCodec } from "@kofn/format/file/fields.js";
 export { runContents } from "./run/packed.js";
 export type { KofnContents, Packed, PackOptions, StoredTensor, Unpacked } from "./pack/types.js";
-export type { UnitLayout, UnitMask } from "@kofn/format/file/units.js";
+export type { Mask, PackedMask, UnitLayout } from "@kofn/format/file/units.js";
 
 // Networks for hardware: C code and memory images
 export { lowerProgram } from "./hardware/lower.js";

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   datasets,
   evaluateModel,
@@ -42,7 +42,7 @@ function onesPerRun(values: Uint8Array, length: number): Set<number> {
 }
 
 describe("train-glyphs.js", () => {
-  it("trains, prints what it says, and saves a run with exactly k of n", async () => {
+  test("trains, prints what it says, and saves a run with exactly k of n", async () => {
     const out = join(folder, "glyphs");
     const { code, stdout, stderr } = await example("train-glyphs.js", out, "1500");
     expect(stderr).toBe("");
@@ -68,7 +68,7 @@ describe("train-glyphs.js", () => {
     expect(onesPerRun(masks.get("fc2.weight")?.array() ?? new Uint8Array(), 300)).toEqual(new Set([30]));
   });
 
-  it("is what the README shows", async () => {
+  test("is what the README shows", async () => {
     const source = await readFile(join(ROOT, "examples/train-glyphs.js"), "utf8");
     const code = source.slice(source.indexOf("import "));
     expect(await readFile(join(ROOT, "README.md"), "utf8")).toContain(code);
@@ -91,7 +91,7 @@ function byHand(x: number[][], target: number[][], w: number[][]): { loss: numbe
 }
 
 describe("gradients.js", () => {
-  it("prints the graph, and descends as the gradient by hand does", async () => {
+  test("prints the graph, and descends as the gradient by hand does", async () => {
     const { code, stdout, stderr } = await example("gradients.js");
     expect(stderr).toBe("");
     expect(code).toBe(0);
@@ -111,7 +111,7 @@ describe("gradients.js", () => {
 });
 
 describe("the library", () => {
-  it("trains a network with rules of every granularity, and saves a run that evaluates to its report", async () => {
+  test("trains a network with rules of every granularity, and saves a run that evaluates to its report", async () => {
     const data = datasets.glyphs();
     const trained = await train({
       model: zoo.lenet5(),
@@ -147,7 +147,7 @@ function offered(help: string): [option: string, description: string][] {
 }
 
 describe("docs/cli.md", () => {
-  it.each(["train", "eval", "inspect", "run", "bench", "data list", "data get"])(
+  test.each(["train", "eval", "inspect", "run", "bench", "data list", "data get"])(
     "has the options of kofn %s",
     async (command) => {
       const { stdout } = await run(process.execPath, [KOFN, ...command.split(" "), "--help"]);

@@ -1,6 +1,6 @@
 /** Counter-based random numbers: known answers, independence of streams, distributions. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { philox, Random, streamOf } from "../src/random.js";
 
 function block(counter: [number, number, number, number], key: [number, number]): string {
@@ -10,7 +10,7 @@ function block(counter: [number, number, number, number], key: [number, number])
 }
 
 describe("philox", () => {
-  it("gives the known answers of Random123", () => {
+  test("gives the known answers of Random123", () => {
     expect(block([0, 0, 0, 0], [0, 0])).toBe("6627e8d5 e169c58d bc57ac4c 9b00dbd8");
     const ones = 0xffffffff;
     expect(block([ones, ones, ones, ones], [ones, ones])).toBe("408f276d 41c83b0e a20bc7c6 6d5451fd");
@@ -21,7 +21,7 @@ describe("philox", () => {
 });
 
 describe("streamOf", () => {
-  it("is FNV-1a", () => {
+  test("is FNV-1a", () => {
     expect(streamOf("")).toBe(0x811c9dc5);
     expect(streamOf("a")).toBe(0xe40c292c);
     expect(streamOf("foobar")).toBe(0xbf9cf968);
@@ -31,7 +31,7 @@ describe("streamOf", () => {
 describe("Random", () => {
   const draw = (random: Random): number[] => Array.from({ length: 9 }, () => random.bits());
 
-  it("is a function of seed, stream and index", () => {
+  test("is a function of seed, stream and index", () => {
     const first = draw(new Random(1, "a", 2));
     expect(draw(new Random(1, "a", 2))).toEqual(first);
     for (const other of [new Random(2, "a", 2), new Random(1, "b", 2), new Random(1, "a", 3)]) {
@@ -41,7 +41,7 @@ describe("Random", () => {
     expect(new Set(first).size).toBe(9);
   });
 
-  it("is uniform on the open interval", () => {
+  test("is uniform on the open interval", () => {
     const random = new Random(1, "uniform");
     const bins = new Array<number>(16).fill(0);
     const count = 32_000;
@@ -59,7 +59,7 @@ describe("Random", () => {
     expect(chiSquare).toBeLessThan(37.7);
   });
 
-  it("has the moments of a standard normal", () => {
+  test("has the moments of a standard normal", () => {
     const random = new Random(1, "normal");
     const count = 40_000;
     const values = Array.from({ length: count }, () => random.normal());
@@ -70,7 +70,7 @@ describe("Random", () => {
     expect(Math.abs(moment(4) - 3)).toBeLessThan(4 * Math.sqrt(96 / count));
   });
 
-  it("fills arrays with the numbers that it would draw one by one", () => {
+  test("fills arrays with the numbers that it would draw one by one", () => {
     for (const count of [0, 3, 4, 10_001]) {
       for (const before of [0, 1, 3]) {
         const [filling, drawing] = [new Random(3, "fill", 5), new Random(3, "fill", 5)];
@@ -84,7 +84,7 @@ describe("Random", () => {
     }
   });
 
-  it("permutes, and puts every element everywhere", () => {
+  test("permutes, and puts every element everywhere", () => {
     const places = Array.from({ length: 5 }, () => new Array<number>(5).fill(0));
     for (let index = 0; index < 2000; index++) {
       const order = new Random(1, "permutation", index).permutation(5);

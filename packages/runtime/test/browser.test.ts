@@ -1,6 +1,6 @@
 /** What browsers alone have: addresses that are relative to the page, workers, and canvases. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lenet300100 } from "../../kofn/src/models/lenet.js";
 import { encodeKofn } from "../../kofn/src/pack/file.js";
 import { weights } from "../../kofn/src/prune/spec.js";
@@ -10,7 +10,7 @@ import { chromiumOfFile } from "./support/hosts.js";
 const page = chromiumOfFile();
 
 describe.skipIf(!page.isThere)("in Chromium", () => {
-  it("runs in a worker", { timeout: 300_000 }, async () => {
+  test("runs in a worker", { timeout: 300_000 }, async () => {
     const one = await caseOf("lenet-5: weights 10 %", 3);
     const results = await page.call(
       (_, { file, input }) =>
@@ -34,7 +34,7 @@ describe.skipIf(!page.isThere)("in Chromium", () => {
     expect(largestError(results, one.expected)).toBeLessThan(TOLERANCE);
   });
 
-  it("reads addresses, and says what is missing", async () => {
+  test("reads addresses, and says what is missing", async () => {
     const { file } = await caseOf("lenet-5: weights 10 %", 1);
     const bytes = await page.call(async ({ load }, content) => {
       const url = URL.createObjectURL(new Blob([content]));
@@ -52,7 +52,7 @@ describe.skipIf(!page.isThere)("in Chromium", () => {
     expect(message).toBe("NetworkError: none.kofn: can't be read: the server answers 404 Not Found");
   });
 
-  it("classifies what is on a canvas", async () => {
+  test("classifies what is on a canvas", async () => {
     const model = lenet300100();
     model.metadata.set("kofn.input.mean", "[0.25]").set("kofn.input.std", "[0.5]");
     const { bytes } = encodeKofn(prunedBy(model, { fc1: weights({ k: 40 }) }));

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../kofn/src/import/import.js";
 import { loadModel } from "../../kofn/src/files/models.js";
 import { sparseContents } from "../../kofn/src/pack/contents.js";
@@ -27,7 +27,7 @@ describe.skipIf(folder === undefined)("a network that PyTorch exported", () => {
     new Float32Array(new Uint8Array(readFileSync(join(folder ?? "", name))).buffer);
 
   describe.each(hosts)("in $name", (host) => {
-    it.each(NAMES)("%s", { timeout: 60_000 }, async (name) => {
+    test.each(NAMES)("%s", { timeout: 60_000 }, async (name) => {
       const model = importModel(await loadModel(join(folder ?? "", `${name}.onnx`)));
       const { bytes: file } = encodeKofn(sparseContents(model));
       const results = await host.call(async ({ load }, given) => (await load(given.file)).run(given.input), {

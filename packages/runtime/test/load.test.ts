@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { lenet5 } from "../../kofn/src/models/lenet.js";
 import { Builder } from "../../kofn/src/onnx/builder.js";
 import { emptyGraph } from "../../kofn/src/onnx/model.js";
@@ -51,7 +51,7 @@ const run = (host: Host, file: Uint8Array, input: Float32Array) =>
 
 describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host) => {
   describe("load", () => {
-    it("reads bytes, buffers and addresses", async () => {
+    test("reads bytes, buffers and addresses", async () => {
       const info = await infoOf(host, digits.file);
       expect(info.bytes.file).toBe(digits.file.length);
       const buffered = await host.call(
@@ -66,7 +66,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
       await expect(infoOf(host, `${address}/other.kofn`)).rejects.toThrow("the server answers 404");
     });
 
-    it("names an operator that has no kernel", async () => {
+    test("names an operator that has no kernel", async () => {
       const b = new Builder(emptyGraph("g"));
       const type = { dtype: "float32", shape: ["batch", 4] } as const;
       b.graph.inputs.push({ name: "x", type });
@@ -78,7 +78,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
       );
     });
 
-    it("refuses what it can't compute, by the node's name", async () => {
+    test("refuses what it can't compute, by the node's name", async () => {
       const b = new Builder(emptyGraph("g"));
       const type = { dtype: "float32", shape: ["batch", 2, 6, 5] } as const;
       b.graph.inputs.push({ name: "x", type });
@@ -92,7 +92,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
   });
 
   describe("run", () => {
-    it("computes batches of any size, alike", async () => {
+    test("computes batches of any size, alike", async () => {
       const batches = [40, 1, 7, 8, 33];
       const parts = await host.call(
         async ({ load }, { file, inputs }) => {
@@ -106,7 +106,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
       });
     });
 
-    it("writes into an array of the caller", async () => {
+    test("writes into an array of the caller", async () => {
       const { isSame, results } = await host.call(
         async ({ load }, { file, input }) => {
           const net = await load(file);
@@ -119,7 +119,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
       expect(largestError(results, digits.expected.slice(0, 20))).toBeLessThan(TOLERANCE);
     });
 
-    it("says which length does not fit", async () => {
+    test("says which length does not fit", async () => {
       const messages = await host.call(async ({ load, NetworkError }, file) => {
         const net = await load(file);
         const wrong: [input: Float32Array, output?: Float32Array][] = [
@@ -143,7 +143,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
       ]);
     });
 
-    it("computes with quantized weights and activations as onnxruntime does", async () => {
+    test("computes with quantized weights and activations as onnxruntime does", async () => {
       const model = lenet5();
       const [hidden] = model.graph.nodes.filter(({ op }) => op === "Relu").slice(-1);
       const activations = [
@@ -164,7 +164,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
   });
 
   describe("info", () => {
-    it("says what each layer is, how it is stored and how it is computed", async () => {
+    test("says what each layer is, how it is stored and how it is computed", async () => {
       const info = await infoOf(host, digits.file);
       const { input, output, bytes, labels, provenance, normalization, layers } = info;
       expect([input, output, bytes.file]).toEqual([[1, 1, 28, 28], [1, 10], digits.file.length]);
@@ -196,7 +196,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
     const classify = (pixels: Uint8Array | ReturnType<typeof image>, file = digits.file) =>
       host.call(async ({ load }, given) => (await load(given.file)).classify(given.pixels), { file, pixels });
 
-    it("normalises pixels and ranks the classes", async () => {
+    test("normalises pixels and ranks the classes", async () => {
       const classes = await classify(grey);
       const input = Float32Array.from(grey, (value) => (value / 255 - 0.25) / 0.5);
       const logits = await run(host, digits.file, input);
@@ -205,13 +205,13 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
       expect(classes[0].label).toBe((await infoOf(host, digits.file)).labels[classes[0].index]);
     });
 
-    it("takes images as canvases give them, on black", async () => {
+    test("takes images as canvases give them, on black", async () => {
       const [opaque] = await classify(image(255));
       expect(opaque.probability).toBeCloseTo((await classify(grey))[0].probability, 5);
       expect(await classify(image(0))).toEqual(await classify(new Uint8Array(PIXELS)));
     });
 
-    it("says what does not fit", async () => {
+    test("says what does not fit", async () => {
       await expect(classify({ ...image(0), width: 280, height: 280 })).rejects.toThrow(
         "the image has 280x280 pixels, the network reads 28x28",
       );
@@ -223,7 +223,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("in %s", (_, host
   });
 });
 
-it("reads paths, in Node", async () => {
+test("reads paths, in Node", async () => {
   const folder = mkdtempSync(join(tmpdir(), "kofn-"));
   const path = join(folder, "model.kofn");
   writeFileSync(path, digits.file);

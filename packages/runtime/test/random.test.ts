@@ -1,7 +1,7 @@
 /** Random small networks against onnxruntime. */
 
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { sparseContents } from "../../kofn/src/pack/contents.js";
 import { SHAPE_RULES } from "../src/graph/shapes.js";
 import { largestError, packedCase, TOLERANCE } from "./support/cases.js";
@@ -14,7 +14,7 @@ const RUNS = KOFN_FUZZ_RUNS === undefined ? { numRuns: 700, seed: 5 } : { numRun
 
 const hosts = hostsOfFile();
 
-it("computes what onnxruntime computes, in all hosts", { timeout: 600_000 }, async () => {
+test("computes what onnxruntime computes, in all hosts", { timeout: 600_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(recipes, async (recipe) => {
       const contents = sparseContents(networkOf(recipe));
@@ -33,7 +33,7 @@ it("computes what onnxruntime computes, in all hosts", { timeout: 600_000 }, asy
   );
 });
 
-it("draws every operator that has a kernel", () => {
+test("draws every operator that has a kernel", () => {
   const drawn = new Set<string>();
   for (const recipe of fc.sample(recipes, { numRuns: 700, seed: 5 }))
     for (const { op } of networkOf(recipe).graph.nodes) drawn.add(op);

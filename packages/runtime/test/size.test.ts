@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { packagePath, tinyFile } from "./support/package.js";
 
 const MOST_BYTES = 30 * 1024;
@@ -37,14 +37,14 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-it("has no dependencies", () => {
+test("has no dependencies", () => {
   const { dependencies, optionalDependencies, peerDependencies } = JSON.parse(
     readFileSync(join(folder, "node_modules/@kofn/runtime/package.json"), "utf8"),
   ) as Record<string, unknown>;
   expect([dependencies, optionalDependencies, peerDependencies]).toEqual([undefined, undefined, undefined]);
 });
 
-it("has types that name no package", () => {
+test("has types that name no package", () => {
   const dist = join(folder, "node_modules/@kofn/runtime/dist");
   const files = execFileSync("find", [dist, "-name", "*.d.ts"], { encoding: "utf8" }).trim().split("\n");
   expect(files.length).toBeGreaterThan(1);
@@ -54,7 +54,7 @@ it("has types that name no package", () => {
   expect(named).toEqual([]);
 });
 
-it("is bundled by esbuild for browsers, in at most 30 KB with its WebAssembly", async () => {
+test("is bundled by esbuild for browsers, in at most 30 KB with its WebAssembly", async () => {
   const { outputFiles, warnings } = await esbuild({
     entryPoints: [join(folder, "app.js")],
     bundle: true,
@@ -68,7 +68,7 @@ it("is bundled by esbuild for browsers, in at most 30 KB with its WebAssembly", 
   await expectRuns(outputFiles[0].text);
 }, 120_000);
 
-it("is bundled by vite", async () => {
+test("is bundled by vite", async () => {
   const result = await vite({
     root: folder,
     logLevel: "silent",
@@ -84,7 +84,7 @@ it("is bundled by vite", async () => {
   await expectRuns(script?.code ?? "");
 }, 120_000);
 
-it("is at most 30 KB as it is shipped, too", () => {
+test("is at most 30 KB as it is shipped, too", () => {
   const dist = join(folder, "node_modules/@kofn/runtime/dist");
   const scripts = execFileSync("find", [dist, "-name", "*.js"], { encoding: "utf8" }).trim().split("\n");
   const whole = Buffer.concat(scripts.sort().map((path) => readFileSync(path)));

@@ -1,6 +1,6 @@
 /** The networks of the zoo, pruned in all ways, against onnxruntime. */
 
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type Case, caseNames, caseOf, largestError, TOLERANCE } from "./support/cases.js";
 import { hostsOfFile } from "./support/hosts.js";
 
@@ -15,7 +15,7 @@ describe.each(caseNames())("%s", (name) => {
 
   for (const host of hosts) {
     const title = `gives in ${host.name} what onnxruntime gives for the masked model`;
-    it(title, { timeout: 600_000 }, async () => {
+    test(title, { timeout: 600_000 }, async () => {
       const results = await host.call(
         async ({ load }, { file, input }) => (await load(file)).run(input),
         one,

@@ -53,13 +53,19 @@ export interface UnitLayout {
   readonly share: number;
   /** Units of a group. */
   readonly n: number;
+  /** For each row its first unit, where rows do not have them in order: maps of layers that share one mask. */
+  readonly unitOfRow?: Int32Array | undefined;
 }
 
-/** A mask of a weight, as it is packed. */
-export interface UnitMask {
+/** Which units of a weight are kept. */
+export interface Mask {
   readonly layout: UnitLayout;
   /** 1 for each unit that is kept, else 0; row by row. */
   readonly units: Uint8Array;
+}
+
+/** A mask as it is packed: rows have their units in order. */
+export interface PackedMask extends Mask {
   /** Of each group, how many units are kept. */
   readonly counts: Uint32Array;
 }
@@ -87,12 +93,7 @@ export function unitMatrix(layout: UnitLayout, dims: readonly number[]): UnitMat
 }
 
 /** How units lie in a weight of certain dimensions. */
-export interface UnitShape extends StoredDims {
-  readonly span: number;
-  readonly share: number;
-  /** For each row its first unit, where rows do not have them in order. */
-  readonly unitOfRow?: Int32Array | undefined;
-}
+export type UnitShape = StoredDims & Pick<UnitLayout, "span" | "share" | "unitOfRow">;
 
 /**
  * Calls `visit` for each unit of each row, row by row: with the row, the column of the unit's first weight, and the unit's number.
@@ -124,7 +125,7 @@ export function forEachWeight(shape: UnitShape, visit: (index: number, unit: num
 }
 
 /** The weights that a mask keeps, row by row: their indices in the weight as it is stored. */
-export function keptIndices({ layout, units, counts }: UnitMask, dims: readonly number[]): Uint32Array {
+export function keptIndices({ layout, units, counts }: PackedMask, dims: readonly number[]): Uint32Array {
   const kept = counts.reduce((sum, count) => sum + count, 0) * layout.span * layout.share;
   const indices = new Uint32Array(kept);
   let at = 0;
@@ -151,7 +152,7 @@ export function scatter<T extends Numbers>(values: T, indices: Uint32Array, size
 }
 
 /** 0 or 1 for each weight as it is stored. */
-export function weightMask({ layout, units }: UnitMask, dims: readonly number[]): Uint8Array {
+export function weightMask({ layout, units }: Mask, dims: readonly number[]): Uint8Array {
   const weights = new Uint8Array(sizeOf(dims));
   forEachWeight({ ...layout, dims }, (index, unit) => {
     weights[index] = units[unit];
@@ -160,16 +161,16 @@ export function weightMask({ layout, units }: UnitMask, dims: readonly number[])
 }
 
 /**
- * A mask of weights as one of units.
+ * A mask of weights as one of units, to be packed.
  *
  * @param weights 0 or 1 for each weight as it is stored.
  * @returns undefined if the layout does not fit, or a unit is kept in part.
  */
-export function unitMask(
+export function packedMask(
   weights: Uint8Array,
   dims: readonly number[],
   layout: UnitLayout,
-): UnitMask | undefined {
+): PackedMask | undefined {
   const matrix = unitMatrix(layout, dims);
   if (matrix === undefined) return undefined;
   const units = new Uint8Array(matrix.units);

@@ -12,8 +12,8 @@ import {
   scatter,
   spanOf,
   type UnitLayout,
-  type UnitMask,
-  unitMask,
+  type PackedMask,
+  packedMask,
   unitMatrix,
   weightMask,
   weightMatrix,
@@ -64,7 +64,7 @@ function definition({ dims, layout: { transposed, span, share } }: Case): { inde
   });
 }
 
-function maskOf({ dims, layout, units }: Case): UnitMask {
+function maskOf({ dims, layout, units }: Case): PackedMask {
   return { layout, units, counts: countsOf(units, unitMatrix(layout, dims)?.groups ?? 0) };
 }
 
@@ -125,7 +125,7 @@ describe("a mask", () => {
         expect([...bits].map((bit, i) => bit * values[i])).toEqual([
           ...scatter(gather(values, indices), indices, size),
         ]);
-        expect(unitMask(bits, dims, mask.layout)).toEqual(mask);
+        expect(packedMask(bits, dims, mask.layout)).toEqual(mask);
       }),
     );
   });
@@ -133,9 +133,9 @@ describe("a mask", () => {
   test("is none if a unit is kept in part", () => {
     const layout = { transposed: false, span: 9, share: 1, n: 2 };
     const weights = new Uint8Array(2 * 2 * 9).fill(1, 0, 9);
-    expect(unitMask(weights, [2, 2, 3, 3], layout)?.units).toEqual(Uint8Array.of(1, 0, 0, 0));
+    expect(packedMask(weights, [2, 2, 3, 3], layout)?.units).toEqual(Uint8Array.of(1, 0, 0, 0));
     weights[5] = 0;
-    expect(unitMask(weights, [2, 2, 3, 3], layout)).toBeUndefined();
+    expect(packedMask(weights, [2, 2, 3, 3], layout)).toBeUndefined();
   });
 
   test.each([

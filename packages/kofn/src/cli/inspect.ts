@@ -14,11 +14,11 @@ import { sizesOf } from "../metrics/size.js";
 import type { Graph, ValueInfo } from "../onnx/model.js";
 import { sizeOf, type Tensor } from "../onnx/tensor.js";
 import { encodeKofn } from "../pack/file.js";
-import { countPerGroup, keptWeights } from "../prune/groups.js";
+import { countPerGroup, keptWeights } from "../prune/units.js";
 import { countMacs, type Macs } from "../prune/macs.js";
-import { mapGroups } from "../prune/structure/map-groups.js";
+import { mapSets } from "../prune/structure/map-sets.js";
 import { type Remains, removeMaps } from "../prune/structure/remove.js";
-import type { MapGroup, PrunedLayer } from "../prune/types.js";
+import type { MapSet, PrunedLayer } from "../prune/types.js";
 import { granularityOf, kOfN } from "../report/text.js";
 import { readRun } from "../run/read.js";
 import type { StoredRun } from "../run/types.js";
@@ -197,7 +197,7 @@ function prunedLayers(
   graph: Graph,
   layers: readonly PrunableLayer[],
 ): PrunedLayer[] {
-  const groupOf = groupsIn(graph, report);
+  const setOf = setsIn(graph, report);
   return report.layers.map(({ weight, granularity, per, share = 1, groups, n, k }) => {
     const layer = layers.find((candidate) => candidate.weight === weight);
     if (layer === undefined) {
@@ -205,7 +205,7 @@ function prunedLayers(
         `run directory "${path}": report.json has a layer with the weight "${weight}", which the model has not. The files are not of one run.`,
       );
     }
-    const group = groupOf(weight);
+    const set = setOf(weight);
     const rule = {
       ...layer,
       granularity,
@@ -214,7 +214,7 @@ function prunedLayers(
       groups,
       n,
       k,
-      ...(group === undefined ? {} : { group }),
+      ...(set === undefined ? {} : { set }),
     };
     if (keptWeights({ ...rule, k: n }) !== sizeOf(layer.dims)) {
       throw new InputError(
@@ -225,13 +225,13 @@ function prunedLayers(
   });
 }
 
-/** For the weight of a layer that was pruned by maps, its group without the other layers. */
-function groupsIn(graph: Graph, report: Report): (weight: string) => MapGroup | undefined {
-  const groups = report.layers.some(({ granularity }) => granularity === "maps") ? mapGroups(graph) : [];
+/** For the weight of a layer that was pruned by maps, its set without the other layers. */
+function setsIn(graph: Graph, report: Report): (weight: string) => MapSet | undefined {
+  const sets = report.layers.some(({ granularity }) => granularity === "maps") ? mapSets(graph) : [];
   return (weight) => {
-    for (const group of groups) {
-      const member = group.layers.find(({ layer }) => layer.weight === weight);
-      if (member !== undefined) return { ...group, layers: [member] };
+    for (const set of sets) {
+      const member = set.layers.find(({ layer }) => layer.weight === weight);
+      if (member !== undefined) return { ...set, layers: [member] };
     }
     return undefined;
   };

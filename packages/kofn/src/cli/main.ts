@@ -1,5 +1,6 @@
 /** The command line: parses it, runs a command, and turns what happens into an exit code. */
 
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { KofnError, messageOf } from "../errors.js";
 import { VERSION } from "../version.js";
@@ -76,7 +77,7 @@ function exitCodeOf(error: unknown): number {
   const prefix = styled("red", "error:", process.stderr);
   const expected = error instanceof KofnError;
   note(`${prefix} ${expected ? "" : "kofn has failed in a way that it should not: "}${messageOf(error)}`);
-  if (process.env.KOFN_DEBUG === "1" && error instanceof Error) note(error.stack ?? "");
+  if (process.env.KOFN_DEBUG === "1" && error instanceof Error) note(inspect(error));
   else if (!expected) note("Set KOFN_DEBUG=1 to see where.");
   return expected ? error.exitCode : 1;
 }

@@ -5,7 +5,7 @@ import type { Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
 import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
-import { mapGroups } from "../prune/structure/map-groups.js";
+import { mapSets } from "../prune/structure/map-sets.js";
 
 /** How a layer can be pruned. */
 export interface PrunableBy {
@@ -20,15 +20,15 @@ export interface PrunableBy {
 
 /** For each of the prunable layers of a graph, in order. */
 export function prunableBy(graph: Graph, layers: readonly PrunableLayer[]): PrunableBy[] {
-  const groups = groupsOf(graph);
+  const sets = setsOf(graph);
   return layers.map((layer) => {
     const [, inputs, kernel] = canonicalDims(layer);
     const n: Partial<Record<Granularity, number>> = { weights: inputs * kernel };
     if (layer.dims.length > 2) n.kernels = inputs;
-    const group = groups.find((each) => each.layers.some((member) => member.layer.name === layer.name));
-    if (group !== undefined && group.refusal === undefined) n.maps = group.n;
-    const others = group?.layers.map((member) => member.layer.name) ?? [];
-    const refused = group === undefined ? "the shapes of the model are not known" : group.refusal;
+    const set = sets.find((each) => each.layers.some((member) => member.layer.name === layer.name));
+    if (set !== undefined && set.refusal === undefined) n.maps = set.n;
+    const others = set?.layers.map((member) => member.layer.name) ?? [];
+    const refused = set === undefined ? "the shapes of the model are not known" : set.refusal;
     return {
       granularities: Object.keys(n) as Granularity[],
       n,
@@ -38,9 +38,9 @@ export function prunableBy(graph: Graph, layers: readonly PrunableLayer[]): Prun
   });
 }
 
-function groupsOf(graph: Graph): ReturnType<typeof mapGroups> {
+function setsOf(graph: Graph): ReturnType<typeof mapSets> {
   try {
-    return mapGroups(graph);
+    return mapSets(graph);
   } catch (error) {
     if (error instanceof InputError) return [];
     throw error;

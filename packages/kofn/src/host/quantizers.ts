@@ -1,8 +1,8 @@
 /** The fake quantizers of a run on the host, with the optimizer of their scales. */
 
 import type { Optimizer } from "../optim/optimizer.js";
-import { unitOfWeights, membersOf } from "../prune/groups.js";
-import { type LayerMask, masksOfWeights } from "../prune/mask.js";
+import { unitOfWeights, membersOf } from "../prune/units.js";
+import { type LayerMask, weightMasksOf } from "../prune/mask.js";
 import { activationScale } from "../quantize/activations.js";
 import { type PlannedActivation, quantizedActivation } from "../quantize/plan.js";
 import type { Quantization, QuantizedWeight } from "../quantize/types.js";
@@ -96,9 +96,9 @@ export class Quantizers {
 
   /** Sets the learned scales of weights to where they begin. */
   begin(masks: readonly LayerMask[]): void {
-    const byWeight = masksByWeight(masks);
+    const byWeight = weightMasksOf(masks);
     for (const [weight, { host }] of this.#weights) {
-      const mask = byWeight.get(weight);
+      const mask = byWeight.get(weight)?.array();
       host.begin(mask === undefined ? () => true : (index) => mask[index] === 1);
     }
   }
@@ -146,9 +146,9 @@ export class Quantizers {
 
   /** Codes and scales under deterministic masks. */
   quantization(masks: readonly LayerMask[]): Quantization {
-    const byWeight = masksByWeight(masks);
+    const byWeight = weightMasksOf(masks);
     const weights = [...this.#weights].map(([weight, { host }]): QuantizedWeight => {
-      const mask = byWeight.get(weight);
+      const mask = byWeight.get(weight)?.array();
       if (mask !== undefined) host.kept?.set(mask);
       host.fit();
       const { layer, rule, place } = host;
@@ -195,8 +195,4 @@ function arraysOf({ arrays }: HostOptimizer, name: string): HostArrays {
   const own = arrays.get(name);
   if (own === undefined) throw new TypeError(`the host does not learn "${name}"`);
   return own;
-}
-
-function masksByWeight(masks: readonly LayerMask[]): Map<string, Uint8Array> {
-  return new Map(masks.flatMap(masksOfWeights).map(({ layer, mask }) => [layer.weight, mask]));
 }

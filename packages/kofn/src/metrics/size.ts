@@ -4,7 +4,7 @@ import type { LayerSize } from "@kofn/format/run/types.js";
 import { prunableLayers } from "../layers/layers.js";
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
-import { carriersOf, keptWeights, membersOf } from "../prune/groups.js";
+import { carriersOf, keptWeights, membersOf } from "../prune/units.js";
 import type { Remains } from "../prune/structure/remove.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { Quantization } from "../quantize/types.js";

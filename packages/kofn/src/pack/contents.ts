@@ -4,8 +4,8 @@ import {
   canonicalDims,
   spanOf,
   type UnitLayout,
-  type UnitMask,
-  unitMask,
+  type PackedMask,
+  packedMask,
   unitMatrix,
   weightMask,
 } from "@kofn/format/file/units.js";
@@ -47,7 +47,7 @@ export function prunedContents(
   const hasMaps = layers.some(({ granularity }) => granularity === "maps");
   const left = hasMaps ? withoutMaps(model, quantization) : { model, quantization };
   const leftMasks = hasMaps ? removeMaps(model, masks).masks : masks;
-  const unitMasks = new Map<string, UnitMask>();
+  const unitMasks = new Map<string, PackedMask>();
   for (const layer of prunableLayers(left.model.graph)) {
     const mask = leftMasks.get(layer.weight)?.array();
     const rule = rules.get(layer.weight);
@@ -71,7 +71,7 @@ function withoutMaps(model: Model, quantization: Quantization): Pick<MaskedModel
  * @param model in operator set 21.
  */
 export function sparseContents(model: Model): KofnContents {
-  const masks = new Map<string, UnitMask>();
+  const masks = new Map<string, PackedMask>();
   for (const layer of prunableLayers(model.graph)) {
     const weight = model.graph.initializers.get(layer.weight);
     if (weight?.dtype !== "float32") continue;
@@ -95,7 +95,7 @@ function unitMaskOf(
   mask: Uint8Array,
   layer: PrunableLayer,
   rule?: Pick<PrunedLayer, "granularity" | "share" | "n">,
-): UnitMask | undefined {
+): PackedMask | undefined {
   const { transposed } = layer;
   const [, inputs, kernel] = canonicalDims(layer);
   const rows = (span: number): UnitLayout => ({ transposed, span, share: 1, n: (inputs * kernel) / span });
@@ -107,7 +107,7 @@ function unitMaskOf(
   }
   if (kernel > 1 && rule?.granularity !== "weights") layouts.push(rows(kernel));
   for (const layout of [...layouts, rows(1)]) {
-    const found = unitMask(mask, layer.dims, layout);
+    const found = packedMask(mask, layer.dims, layout);
     if (found !== undefined) return found;
   }
   return undefined;

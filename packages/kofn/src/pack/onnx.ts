@@ -5,7 +5,13 @@
  */
 
 import { bytesOf, widthOf } from "@kofn/format/file/bits.js";
-import { gather, keptIndices, type UnitMask, unitMatrix, type UnitMatrix } from "@kofn/format/file/units.js";
+import {
+  gather,
+  keptIndices,
+  type PackedMask,
+  unitMatrix,
+  type UnitMatrix,
+} from "@kofn/format/file/units.js";
 import { encodeModelBytes } from "../onnx/codec.js";
 import { DATA_TYPES } from "../onnx/dtype.js";
 import { type Graph, int, ints, type Model } from "../onnx/model.js";
@@ -130,7 +136,7 @@ class Packer {
   }
 
   /** Adds nodes that make a tensor of its packed form. */
-  add(name: string, value: Tensor<"float32">, mask?: UnitMask, quantized?: QuantizedWeight): void {
+  add(name: string, value: Tensor<"float32">, mask?: PackedMask, quantized?: QuantizedWeight): void {
     const { dims, size } = value;
     const matrix = mask === undefined ? undefined : unitMatrix(mask.layout, dims);
     const pruned = mask === undefined || matrix === undefined ? undefined : { mask, matrix, dims };
@@ -311,7 +317,7 @@ class Packer {
 
 /** A weight that a mask prunes. */
 interface Pruned {
-  readonly mask: UnitMask;
+  readonly mask: PackedMask;
   readonly matrix: UnitMatrix;
   readonly dims: readonly number[];
 }

@@ -12,7 +12,13 @@ import {
   type PositionCodec,
 } from "@kofn/format/file/fields.js";
 import { ALIGNMENT } from "@kofn/format/file/header.js";
-import { keptIndices, scatter, type UnitLayout, type UnitMask, unitMatrix } from "@kofn/format/file/units.js";
+import {
+  keptIndices,
+  scatter,
+  type UnitLayout,
+  type PackedMask,
+  unitMatrix,
+} from "@kofn/format/file/units.js";
 import { axisView } from "../onnx/evaluate/support.js";
 import type { Tensor } from "../onnx/tensor.js";
 import { sizeOf, tensor } from "../onnx/tensor.js";
@@ -27,7 +33,7 @@ import { decodeCodes, decodeFloats, floatBytes, type StoredArray } from "./value
 
 export interface ReadTensors {
   readonly initializers: Map<string, Tensor>;
-  readonly masks: Map<string, UnitMask>;
+  readonly masks: Map<string, PackedMask>;
   readonly weights: QuantizedWeight[];
   readonly tensors: StoredTensor[];
 }
@@ -179,7 +185,7 @@ function readScales(
 }
 
 interface ReadMask {
-  readonly mask: UnitMask;
+  readonly mask: PackedMask;
   readonly codec: PositionCodec;
   /** Bytes of positions and counts. */
   readonly bytes: number;

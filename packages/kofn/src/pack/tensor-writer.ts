@@ -3,7 +3,7 @@
 import { packBits, widthOf } from "@kofn/format/file/bits.js";
 import { AXES, FORMATS, INLINE, maskNumber, MOST_UNITS } from "@kofn/format/file/fields.js";
 import { ALIGNMENT } from "@kofn/format/file/header.js";
-import { gather, keptIndices, type UnitMask, unitMatrix } from "@kofn/format/file/units.js";
+import { gather, keptIndices, type PackedMask, unitMatrix } from "@kofn/format/file/units.js";
 import { InputError } from "../errors.js";
 import { axisView } from "../onnx/evaluate/support.js";
 import type { Graph } from "../onnx/model.js";
@@ -40,7 +40,7 @@ export function writeTensors(
   sections: TensorSections,
   strings: StringTable,
   graph: Graph,
-  masks: ReadonlyMap<string, UnitMask>,
+  masks: ReadonlyMap<string, PackedMask>,
   quantization: Quantization,
   options: PackOptions,
 ): WrittenTensors {
@@ -76,7 +76,7 @@ export function writeTensors(
 interface Source {
   readonly name: string;
   readonly value: Tensor<"float32">;
-  readonly mask?: UnitMask;
+  readonly mask?: PackedMask;
   readonly quantized?: QuantizedWeight;
 }
 
@@ -127,7 +127,7 @@ function writeEncoding(graph: ByteWriter, { format, array }: Encoded<(typeof FOR
 }
 
 /** Where the weights lie that a mask keeps; all others are checked to be 0. */
-function indicesOf(name: string, value: Tensor<"float32">, mask: UnitMask): Uint32Array {
+function indicesOf(name: string, value: Tensor<"float32">, mask: PackedMask): Uint32Array {
   if (unitMatrix(mask.layout, value.dims)?.units !== mask.units.length) {
     throw new InputError(`the mask of "${name}" is none for dimensions [${value.dims.join(", ")}].`);
   }
@@ -207,7 +207,7 @@ function keptCodes(
 function writeMask(
   graph: ByteWriter,
   masks: ByteWriter,
-  mask: UnitMask | undefined,
+  mask: PackedMask | undefined,
   { positions: wanted = "auto" }: PackOptions,
 ): StoredTensor["mask"] {
   if (mask === undefined) {

@@ -1,7 +1,7 @@
 /** What goes into a .kofn file and comes out of it, and how it is stored there. */
 
 import type { PositionCodec } from "@kofn/format/file/fields.js";
-import type { UnitMask } from "@kofn/format/file/units.js";
+import type { PackedMask } from "@kofn/format/file/units.js";
 import type { WeightFormat } from "@kofn/format/run/words.js";
 import type { Model, ValueType } from "../onnx/model.js";
 import type { Quantization } from "../quantize/types.js";
@@ -13,7 +13,7 @@ export interface KofnContents {
   /** In operator set 21, its masks applied, its activations not quantized. */
   readonly model: Model;
   /** By the name of the weight. */
-  readonly masks: ReadonlyMap<string, UnitMask>;
+  readonly masks: ReadonlyMap<string, PackedMask>;
   readonly quantization: Quantization;
   readonly provenance: Provenance;
   /** Names of the classes, in the order of the logits; none if they are not known. */
@@ -39,7 +39,7 @@ export interface StoredTensor {
   readonly bits: number;
   /** Values that are stored. */
   readonly kept: number;
-  readonly mask?: UnitMask & { readonly codec: PositionCodec };
+  readonly mask?: PackedMask & { readonly codec: PositionCodec };
   readonly bytes: {
     readonly values: number;
     /** Positions, and the k of each group where they differ. */

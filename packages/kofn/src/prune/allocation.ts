@@ -1,4 +1,4 @@
-/** Shares a budget out among groups of layers: which k each of them gets. */
+/** Shares a budget out among sets of layers: which k each of them gets. */
 
 /** Something whose k is to be chosen. */
 export interface Allotment {

@@ -1,4 +1,4 @@
-/** What a budget can choose in a graph: a k for each layer, or for each group of layers with coupled maps. */
+/** What a budget can choose in a graph: a k for each layer, or for each set of layers with coupled maps. */
 
 import type { Allocation, Granularity } from "@kofn/format/run/words.js";
 import { InputError } from "../errors.js";
@@ -7,11 +7,11 @@ import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
 import { sizeOf } from "../onnx/tensor.js";
 import { type Allotment, erdosRenyiKernel } from "./allocation.js";
-import { keptWeights } from "./groups.js";
+import { keptWeights } from "./units.js";
 import { entriesOf, resolveLayer } from "./spec.js";
-import { mapGroups } from "./structure/map-groups.js";
+import { mapSets } from "./structure/map-sets.js";
 import { traceChannels } from "./structure/walk.js";
-import type { MapGroup, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
+import type { MapSet, PrunedLayer, PruneRule, PruneSpec } from "./types.js";
 
 /** The k that a budget chooses, and what follows from them. */
 export interface Choice {
@@ -92,29 +92,29 @@ function fixedWeights(layers: readonly PrunableLayer[], named: readonly PrunedLa
 }
 
 /**
- * A k for each group of coupled layers none of which the spec names, and whose maps can be removed. A removed map takes
+ * A k for each set of coupled layers none of which the spec names, and whose maps can be removed. A removed map takes
  * with it the weights that make it and those that read it: a layer keeps the product of what is left along its axes.
  *
  * Layers are pruned at both ends, so that a share of maps gives its square in weights: densities are square roots.
  */
 function mapChoice(scope: Scope): Choice {
   const { graph, layers, named, allocation } = scope;
-  const groups = mapGroups(graph);
-  const chosen = groups.filter(({ refusal, layers: members }) => {
+  const sets = mapSets(graph);
+  const chosen = sets.filter(({ refusal, layers: members }) => {
     return refusal === undefined && !members.some(({ layer }) => isNamed(scope, layer.name));
   });
-  const places = new Map(chosen.map((group, i) => [group, i]));
-  const constant = new Map(groups.map((group) => [group, fixedUnits(group, named)]));
-  const sides = axesOf(graph, layers, groups);
+  const places = new Map(chosen.map((set, i) => [set, i]));
+  const constant = new Map(sets.map((set) => [set, fixedUnits(set, named)]));
+  const sides = axesOf(graph, layers, sets);
   const others = fixedWeights(
     layers,
     named.filter(({ granularity }) => granularity !== "maps"),
   );
   const left = ({ length, parts }: Axis, k: readonly number[]): number => {
     let sum = 0;
-    for (const { group, each } of parts) {
-      const place = places.get(group);
-      sum += each * (place === undefined ? (constant.get(group) ?? group.n) : k[place]);
+    for (const { set, each } of parts) {
+      const place = places.get(set);
+      sum += each * (place === undefined ? (constant.get(set) ?? set.n) : k[place]);
     }
     return parts.length === 0 ? length : Math.min(sum, length);
   };
@@ -140,8 +140,8 @@ function mapChoice(scope: Scope): Choice {
   };
 }
 
-/** How many units the spec alone keeps of a group. */
-function fixedUnits({ n, layers }: MapGroup, named: readonly PrunedLayer[]): number {
+/** How many units the spec alone keeps of a set. */
+function fixedUnits({ n, layers }: MapSet, named: readonly PrunedLayer[]): number {
   for (const { layer, units } of layers) {
     const rule = named.find(({ name, granularity }) => name === layer.name && granularity === "maps");
     if (rule !== undefined) return (rule.k * n) / units.length;
@@ -152,33 +152,33 @@ function fixedUnits({ n, layers }: MapGroup, named: readonly PrunedLayer[]): num
 /** An axis of a weight. */
 interface Axis {
   readonly length: number;
-  /** The groups whose channels lie along it, and how many indices at most a unit of them takes; none for an axis that stays. */
-  readonly parts: readonly { readonly group: MapGroup; readonly each: number }[];
+  /** The sets whose channels lie along it, and how many indices at most a unit of them takes; none for an axis that stays. */
+  readonly parts: readonly { readonly set: MapSet; readonly each: number }[];
 }
 
 /** The axes of each layer's weight. */
-function axesOf(graph: Graph, layers: readonly PrunableLayer[], groups: readonly MapGroup[]): Axis[][] {
+function axesOf(graph: Graph, layers: readonly PrunableLayer[], sets: readonly MapSet[]): Axis[][] {
   const trace = traceChannels(graph);
-  const unitOf = new Map<number, { readonly group: MapGroup; readonly unit: number }>();
-  for (const group of groups) {
-    for (const { layer, units } of group.layers) {
+  const unitOf = new Map<number, { readonly set: MapSet; readonly unit: number }>();
+  for (const set of sets) {
+    for (const { layer, units } of set.layers) {
       const labels = trace.layouts.get(layer.weight)?.[layer.transposed ? 1 : 0] ?? [];
-      units.forEach((unit, i) => unitOf.set(trace.sets.find(labels[i]), { group, unit }));
+      units.forEach((unit, i) => unitOf.set(trace.sets.find(labels[i]), { set, unit }));
     }
   }
   return layers.map(({ weight, dims }) =>
     dims.map((length, axis): Axis => {
-      const counts = new Map<MapGroup, Int32Array>();
+      const counts = new Map<MapSet, Int32Array>();
       for (const label of trace.layouts.get(weight)?.[axis] ?? []) {
         const owner = unitOf.get(trace.sets.find(label));
         if (owner === undefined) return { length, parts: [] };
-        const ofUnits = counts.get(owner.group) ?? new Int32Array(owner.group.n);
+        const ofUnits = counts.get(owner.set) ?? new Int32Array(owner.set.n);
         ofUnits[owner.unit]++;
-        counts.set(owner.group, ofUnits);
+        counts.set(owner.set, ofUnits);
       }
       return {
         length,
-        parts: [...counts].map(([group, ofUnits]) => ({ group, each: Math.max(...ofUnits) })),
+        parts: [...counts].map(([set, ofUnits]) => ({ set, each: Math.max(...ofUnits) })),
       };
     }),
   );

@@ -2,7 +2,7 @@
 
 import { InputError, messageOf } from "../errors.js";
 import type { Tensor } from "../onnx/tensor.js";
-import { countPerGroup, maskOfUnits, membersOf, unitOfWeights } from "./groups.js";
+import { countPerGroup, maskOfUnits, membersOf, unitOfWeights } from "./units.js";
 import type { PrunedLayer } from "./types.js";
 
 /** One mask for each pruned weight, by its name and in its shape: 1 where a weight is kept. */

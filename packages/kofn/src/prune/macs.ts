@@ -4,7 +4,7 @@ import { InputError } from "../errors.js";
 import { inferGraph } from "../onnx/infer.js";
 import { getInt, type Graph, type Node, type ValueType } from "../onnx/model.js";
 import { sizeOf, type Tensor } from "../onnx/tensor.js";
-import { keptWeights, membersOf } from "./groups.js";
+import { keptWeights, membersOf } from "./units.js";
 import { prunableLayers } from "../layers/layers.js";
 import type { Remains } from "./structure/remove.js";
 import type { PrunedLayer } from "./types.js";

@@ -1,22 +1,20 @@
 /** Applies deterministic masks to a model: what was not chosen becomes exactly 0. */
 
+import { type Mask, weightMask } from "@kofn/format/file/units.js";
 import type { Model } from "../onnx/model.js";
 import { sizeOf, type Tensor, tensor } from "../onnx/tensor.js";
-import { carriersOf, maskOfUnits, membersOf } from "./groups.js";
+import { carriersOf, layoutOf, membersOf } from "./units.js";
 import { topKMask } from "./topk.js";
 import type { PrunedLayer } from "./types.js";
 
-/** The mask of a layer's units [R, n] and of its whole weight. */
-export interface LayerMask {
+/** The mask of a pruned layer's weight, its units [R, n]. */
+export interface LayerMask extends Mask {
   readonly layer: PrunedLayer;
-  readonly units: Uint8Array;
-  readonly mask: Uint8Array;
 }
 
 /** The mask that keeps the k largest logits of each group. */
 export function maskOfLogits(layer: PrunedLayer, logits: Float32Array, k = layer.k): LayerMask {
-  const units = topKMask(logits, layer.groups, layer.n, k);
-  return { layer, units, mask: maskOfUnits(layer, units) };
+  return { layer, layout: layoutOf(layer), units: topKMask(logits, layer.groups, layer.n, k) };
 }
 
 /** The model with the given parameters, masked. Other tensors are shared with `model`, which is not changed. */
@@ -30,9 +28,12 @@ export function maskedModel(
     const dims = model.graph.initializers.get(name)?.dims ?? [values.length];
     initializers.set(name, tensor("float32", dims, values.slice()));
   }
-  for (const { layer, units, mask } of masks) {
+  for (const { layer, layout, units } of masks) {
     const carriers = carriersOf(layer);
-    if (carriers.length === 0) zero(initializers, layer.weight, (i) => mask[i] === 1);
+    if (carriers.length === 0) {
+      const kept = weightMask({ layout, units }, layer.dims);
+      zero(initializers, layer.weight, (i) => kept[i] === 1);
+    }
     for (const { parameter, axis, units: own } of carriers) {
       const inner = sizeOf(initializers.get(parameter)?.dims.slice(axis + 1) ?? []);
       const isKept = (unit: number): boolean => unit < 0 || units[unit] === 1;
@@ -57,5 +58,22 @@ function zero(initializers: Map<string, Tensor>, name: string, isKept: (index: n
 
 /** The masks of all weights that a layer's mask prunes: its own, and those of the layers that share its maps. */
 export function masksOfWeights({ layer, units }: LayerMask): LayerMask[] {
-  return membersOf(layer).map((member) => ({ layer: member, units, mask: maskOfUnits(member, units) }));
+  return membersOf(layer).map((member) => ({ layer: member, layout: layoutOf(member), units }));
+}
+
+/** Of each weight that masks prune, by its name: 1 where it is kept, in its own shape. */
+export function weightMasksOf(masks: readonly LayerMask[]): Map<string, Tensor<"uint8">> {
+  return new Map(
+    masks
+      .flatMap(masksOfWeights)
+      .map((mask) => [
+        mask.layer.weight,
+        tensor("uint8", mask.layer.dims, weightMask(mask, mask.layer.dims)),
+      ]),
+  );
+}
+
+/** How many weights of its layer a mask keeps. */
+export function weightsKept(mask: LayerMask): number {
+  return weightMask(mask, mask.layer.dims).reduce((sum, bit) => sum + bit, 0);
 }

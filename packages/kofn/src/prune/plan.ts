@@ -6,12 +6,12 @@ import { layersNamed } from "../layers/match.js";
 import type { PrunableLayer } from "../layers/types.js";
 import type { Graph } from "../onnx/model.js";
 import { entriesOf, formatAmount, formatRule, kOf, resolvePrune } from "./spec.js";
-import { mapGroups } from "./structure/map-groups.js";
-import type { Amount, MapGroup, PrunedLayer, PruneSpec } from "./types.js";
+import { mapSets } from "./structure/map-sets.js";
+import type { Amount, MapSet, PrunedLayer, PruneSpec } from "./types.js";
 
 /**
  * {@link resolvePrune} for a graph. Layers with coupled maps (the ends of a residual stage, say) become one pruned layer, which
- * stands for all of them: its `group` says which.
+ * stands for all of them: its `set` says which.
  *
  * A rule for `maps` that names layers by a glob or by their module goes for all of a coupled set, even where it names a part
  * of it only, unless another entry is for the rest; one that names a single layer must be joined by ones for the others.
@@ -27,21 +27,21 @@ export function planPrune(graph: Graph, spec: PruneSpec, keep?: Amount): PrunedL
   if (!resolved.some(({ granularity }) => granularity === "maps")) return resolved;
   const entries = entriesByLayer(layers, spec);
   const byName = new Map(resolved.map((layer) => [layer.name, layer]));
-  const groups = new Map<string, MapGroup>();
-  for (const group of mapGroups(graph)) {
-    for (const { layer } of group.layers) groups.set(layer.name, group);
+  const sets = new Map<string, MapSet>();
+  for (const set of mapSets(graph)) {
+    for (const { layer } of set.layers) sets.set(layer.name, set);
   }
   const planned: PrunedLayer[] = [];
-  const done = new Set<MapGroup>();
+  const done = new Set<MapSet>();
   for (const { name } of layers) {
-    const group = groups.get(name);
-    const isMaps = group?.layers.some(({ layer }) => byName.get(layer.name)?.granularity === "maps") === true;
+    const set = sets.get(name);
+    const isMaps = set?.layers.some(({ layer }) => byName.get(layer.name)?.granularity === "maps") === true;
     const own = byName.get(name);
-    if (group === undefined || !isMaps) {
+    if (set === undefined || !isMaps) {
       if (own !== undefined) planned.push(own);
-    } else if (!done.has(group)) {
-      done.add(group);
-      planned.push(coupled(group, byName, entries));
+    } else if (!done.has(set)) {
+      done.add(set);
+      planned.push(coupled(set, byName, entries));
     }
   }
   return planned;
@@ -61,27 +61,27 @@ function entriesByLayer(layers: readonly PrunableLayer[], spec: PruneSpec): Entr
   );
 }
 
-function coupled(group: MapGroup, resolved: Resolved, entries: Entries): PrunedLayer {
-  const names = group.layers.map(({ layer }) => layer.name);
-  const leader = names.find((name) => resolved.get(name)?.granularity === "maps") ?? group.name;
+function coupled(set: MapSet, resolved: Resolved, entries: Entries): PrunedLayer {
+  const names = set.layers.map(({ layer }) => layer.name);
+  const leader = names.find((name) => resolved.get(name)?.granularity === "maps") ?? set.name;
   const [pattern, rule] = entries.get(leader) ?? [leader, "none"];
   const where = `prune spec "${pattern}=${formatRule(rule)}": layer "${leader}"`;
   const pruned = resolved.get(leader);
   if (pruned === undefined || rule === "none") throw new TypeError(`layer "${leader}" has no rule`);
-  if (group.refusal !== undefined) {
+  if (set.refusal !== undefined) {
     throw new InputError(
-      `${where}: its maps can't be removed: ${group.refusal}. Prune it by weights or kernels, or leave it out (${leader}=none).`,
+      `${where}: its maps can't be removed: ${set.refusal}. Prune it by weights or kernels, or leave it out (${leader}=none).`,
     );
   }
-  const channels = group.layers.find(({ layer }) => layer.name === leader)?.units.length ?? group.n;
-  const each = channels / group.n;
+  const channels = set.layers.find(({ layer }) => layer.name === leader)?.units.length ?? set.n;
+  const each = channels / set.n;
   if ("k" in rule.amount && rule.amount.k % each !== 0) {
     throw new InputError(
       `${where}: its maps come ${each} at a time (they are coupled across the groups of a convolution), so k must be a multiple of ${each}, got ${rule.amount.k}.`,
     );
   }
-  const k = "k" in rule.amount ? rule.amount.k / each : kOf(rule.amount, group.n);
-  for (const { layer, units } of group.layers) {
+  const k = "k" in rule.amount ? rule.amount.k / each : kOf(rule.amount, set.n);
+  for (const { layer, units } of set.layers) {
     if (layer.name === leader) continue;
     const entry = entries.get(layer.name);
     const other = entry?.[1];
@@ -90,7 +90,7 @@ function coupled(group: MapGroup, resolved: Resolved, entries: Entries): PrunedL
     const own =
       other === undefined || other === "none" || other.granularity !== "maps" ? undefined : other.amount;
     const ownK =
-      own === undefined ? undefined : "k" in own ? (own.k * group.n) / units.length : kOf(own, group.n);
+      own === undefined ? undefined : "k" in own ? (own.k * set.n) / units.length : kOf(own, set.n);
     if (ownK === k) continue;
     const asked =
       own === undefined
@@ -101,6 +101,6 @@ function coupled(group: MapGroup, resolved: Resolved, entries: Entries): PrunedL
       `${where}: its maps are coupled with those of ${names.filter((name) => name !== leader).join(", ")}, and can only be removed together, but ${asked}. Write ${remedy}.`,
     );
   }
-  const [{ layer: first }] = group.layers;
-  return { ...first, granularity: "maps", share: 1, groups: 1, n: group.n, k, group };
+  const [{ layer: first }] = set.layers;
+  return { ...first, granularity: "maps", share: 1, groups: 1, n: set.n, k, set };
 }

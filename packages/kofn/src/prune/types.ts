@@ -43,7 +43,7 @@ export interface PrunedLayer extends PrunableLayer {
    * `maps` only: the layers whose maps are kept or removed together, and all that the mask goes on. The layer is the
    * first of them and stands for all. Left out, the layer is alone and its mask goes on its weight and bias.
    */
-  readonly group?: MapGroup;
+  readonly set?: MapSet;
 }
 
 /** How much of a whole model is kept; the k of each layer follows. Layers that a prune spec names keep what that says. */
@@ -65,18 +65,18 @@ export type Budget = (
   readonly round?: number;
 };
 
-/** A layer of a {@link MapGroup}. */
-export interface MapGroupLayer {
+/** A layer of a {@link MapSet}. */
+export interface MapSetLayer {
   readonly layer: PrunableLayer;
   /** The unit, 0 to n - 1, that each of the layer's output channels belongs to. */
   readonly units: Int32Array;
 }
 
-/** A parameter on which a mask of a group's units goes. */
+/** A parameter on which a mask of a set's units goes. */
 export interface MapCarrier {
   readonly parameter: string;
   readonly axis: number;
-  /** For each index along the axis its unit, or -1 for one that belongs to another group. */
+  /** For each index along the axis its unit, or -1 for one that belongs to another set. */
   readonly units: Int32Array;
   /**
    * Whether the mask multiplies it while training. It is enough to mask what comes last before other layers read the channel:
@@ -87,10 +87,10 @@ export interface MapCarrier {
 }
 
 /** Layers whose output channels can only be removed together, and as which units. */
-export interface MapGroup {
+export interface MapSet {
   /** The name of its first layer. */
   readonly name: string;
-  readonly layers: readonly MapGroupLayer[];
+  readonly layers: readonly MapSetLayer[];
   /** Units that can be kept or removed: as many as a layer has channels, unless several channels are one unit. */
   readonly n: number;
   readonly carriers: readonly MapCarrier[];

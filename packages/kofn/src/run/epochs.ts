@@ -15,7 +15,7 @@ import { simulateQuantized } from "../integers/simulate.js";
 import { type Heatmap, heatmapOf } from "../metrics/heatmaps.js";
 import { meanConfidence } from "../metrics/masks.js";
 import type { Model } from "../onnx/model.js";
-import { membersOf } from "../prune/groups.js";
+import { membersOf } from "../prune/units.js";
 import { type LayerMask, maskedModel } from "../prune/mask.js";
 import { logitsName } from "../step/names.js";
 import { evaluateOn } from "../task/evaluate.js";

@@ -4,7 +4,7 @@ import type { MaskMetrics } from "@kofn/format/run/types.js";
 import { InputError } from "../errors.js";
 import { churn, layerMetrics, neverChosen, overlap } from "../metrics/masks.js";
 import { type Tensor, tensor } from "../onnx/tensor.js";
-import { magnitudes, membersOf } from "../prune/groups.js";
+import { magnitudes, membersOf } from "../prune/units.js";
 import type { LayerMask } from "../prune/mask.js";
 import { topKMask } from "../prune/topk.js";
 

@@ -6,12 +6,12 @@ import type { PrunableLayer } from "../layers/types.js";
 import { layerMetrics } from "../metrics/masks.js";
 import { layerSizes, sizesOf } from "../metrics/size.js";
 import type { Model } from "../onnx/model.js";
-import { sizeOf, tensor } from "../onnx/tensor.js";
+import { sizeOf } from "../onnx/tensor.js";
 import { prunedContents } from "../pack/contents.js";
 import { encodeKofn } from "../pack/file.js";
 import type { Packed } from "../pack/types.js";
 import { countMacs, type LayerMacs } from "../prune/macs.js";
-import { type LayerMask, masksOfWeights } from "../prune/mask.js";
+import { type LayerMask, masksOfWeights, weightMasksOf, weightsKept } from "../prune/mask.js";
 import type { Remains } from "../prune/structure/remove.js";
 import type { Quantization } from "../quantize/types.js";
 import { VERSION } from "../version.js";
@@ -79,11 +79,10 @@ export function reportOf(finished: Finished): Report {
 
 /** The run as `kofn pack` writes it. */
 function packedRun({ model, masks, quantization, data, seed, result }: Finished): Packed {
-  const members = masks.flatMap(masksOfWeights);
   const contents = {
     model,
-    masks: new Map(members.map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)])),
-    layers: members.map(({ layer }) => layer),
+    masks: weightMasksOf(masks),
+    layers: masks.flatMap(masksOfWeights).map(({ layer }) => layer),
     quantization: quantization ?? { weights: [], activations: [] },
   };
   return encodeKofn(prunedContents(contents, provenanceOf({ data, seed, result }), data.classes ?? []));
@@ -135,9 +134,9 @@ function layerReports(
   const metrics = layerMetrics({ logits, rows: groups, n, k, beta });
   const overlapMagnitude = magnitudeOverlap(sampled, k, parameter);
   const members = masksOfWeights(sampled);
-  return members.map(({ layer: { name, weight }, mask }) => ({
-    name,
-    weight,
+  return members.map((member) => ({
+    name: member.layer.name,
+    weight: member.layer.weight,
     granularity,
     ...(per === undefined ? {} : { per }),
     ...(share === 1 ? {} : { share }),
@@ -145,8 +144,8 @@ function layerReports(
     groups,
     n,
     k,
-    weights: mask.length,
-    kept: mask.reduce((sum, bit) => sum + bit, 0),
+    weights: sizeOf(member.layer.dims),
+    kept: weightsKept(member),
     ...metrics,
     overlapMagnitude,
   }));

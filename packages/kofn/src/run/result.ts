@@ -5,8 +5,8 @@ import { InputError } from "../errors.js";
 import { cutQuantized } from "../integers/cut.js";
 import { simulateQuantized, withQuantizedActivations } from "../integers/simulate.js";
 import type { Model } from "../onnx/model.js";
-import { type Tensor, tensor } from "../onnx/tensor.js";
-import { type LayerMask, maskedModel, masksOfWeights } from "../prune/mask.js";
+import type { Tensor } from "../onnx/tensor.js";
+import { type LayerMask, maskedModel, weightMasksOf } from "../prune/mask.js";
 import { type Remains, removeMaps } from "../prune/structure/remove.js";
 import type { Quantization } from "../quantize/types.js";
 import { normNodes } from "../step/batch-norm.js";
@@ -31,7 +31,7 @@ export async function finish(setup: Setup, course: Course): Promise<Run> {
   const trained = maskedModel(setup.model, values, masks);
   const { chosen, recalibration } = await recalibrated(trained, bestEpoch.validation, setup, quantization);
   const final = withNormalization(chosen, normalization);
-  const tensors = maskTensors(masks);
+  const tensors = weightMasksOf(masks);
   const { remains, removed, masked } = cut(final, masks, tensors, quantization);
   const test = await evaluateOn(trainer.engine, removed, data.test, data, normalization);
   const validation = recalibration?.kept === true ? recalibration.after : bestEpoch.validation;
@@ -86,15 +86,6 @@ function figuresOf({ trainer, data, count, budget, provider }: Setup, { history,
       samplesPerSecond: mean(metrics.map((line) => line.samplesPerSecond)),
     },
   };
-}
-
-/** The mask of each pruned weight, by its name and in its shape. */
-function maskTensors(masks: readonly LayerMask[]): Map<string, Tensor<"uint8">> {
-  return new Map(
-    masks
-      .flatMap(masksOfWeights)
-      .map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)] as const),
-  );
 }
 
 /** A trained model without its removed maps, and at its old shapes; both simulate what is quantized. */

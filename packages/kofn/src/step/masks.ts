@@ -2,7 +2,7 @@
 
 import type { Builder } from "../onnx/builder.js";
 import { int } from "../onnx/model.js";
-import { arrangement, carriersOf } from "../prune/groups.js";
+import { arrangement, carriersOf } from "../prune/units.js";
 import type { MapCarrier, PrunedLayer } from "../prune/types.js";
 import { logitsName, maskedName, noiseName } from "./names.js";
 import type { GraphSampling, PlannedMask } from "./plan.js";

@@ -12,7 +12,7 @@ import { atBatch } from "../onnx/batch.js";
 import { type Graph, type Model, OPSET } from "../onnx/model.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { BatchNormMode, DistillOptions } from "../options/types.js";
-import { carriersOf, membersOf, unitsAreWeights } from "../prune/groups.js";
+import { carriersOf, membersOf, unitsAreWeights } from "../prune/units.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { PlannedActivation, QuantizationPlan } from "../quantize/plan.js";
 import type { WeightRule } from "../quantize/types.js";

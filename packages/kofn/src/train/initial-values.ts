@@ -2,7 +2,7 @@
 
 import type { Tensor } from "../onnx/tensor.js";
 import type { SamplerOptions } from "../options/types.js";
-import { magnitudes, membersOf } from "../prune/groups.js";
+import { magnitudes, membersOf } from "../prune/units.js";
 import type { PrunedLayer } from "../prune/types.js";
 import { Random } from "../random.js";
 import { logitsName } from "../step/names.js";

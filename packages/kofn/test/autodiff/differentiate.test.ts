@@ -1,6 +1,6 @@
 /** The walk backwards through a graph: accumulation, un-broadcasting, what has no gradient. Rules: gradients.test.ts. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { differentiate, sumTo } from "../../src/autodiff/differentiate.js";
 import { InputError, KofnError } from "../../src/errors.js";
 import { Builder } from "../../src/onnx/builder.js";
@@ -33,7 +33,7 @@ function gradientsAt(
 }
 
 describe("differentiate", () => {
-  it("prints readably", () => {
+  test("prints readably", () => {
     const b = new Builder(emptyGraph("dense"));
     const x = b.input("x", "float32", [4, 3]);
     const w = b.input("w", "float32", [2, 3]);
@@ -63,7 +63,7 @@ describe("differentiate", () => {
     `);
   });
 
-  it("adds the gradients of several uses", () => {
+  test("adds the gradients of several uses", () => {
     const b = new Builder(emptyGraph("uses"));
     const x = b.input("x", "float64", [2]);
     // d(x^2 + 3x + tanh x) = 2x + 3 + 1 - tanh(x)^2
@@ -75,7 +75,7 @@ describe("differentiate", () => {
     });
   });
 
-  it("sums over dimensions that were broadcast", () => {
+  test("sums over dimensions that were broadcast", () => {
     const b = new Builder(emptyGraph("broadcast"));
     const shapes = { a: [2, 3], row: [3], column: [2, 1], one: [1, 1, 1], scalar: [] };
     const names = Object.entries(shapes).map(([name, dims]) => b.input(name, "float64", dims));
@@ -102,7 +102,7 @@ describe("differentiate", () => {
     }
   });
 
-  it("leaves out what the loss does not depend on", () => {
+  test("leaves out what the loss does not depend on", () => {
     const b = new Builder(emptyGraph("independent"));
     const x = b.input("x", "float64", [2]);
     const unused = b.input("unused", "float64", [2]);
@@ -112,7 +112,7 @@ describe("differentiate", () => {
     expect([...differentiate(b, loss, ["x", "unused", "stepped"]).keys()]).toEqual(["x"]);
   });
 
-  it("stops at operators whose gradient is zero, even where their output is asked for", () => {
+  test("stops at operators whose gradient is zero, even where their output is asked for", () => {
     const b = new Builder(emptyGraph("sign"));
     const x = b.input("x", "float64", [2]);
     const sign = b.op("Sign", [x], {}, "sign");
@@ -127,7 +127,7 @@ describe("differentiate", () => {
     ]);
   });
 
-  it("gives 1 for the loss itself, and gradients of values within the graph", () => {
+  test("gives 1 for the loss itself, and gradients of values within the graph", () => {
     const b = new Builder(emptyGraph("inner"));
     const x = b.input("x", "float64", [2]);
     const inner = b.mul(x, x, "inner");
@@ -139,7 +139,7 @@ describe("differentiate", () => {
     expect(values.get(gradients.get("loss") ?? "")?.numbers()).toEqual([1]);
   });
 
-  it("does not write gradients that nobody wants", () => {
+  test("does not write gradients that nobody wants", () => {
     const b = new Builder(emptyGraph("wanted"));
     const x = b.input("x", "float32", [1, 1, 5, 5]);
     const w = b.input("w", "float32", [1, 1, 3, 3]);
@@ -149,7 +149,7 @@ describe("differentiate", () => {
     expect(b.graph.nodes.map(({ op }) => op)).not.toContain("ConvGradInput");
   });
 
-  it("refuses an operator without a gradient, naming the node and the reason", () => {
+  test("refuses an operator without a gradient, naming the node and the reason", () => {
     const b = new Builder(emptyGraph("forbidden"));
     const x = b.input("x", "float32", [2, 3]);
     const w = b.input("w", "float32", [3]);
@@ -161,7 +161,7 @@ describe("differentiate", () => {
     );
   });
 
-  it("refuses second derivatives", () => {
+  test("refuses second derivatives", () => {
     const b = new Builder(emptyGraph("second"));
     const x = b.input("x", "float64", [2]);
     const loss = scalarLoss(b, b.op("Relu", [x]));
@@ -170,7 +170,7 @@ describe("differentiate", () => {
     expect(() => differentiate(b, again, ["x"])).toThrow(/can't be trained through: it is a gradient itself/);
   });
 
-  it("does not mind an operator without a gradient off the way", () => {
+  test("does not mind an operator without a gradient off the way", () => {
     const b = new Builder(emptyGraph("off"));
     const x = b.input("x", "float32", [1, 1, 3, 3]);
     const w = b.input("w", "float32", [1, 1, 2, 2]);
@@ -179,7 +179,7 @@ describe("differentiate", () => {
     expect([...differentiate(b, scalarLoss(b, b.add(up, bias)), ["bias"]).keys()]).toEqual(["bias"]);
   });
 
-  it("refuses a loss that is no scalar", () => {
+  test("refuses a loss that is no scalar", () => {
     const b = new Builder(emptyGraph("vector"));
     const x = b.input("x", "float64", [2]);
     const y = b.op("Exp", [x], {}, "y");
@@ -190,7 +190,7 @@ describe("differentiate", () => {
 });
 
 describe("sumTo", () => {
-  it("gives every shape that broadcasts to the gradient's", () => {
+  test("gives every shape that broadcasts to the gradient's", () => {
     for (const dims of [[2, 3], [3], [1, 3], [2, 1], [1, 1], [1], []]) {
       const b = new Builder(emptyGraph("sum"));
       b.input("g", "float64", [2, 3]);

@@ -1,6 +1,6 @@
 /** Every gradient rule against central finite differences in float64. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { RULES } from "../../src/autodiff/rules.js";
 import { InputError } from "../../src/errors.js";
@@ -119,7 +119,7 @@ describe("gradient rules", () => {
   for (const op of [...ONNX_OPS, ...KOFN_OPS]) {
     if (!hasRule(op) || STRAIGHT_THROUGH.includes(op)) continue;
     const cases = ALL.filter((one) => one.op === op);
-    it(`${op} (${cases.length} cases)`, () => {
+    test(`${op} (${cases.length} cases)`, () => {
       expect(cases.length, `there is no case for ${op}`).toBeGreaterThan(0);
       for (const one of cases) {
         if (REFUSED[op]?.test(one.title) === true)
@@ -131,7 +131,7 @@ describe("gradient rules", () => {
     });
   }
 
-  it("the check finds a wrong gradient", () => {
+  test("the check finds a wrong gradient", () => {
     const [one] = ALL.filter(({ op }) => op === "Tanh");
     const wrong = { ...one, node: { ...one.node, op: "Sigmoid" } };
     const weights = lossWeights(evaluateNode(one.node, one.inputs));

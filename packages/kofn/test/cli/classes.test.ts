@@ -4,12 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { saveModel } from "../../src/files/models.js";
 import { tinyModel } from "../support/tiny.js";
 import { kofn } from "./process.js";
 
-it("says which of the model's classes those of the folder are", async () => {
+test("says which of the model's classes those of the folder are", async () => {
   const folder = mkdtempSync(join(tmpdir(), "kofn-classes-"));
   try {
     for (const [name, grey] of [

@@ -283,10 +283,11 @@ describe("streams", () => {
     expect([code, stderr]).toEqual([0, ""]);
   });
 
-  test("KOFN_DEBUG=1 shows where an error comes from", async () => {
-    const { code, stderr } = await kofn(["eval", "nothing"], { cwd: base, env: { KOFN_DEBUG: "1" } });
+  test("KOFN_DEBUG=1 shows where an error comes from, and what caused it", async () => {
+    const { code, stderr } = await kofn(["eval", "nothing.onnx"], { cwd: base, env: { KOFN_DEBUG: "1" } });
     expect(code).toBe(2);
     expect(stderr).toMatch(/InputError: .*\n +at /);
+    expect(stderr).toMatch(/\[cause\]: Error: ENOENT.*\n +at /);
   });
 
   test.runIf(process.platform === "linux")(

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { kofn, KOFN, type Result } from "./process.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kofn-lock-"));
@@ -73,7 +73,7 @@ function interrupted(args: readonly string[]): Promise<Result> {
 }
 
 describe("a run directory", { timeout: 120_000 }, () => {
-  it("is left alone while another process trains there, and taken over from one that was killed", async () => {
+  test("is left alone while another process trains there, and taken over from one that was killed", async () => {
     const child = await begin([...ENDLESS, ...out("live")], 2);
     const config = bytes("live", "config.json");
     for (const more of [[], ["--overwrite"], ["--resume"]]) {
@@ -101,7 +101,7 @@ describe("a run directory", { timeout: 120_000 }, () => {
     expect(epochsIn("live")).toBe(4);
   });
 
-  it("goes to one of several processes that are begun or resumed at once", async () => {
+  test("goes to one of several processes that are begun or resumed at once", async () => {
     const atOnce = async (args: readonly string[], run: string): Promise<void> => {
       const results = await Promise.all([1, 2, 3].map(() => kofn([...args, ...out(run)])));
       expect(results.map(({ code }) => code).sort()).toEqual([0, 2, 2]);
@@ -118,7 +118,7 @@ describe("a run directory", { timeout: 120_000 }, () => {
     }
   });
 
-  it("is another one for each of several processes that are begun at once without --out", async () => {
+  test("is another one for each of several processes that are begun at once without --out", async () => {
     const runs = await Promise.all([1, 2, 3].map(() => kofn(SHORT, { cwd: folder })));
     expect(runs.map(({ code }) => code)).toEqual([0, 0, 0]);
     const names = [1, 2, 3].map((number) => `lenet-300-100-glyphs-${number}`);
@@ -126,7 +126,7 @@ describe("a run directory", { timeout: 120_000 }, () => {
     for (const name of names) expect(epochsIn(join("runs", name))).toBe(4);
   });
 
-  it("that a killed process left has its temporary files removed when the run goes on", async () => {
+  test("that a killed process left has its temporary files removed when the run goes on", async () => {
     await kill(await begin([...SHORT, ...out("left")], 2), "SIGKILL");
     const gone = spawn(process.execPath, ["-e", ""]);
     await new Promise((done) => gone.on("exit", done));

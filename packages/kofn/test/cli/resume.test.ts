@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { saveModel } from "../../src/files/models.js";
 import { zoo } from "../../src/models/zoo.js";
 import { encodeSafetensors } from "../../src/onnx/safetensors.js";
@@ -41,7 +41,7 @@ async function killAfterEpoch(run: string, epoch: number, args = ARGUMENTS): Pro
 }
 
 describe("kofn train --resume", () => {
-  it("goes on from the last checkpoint, to the same bytes", async () => {
+  test("goes on from the last checkpoint, to the same bytes", async () => {
     expect(await kofn([...ARGUMENTS, "--out", join(folder, "whole")])).toMatchObject({ code: 0 });
     await killAfterEpoch("killed", 2);
     const again = await kofn([...ARGUMENTS, "--out", join(folder, "killed")]);
@@ -70,7 +70,7 @@ describe("kofn train --resume", () => {
     expect(finished.stderr).toContain("is finished");
   }, 120_000);
 
-  it("refuses a model, data or masks that have changed meanwhile, and names them", async () => {
+  test("refuses a model, data or masks that have changed meanwhile, and names them", async () => {
     const path = (name: string): string => join(folder, name);
     const writeModel = (seed: number): Promise<void> =>
       saveModel(zoo.lenet300100({ seed }), path("net.onnx"));
@@ -136,7 +136,7 @@ describe("kofn train --resume", () => {
     expect(stderr).toContain("its version of kofn did not record digests");
   }, 120_000);
 
-  it("names a damaged checkpoint, and a folder without a run", async () => {
+  test("names a damaged checkpoint, and a folder without a run", async () => {
     await killAfterEpoch("damaged", 3);
     const checkpoint = join(folder, "damaged", "checkpoint", "state.safetensors");
     truncateSync(checkpoint, 1000);

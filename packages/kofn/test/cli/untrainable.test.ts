@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { inspected } from "../../src/cli/untrainable.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { saveModel } from "../../src/files/models.js";
@@ -64,11 +64,11 @@ const MODELS: Readonly<Record<string, Model>> = {
 };
 
 describe("inspected", () => {
-  it("gives no reason for a model that can be trained", () => {
+  test("gives no reason for a model that can be trained", () => {
     expect(inspected(tinyModel()).reasons).toEqual([]);
   });
 
-  it("gives every reason", () => {
+  test("gives every reason", () => {
     const reasons = Object.entries(MODELS).map(([name, model]) => [name, inspected(model).reasons]);
     expect(Object.fromEntries(reasons)).toMatchInlineSnapshot(`
       {
@@ -106,7 +106,7 @@ describe("inspected", () => {
     `);
   });
 
-  it("gives several at once", () => {
+  test("gives several at once", () => {
     const model = MODELS["operator without a gradient"];
     const initializers = new Map(model.graph.initializers);
     initializers.set("fc.bias", tensorFrom("float32", [3], [NaN, 0, 0]));

@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 import type { Provider } from "@kofn/format/run/words.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Engine } from "../../src/engine/session.js";
 import { InputError, KofnError } from "../../src/errors.js";
 import { Builder } from "../../src/onnx/builder.js";
@@ -17,7 +17,7 @@ function twice(): Model {
 }
 
 describe("providers", () => {
-  it("cpu is onnxruntime's native build", async () => {
+  test("cpu is onnxruntime's native build", async () => {
     const engine = await Engine.open();
     expect(engine.provider).toBe("cpu");
     const session = await engine.session(twice());
@@ -26,13 +26,13 @@ describe("providers", () => {
     expect(loaded.filter((path) => path.endsWith("onnxruntime_binding.node"))).toHaveLength(1);
   });
 
-  it.each(["webgpu", "cuda"] as const)("%s is for later", async (provider) => {
+  test.each(["webgpu", "cuda"] as const)("%s is for later", async (provider) => {
     await expect(Engine.open({ provider })).rejects.toThrow(
       new InputError(`provider "${provider}" is not in this version of kofn; it runs on cpu and wasm`),
     );
   });
 
-  it("names the providers if it is asked for another", async () => {
+  test("names the providers if it is asked for another", async () => {
     await expect(Engine.open({ provider: "tpu" as Provider })).rejects.toThrow(
       new InputError('there is no provider "tpu"; the providers are cpu, wasm, webgpu, cuda'),
     );
@@ -40,7 +40,7 @@ describe("providers", () => {
 });
 
 describe.each(["cpu", "wasm"] as const)("a session on %s", (provider) => {
-  it("computes", async () => {
+  test("computes", async () => {
     const engine = await Engine.open({ provider, threads: 1 });
     const session = await engine.session(twice());
     const results = await session.run(
@@ -51,7 +51,7 @@ describe.each(["cpu", "wasm"] as const)("a session on %s", (provider) => {
     await session.close();
   });
 
-  it("writes into the results that it is given", async () => {
+  test("writes into the results that it is given", async () => {
     const engine = await Engine.open({ provider, threads: 1 });
     const session = await engine.session(twice());
     const [x, y] = [Float32Array.of(1, 3), new Float32Array(2)];
@@ -64,7 +64,7 @@ describe.each(["cpu", "wasm"] as const)("a session on %s", (provider) => {
     await session.close();
   });
 
-  it("throws onnxruntime's message if it refuses a model", async () => {
+  test("throws onnxruntime's message if it refuses a model", async () => {
     const model = twice();
     model.graph.nodes[0].op = "NoSuchOperator";
     const engine = await Engine.open({ provider, threads: 1 });

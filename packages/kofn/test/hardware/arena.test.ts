@@ -1,6 +1,6 @@
 /** The arena: values that are needed at the same time do not overlap, and memory is used again. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { planArena } from "../../src/hardware/arena.js";
 import { lowerProgram } from "../../src/hardware/lower.js";
 import { smallestPacking } from "../../src/hardware/packing.js";
@@ -38,7 +38,7 @@ function expectIntact(program: Program): void {
 }
 
 describe("an arena", () => {
-  it.each([
+  test.each([
     ["many operators", manyOperators()],
     ["lenet-5", lenet5()],
     ["resnet-56", resnet56()],
@@ -52,7 +52,7 @@ describe("an arena", () => {
     expectIntact(lowerProgram(model, quantization, smallestPacking()));
   });
 
-  it("is as large as what is needed at the same time, and a quarter of it in codes", () => {
+  test("is as large as what is needed at the same time, and a quarter of it in codes", () => {
     const program = lowerProgram(lenet5(), NONE, smallestPacking());
     // conv1 makes [20, 24, 24], pool1 reads it and makes [20, 12, 12].
     expect(planArena(program).bytes).toBe(4 * 20 * (24 * 24 + 12 * 12));

@@ -1,12 +1,12 @@
 /** Names and numbers in C: identifiers, and constants that have their value exactly. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { identifier, Identifiers } from "../../src/hardware/c/names.js";
 import { floatLiteral, intLiteral, table } from "../../src/hardware/c/tables.js";
 
 describe("identifiers", () => {
-  it.each([
+  test.each([
     ["lenet-300-100", "lenet_300_100"],
     ["/l/l.0/c1", "n_l_l_0_c1"],
     ["0", "n0"],
@@ -17,7 +17,7 @@ describe("identifiers", () => {
     expect(identifier(name)).toBe(expected);
   });
 
-  it("are valid and different, whatever the names", () => {
+  test("are valid and different, whatever the names", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary" })), (names) => {
         const identifiers = new Identifiers();
@@ -37,7 +37,7 @@ describe("identifiers", () => {
 });
 
 describe("constants", () => {
-  it("of floats are exact and end in f", () => {
+  test("of floats are exact and end in f", () => {
     fc.assert(
       fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
         const text = floatLiteral(value);
@@ -56,7 +56,7 @@ describe("constants", () => {
     expect(() => floatLiteral(NaN)).toThrow("NaN is no finite float32 number");
   });
 
-  it("in tables have lines of at most 120 characters", () => {
+  test("in tables have lines of at most 120 characters", () => {
     const text = table(
       "float",
       "x",

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { WEIGHT_FORMATS } from "@kofn/format/run/words.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { loadModel } from "../../src/files/models.js";
 import { writeC } from "../../src/hardware/c/source.js";
 import { lowerProgram } from "../../src/hardware/lower.js";
@@ -86,18 +86,18 @@ describe.runIf(hasGcc)("a residual network in C", () => {
   const model = residualModel();
   const rangesOfAll = rangesOf(model, RESIDUAL, inputs);
 
-  it("of floats computes what onnxruntime does", async () => {
+  test("of floats computes what onnxruntime does", async () => {
     const made = bitsOf(lowerProgram(model, NONE, smallestPacking()), inputs);
     expectClose(made, await ofOnnxruntime(model, inputs, RESIDUAL));
   });
 
-  it.each(WEIGHT_FORMATS)("of %s weights computes what scale times code does", async (format) => {
+  test.each(WEIGHT_FORMATS)("of %s weights computes what scale times code does", async (format) => {
     const quantization = { weights: quantizedWeights(model.graph, format), activations: [] };
     const made = bitsOf(lowerProgram(model, quantization, smallestPacking()), inputs);
     expectClose(made, await ofOnnxruntime(simulated(model, quantization), inputs, RESIDUAL));
   });
 
-  it.each(["uint8", "int8"] as const)(
+  test.each(["uint8", "int8"] as const)(
     "of integers with %s activations is near the simulated one",
     async (format) => {
       const quantization = {
@@ -115,7 +115,7 @@ describe.runIf(hasGcc)("a residual network in C", () => {
     },
   );
 
-  it("of integers in some layers computes the others in floats", async () => {
+  test("of integers in some layers computes the others in floats", async () => {
     const quantization = {
       weights: quantizedWeights(model.graph, "int4").filter(({ layer }) => layer !== "conv3"),
       activations: quantizedActivations(model, await rangesOfAll, "uint8", ["conv2", "conv3", "fc1"]),
@@ -129,7 +129,7 @@ describe.runIf(hasGcc)("a residual network in C", () => {
     ).toBeLessThan(0.03);
   });
 
-  it.each([0, 0.5])(
+  test.each([0, 0.5])(
     "of binary activations (zero point %f) computes what the simulated one does",
     async (zeroPoint) => {
       const binary = (tensorName: string, layer: string): QuantizedActivation => ({
@@ -163,20 +163,20 @@ describe.runIf(hasGcc)("all operators in C", () => {
   const images = samples(16, 252);
   const logits = { ...model, graph: { ...model.graph, outputs: [{ name: "f/add", type: undefined }] } };
 
-  it("compute what onnxruntime does, without the last Softmax", async () => {
+  test("compute what onnxruntime does, without the last Softmax", async () => {
     const program = lowerProgram(model, NONE, smallestPacking());
     expect(program.omitted).toBe("Softmax");
     expectClose(bitsOf(program, images), await ofOnnxruntime(logits, images, dims));
   });
 
-  it("leave values alone that are read under another name", async () => {
+  test("leave values alone that are read under another name", async () => {
     const renamed = renamedValue();
     const small = samples(4, 32);
     const made = bitsOf(lowerProgram(renamed, NONE, smallestPacking()), small);
     expectClose(made, await ofOnnxruntime(renamed, small, [2, 4, 4]));
   });
 
-  it.each(["uint8", "int8"] as const)("compute with %s codes what is near", async (format) => {
+  test.each(["uint8", "int8"] as const)("compute with %s codes what is near", async (format) => {
     const ranges = await rangesOf(model, dims, images);
     const quantization = {
       weights: quantizedWeights(model.graph, "int8"),
@@ -189,7 +189,7 @@ describe.runIf(hasGcc)("all operators in C", () => {
 
 describe.runIf(hasGcc)("a pruned network in C", () => {
   const images = samples(8, 256);
-  it.each([
+  test.each([
     [
       "weights",
       { conv1: weights({ k: 5 }), conv2: weights({ k: 6 }), fc1: weights({ k: 9 }), fc2: weights({ k: 20 }) },
@@ -233,7 +233,7 @@ describe.runIf(hasGcc)("a pruned network in C", () => {
     );
   });
 
-  it("with rows of different lengths, and one without any weight", async () => {
+  test("with rows of different lengths, and one without any weight", async () => {
     const small = smallNetwork();
     const initializers = new Map(small.graph.initializers);
     for (const [name, value] of initializers) {
@@ -252,7 +252,7 @@ describe.runIf(hasGcc)("a pruned network in C", () => {
 });
 
 describe.runIf(hasGcc)("networks of the zoo in C", () => {
-  it.each([
+  test.each([
     ["resnet-20", resnet20(), weights({ keep: 0.05 })],
     ["vgg-16-bn", vgg16bn(), weights({ k: 4 })],
   ])(
@@ -273,7 +273,7 @@ describe.runIf(hasGcc)("networks of the zoo in C", () => {
 const fixtures = sharedFolder("fixtures");
 
 describe.runIf(hasGcc && fixtures !== undefined)("imported networks in C", () => {
-  it.each([
+  test.each([
     ["lenet5-mnist", [1, 28, 28], 2],
     ["resnet20-cifar10", [3, 32, 32], 1],
   ])(

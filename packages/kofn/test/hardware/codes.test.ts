@@ -1,7 +1,7 @@
 /** The arithmetic of codes: rounding, ends, and factors as integers. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   type Codes,
   codesOf,
@@ -20,7 +20,7 @@ import { samples } from "./networks.js";
 const UINT8: Codes = { type: "uint8", scale: Math.fround(0.1), zero: 3, low: 0, high: 255 };
 
 describe("fixed point", () => {
-  it("has 31 significant bits, and rescaling rounds to the nearest, ties up", () => {
+  test("has 31 significant bits, and rescaling rounds to the nearest, ties up", () => {
     fc.assert(
       fc.property(fc.double({ min: 2 ** -30, max: 2 ** 29, noNaN: true }), fc.integer(), (factor, sum) => {
         const { multiplier, shift } = fixedPoint(factor);
@@ -35,7 +35,7 @@ describe("fixed point", () => {
     );
   });
 
-  it("of the smallest and the largest factors stays in range", () => {
+  test("of the smallest and the largest factors stays in range", () => {
     expect(fixedPoint(0)).toEqual({ multiplier: 0, shift: 62 });
     expect(fixedPoint(2 ** -70)).toEqual({ multiplier: 0, shift: 62 });
     expect(fixedPoint(2 ** 40)).toEqual({ multiplier: 2 ** 31 - 1, shift: 1 });
@@ -43,7 +43,7 @@ describe("fixed point", () => {
     expect(rescaled(-(2 ** 31), fixedPoint(1))).toBe(-(2 ** 31));
   });
 
-  it.each([
+  test.each([
     [1, 1],
     [3, 2],
     [-1, 0],
@@ -53,7 +53,7 @@ describe("fixed point", () => {
     expect(rescaled(sum, { multiplier: 2 ** 30, shift: 31 })).toBe(code);
   });
 
-  it("of summands leaves sums in int32", () => {
+  test("of summands leaves sums in int32", () => {
     fc.assert(
       fc.property(
         fc.double({ min: 1e-6, max: 1e4, noNaN: true }),
@@ -69,7 +69,7 @@ describe("fixed point", () => {
 });
 
 describe("codes of values", () => {
-  it("are those of QuantizeLinear in onnxruntime", async () => {
+  test("are those of QuantizeLinear in onnxruntime", async () => {
     const activation = {
       tensor: "input",
       layer: "conv1",
@@ -91,13 +91,13 @@ describe("codes of values", () => {
     expect(mine).toEqual(ran.numbers());
   });
 
-  it("are clamped, ends and nonsense too", () => {
+  test("are clamped, ends and nonsense too", () => {
     expect([Infinity, -Infinity, NaN, 1e30, -1e30].map((value) => quantized(value, UINT8))).toEqual([
       255, 0, 0, 255, 0,
     ]);
   });
 
-  it("of two values change at the threshold", () => {
+  test("of two values change at the threshold", () => {
     const positive = codesOf({ tensor: "x", layer: "y", format: "binary", scale: 0.5, zeroPoint: 0 });
     expect([0.24, 0.25, -1].map((value) => dequantized(quantized(value, positive), positive))).toEqual([
       0, 0.5, 0,

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WeightFormat } from "@kofn/format/run/words.js";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { type Images, writeImages } from "../../src/hardware/images.js";
 import type { LayerImages } from "../../src/hardware/layer-images.js";
 import { lowerProgram } from "../../src/hardware/lower.js";
@@ -105,7 +105,7 @@ const RULES: readonly (readonly [string, Readonly<Record<string, PruneRule>>])[]
 ];
 
 describe("memory images", () => {
-  it.each(RULES)(
+  test.each(RULES)(
     "of a network pruned by %s: k entries for each group, whatever the density",
     async (_, rules) => {
       const { model, pruned } = prunedBy(smallNetwork(), rules);
@@ -140,7 +140,7 @@ describe("memory images", () => {
     },
   );
 
-  it("of floats hold IEEE numbers, and no test bench", () => {
+  test("of floats hold IEEE numbers, and no test bench", () => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const nothing = { weights: [], activations: [] };
     const images = writeImages(lowerProgram(model, nothing, imagePacking(pruned)), nothing, "small");
@@ -161,7 +161,7 @@ describe("memory images", () => {
     });
   });
 
-  it.each([
+  test.each([
     ["binary", 1, "sign"],
     ["ternary", 2, "int"],
     ["int4", 4, "int"],
@@ -177,7 +177,7 @@ describe("memory images", () => {
     for (const { values } of layers) expect(values).toMatchObject({ width, format: words });
   });
 
-  it("fill rows of different lengths up, and say so", async () => {
+  test("fill rows of different lengths up, and say so", async () => {
     const { model } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const stored = model.graph.initializers.get("fc1.weight") as Tensor<"float32">;
     stored.array().fill(0, 128, 130 + 126);
@@ -221,7 +221,7 @@ function codesOf(quantization: Quantization, { weight, rows, fanIn }: LayerImage
 }
 
 describe.runIf(hasIcarus)("Verilog", () => {
-  it.each(RULES)("computes the layers of a network pruned by %s", async (_, rules) => {
+  test.each(RULES)("computes the layers of a network pruned by %s", async (_, rules) => {
     const { model, pruned } = prunedBy(smallNetwork(), rules);
     const quantization = await quantizationOf(model, DIMS, "int8");
     const images = writeImages(
@@ -237,7 +237,7 @@ describe.runIf(hasIcarus)("Verilog", () => {
     ]);
   });
 
-  it.each(["binary", "ternary", "int5"] as const)(
+  test.each(["binary", "ternary", "int5"] as const)(
     "computes layers of %s weights, and int8 activations",
     async (format) => {
       const { model, pruned } = prunedBy(smallNetwork(), {
@@ -254,7 +254,7 @@ describe.runIf(hasIcarus)("Verilog", () => {
     },
   );
 
-  it("computes sums of layers whose weights alone are quantized", () => {
+  test("computes sums of layers whose weights alone are quantized", () => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const quantization = { weights: quantizedWeights(model.graph, "int4"), activations: [] };
     const images = writeImages(
@@ -265,7 +265,7 @@ describe.runIf(hasIcarus)("Verilog", () => {
     expect(images.layers.map((layer) => simulate(images, layer))).toContain("300 sums, 0 different");
   });
 
-  it("sees a wrong weight", async () => {
+  test("sees a wrong weight", async () => {
     const { model, pruned } = prunedBy(smallNetwork(), { fc1: weights({ k: 9 }) });
     const quantization = await quantizationOf(model, DIMS, "int8");
     const images = writeImages(
@@ -284,7 +284,7 @@ describe.runIf(hasIcarus)("Verilog", () => {
     );
   });
 
-  it.each([
+  test.each([
     ["uint8", smallNetwork(), DIMS],
     ["int8", manyOperators(), [4, 9, 7]],
     ["binary", smallNetwork(), DIMS],

@@ -6,7 +6,7 @@ import { prunableLayers } from "../../src/layers/layers.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, float, int, ints, type Model, string } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
-import { maskOfUnits } from "../../src/prune/groups.js";
+import { maskOfUnits } from "../../src/prune/units.js";
 import { resolveLayer } from "../../src/prune/spec.js";
 import { topKMask } from "../../src/prune/topk.js";
 import type { PruneRule } from "../../src/prune/types.js";

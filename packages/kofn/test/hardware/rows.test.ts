@@ -1,7 +1,7 @@
 /** Packed weights: what is packed comes back, in whichever form. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   allOf,
   balancedOf,
@@ -51,7 +51,7 @@ function unpacked(rows: Rows): number[] {
 }
 
 describe("packed rows", () => {
-  it("of any mask come back", () => {
+  test("of any mask come back", () => {
     fc.assert(
       fc.property(matrices, (matrix) => {
         for (const rows of [allOf(matrix), raggedOf(matrix), filledUp(matrix), smallestOf(matrix, [])]) {
@@ -61,7 +61,7 @@ describe("packed rows", () => {
     );
   });
 
-  it("balanced come back for every layout, and are refused where a unit is kept in part or a group has more", () => {
+  test("balanced come back for every layout, and are refused where a unit is kept in part or a group has more", () => {
     const layouts = fc.record({
       n: fc.integer({ min: 1, max: 6 }),
       span: fc.integer({ min: 1, max: 4 }),
@@ -104,7 +104,7 @@ describe("packed rows", () => {
     );
   });
 
-  it("are stored in the form that takes the fewest bytes", () => {
+  test("are stored in the form that takes the fewest bytes", () => {
     fc.assert(
       fc.property(matrices, (matrix) => {
         const size = (rows: Rows): number => bytesOf(rows).values + bytesOf(rows).indices;

@@ -1,6 +1,6 @@
 /** Kernels and threads are those of the sources: others are refused, and an older build is noticed. */
 
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import * as builtWasm from "../../dist/host/wasm.generated.js";
 import * as builtWorker from "../../dist/host/worker.generated.js";
 import { KofnError } from "../../src/errors.js";
@@ -11,13 +11,16 @@ import { WORKER } from "../../src/host/worker.generated.js";
 const memory = (isShared: boolean): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: 1, maximum: 1, shared: isShared });
 
-it.each([false, true])("kernels say which they are, and leave memory to others (shared: %s)", (isShared) => {
-  const kernel = instantiate(kernelModule(isShared), memory(isShared));
-  expect(kernel.abi.value).toBe(ABI);
-  expect(kernel.base()).toBe(BASE);
-});
+test.each([false, true])(
+  "kernels say which they are, and leave memory to others (shared: %s)",
+  (isShared) => {
+    const kernel = instantiate(kernelModule(isShared), memory(isShared));
+    expect(kernel.abi.value).toBe(ABI);
+    expect(kernel.base()).toBe(BASE);
+  },
+);
 
-it.each([
+test.each([
   ["with another number", [6, 6, 1, 127, 0, 65, 1, 11, 7, 7, 1, 3, 97, 98, 105, 3, 0], "got 1;"],
   ["without a number", [], "got none;"],
 ])("kernels %s are refused", (_, sections, reason) => {
@@ -27,7 +30,7 @@ it.each([
   expect(make).toThrow(`expected number ${ABI}, ${reason}`);
 });
 
-it("what is built in dist is of these sources; if not, build anew: npm run build", () => {
+test("what is built in dist is of these sources; if not, build anew: npm run build", () => {
   expect(builtWasm.ABI).toBe(ABI);
   expect(builtWorker.WORKER).toBe(WORKER);
 });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { KofnError } from "../../src/errors.js";
 import { kernelFor } from "../../src/host/memory.js";
 import { HostSampler } from "../../src/host/sampler.js";
@@ -31,14 +31,14 @@ function needed({ rows, n }: HostSamplerOptions): number {
 }
 
 describe("kernelFor", () => {
-  it.each([false, true])("takes what is needed, and can take no more (shared: %s)", (isShared) => {
+  test.each([false, true])("takes what is needed, and can take no more (shared: %s)", (isShared) => {
     const { kernel, begins } = kernelFor([100, 3 * PAGE], isShared);
     expect(begins[1] - begins[0]).toBe(128);
     expect(kernel.memory.buffer.byteLength).toBe(4 * PAGE);
     expect(() => kernel.memory.grow(1)).toThrow(RangeError);
   });
 
-  it.each([false, true])("says how much the system does not give (shared: %s)", (isShared) => {
+  test.each([false, true])("says how much the system does not give (shared: %s)", (isShared) => {
     const make = (): unknown => kernelFor([5 * 2 ** 30], isShared);
     expect(make).toThrow(KofnError);
     expect(make).toThrow(/5120 MiB.*ulimit -v/);
@@ -46,7 +46,7 @@ describe("kernelFor", () => {
 });
 
 describe("samplers", () => {
-  it.each([1, 2])("lie in one memory, of the size that they need (%i threads)", (threads) => {
+  test.each([1, 2])("lie in one memory, of the size that they need (%i threads)", (threads) => {
     const options = layers(60);
     const rooms = roomsFor(options, threads);
     expect(new Set(rooms.map(({ kernel }) => kernel)).size).toBe(1);
@@ -55,7 +55,7 @@ describe("samplers", () => {
     expect(() => memory.grow(1)).toThrow(RangeError);
   });
 
-  it("lie in several where one does not hold them, and compute the same", () => {
+  test("lie in several where one does not hold them, and compute the same", () => {
     const options = layers(10);
     const most = 2.5 * needed(options[0]);
     const rooms = roomsFor(options, 1, most);
@@ -73,7 +73,7 @@ describe("samplers", () => {
     expect(apart.map(({ perturbed }) => perturbed)).toEqual(together.map(({ perturbed }) => perturbed));
   });
 
-  it("compute the same beyond 2 GiB", () => {
+  test("compute the same beyond 2 GiB", () => {
     const [own] = layers(1);
     const [{ layout }] = roomsFor([own]);
     const { kernel, begins } = kernelFor([2 ** 31, ...layout.pieces]);
@@ -93,7 +93,7 @@ describe("samplers", () => {
     expect(far.weights).toEqual(near.weights);
   });
 
-  it("need no memory of their own", () => {
+  test("need no memory of their own", () => {
     const options = layers(2);
     const rooms = roomsFor(options);
     const [a, b] = options.map((own, i) => new SamplerMemory(own, rooms[i]));
@@ -138,7 +138,7 @@ describe("a process with few addresses", () => {
     rmSync(folder, { recursive: true });
   });
 
-  it.each([1, 2])("has enough for 60 layers, also bundled (%i threads)", (threads) => {
+  test.each([1, 2])("has enough for 60 layers, also bundled (%i threads)", (threads) => {
     const command = `ulimit -v ${KIBIBYTES}; exec "$0" "$@"`;
     const parameters = ["-c", command, process.execPath, join(folder, "script.mjs"), String(threads)];
     const said = execFileSync("bash", parameters, { encoding: "utf8" });

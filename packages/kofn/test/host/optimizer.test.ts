@@ -1,6 +1,6 @@
 /** The host's update of all parameters at once, against the optimizer's graph, parameter by parameter. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type HostArrays, HostOptimizer, type HostParameter } from "../../src/host/optimizer.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
@@ -41,7 +41,7 @@ function byGraph(
 }
 
 describe("HostOptimizer", () => {
-  it.each<OptimizerOptions>([
+  test.each<OptimizerOptions>([
     { kind: "adam", lr: 0.1 },
     { kind: "adam", lr: 0.1, beta1: 0.5, epsilon: 1e-3, weightDecay: 0.1 },
     { kind: "sgd", lr: 0.1 },
@@ -72,7 +72,7 @@ describe("HostOptimizer", () => {
     }
   });
 
-  it("lets moments of Adam decay to no denormal number", () => {
+  test("lets moments of Adam decay to no denormal number", () => {
     const optimizer = optimizerOf({ kind: "adam", lr: 0.1 });
     const host = new HostOptimizer(optimizer, [{ name: "fc.weight", dims: [3, 7], decays: true }]);
     const arrays = host.arrays.get("fc.weight");

@@ -1,7 +1,7 @@
 /** The host's sampler: draws, noise, the gradient against the definition, and the update against the optimizer's graph. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { HostSampler } from "../../src/host/sampler.js";
 import { inclusionProbabilities } from "../../src/metrics/inclusion.js";
 import { Builder } from "../../src/onnx/builder.js";
@@ -44,7 +44,7 @@ function normals(count: number, stream: string): Float32Array {
 }
 
 describe("sample", () => {
-  it("keeps the k largest, ties by lower index", () => {
+  test("keeps the k largest, ties by lower index", () => {
     const sizes = fc.record({
       rows: fc.integer({ min: 1, max: 5 }),
       n: fc.integer({ min: 1, max: 150 }),
@@ -72,7 +72,7 @@ describe("sample", () => {
     );
   });
 
-  it("keeps the k largest in every step, however far the logits jump and whatever k is asked for", () => {
+  test("keeps the k largest in every step, however far the logits jump and whatever k is asked for", () => {
     const size = { rows: 7, n: 300, k: 120 };
     const sampler = samplerOf(size);
     const random = new Random(8, "jumps");
@@ -85,7 +85,7 @@ describe("sample", () => {
     }
   });
 
-  it.each([33, 40, 47])("tells values apart that nearly equal, at any place among %i", (n) => {
+  test.each([33, 40, 47])("tells values apart that nearly equal, at any place among %i", (n) => {
     for (let k = 1; k < n; k++) {
       const sampler = samplerOf({ rows: 1, n, k });
       // Descending from the last unit on; the k-th largest is one float above the next, which has the lower index.
@@ -96,7 +96,7 @@ describe("sample", () => {
     }
   });
 
-  it("draws many of a long row", () => {
+  test("draws many of a long row", () => {
     const size = { rows: 1, n: 5001, k: 2500 };
     const sampler = samplerOf(size);
     sampler.logits.set(normals(size.n, "long").map((x) => x ** 9));
@@ -104,7 +104,7 @@ describe("sample", () => {
     expect([...sampler.mask]).toEqual(sortedMask(sampler.logits, size));
   });
 
-  it("keeps exactly k where logits are not numbers", () => {
+  test("keeps exactly k where logits are not numbers", () => {
     const size = { rows: 2, n: 64, k: 9 };
     const sampler = samplerOf(size);
     sampler.logits.set(normals(128, "broken"));
@@ -120,7 +120,7 @@ describe("sample", () => {
 });
 
 describe("noise", () => {
-  it("is a function of seed, name, step and place", () => {
+  test("is a function of seed, name, step and place", () => {
     const size = { rows: 30, n: 37, k: 5 };
     const draw = (seed: number, name: string, step: number): string => {
       const sampler = samplerOf(size, { seed, name });
@@ -136,7 +136,7 @@ describe("noise", () => {
     expect(new Set(once.perturbed).size).toBeGreaterThan(size.rows * size.n - 3);
   });
 
-  it.each([
+  test.each([
     { rows: 7, n: 9001, size: 2 ** 16 },
     { rows: 4, n: 300_001, size: 2 ** 20 },
   ])("reads -log(-log u) from a pool of $size, each block from a place of its own", ({ rows, n, size }) => {
@@ -155,7 +155,7 @@ describe("noise", () => {
     }
   });
 
-  it("keeps units as often as independent noise would, and rows apart", () => {
+  test("keeps units as often as independent noise would, and rows apart", () => {
     const size = { rows: 4, n: 12, k: 4 };
     const sampler = samplerOf(size, { seed: 4 });
     sampler.logits.set(Float32Array.from({ length: 48 }, (_, i) => (i % 12) / 8));
@@ -182,7 +182,7 @@ describe("noise", () => {
     expect(Math.abs(pairs / steps - mean * (mean + 1 / 8))).toBeLessThan(0.03);
   });
 
-  it("keeps units as often as the metrics say, over all places of the pool, but for its sampling error", () => {
+  test("keeps units as often as the metrics say, over all places of the pool, but for its sampling error", () => {
     const [n, k, size] = [16, 4, 2 ** 16];
     const sampler = samplerOf({ rows: 1, n: size, k: 1 }, { seed: 5 });
     sampler.sample(0, 1, 1);
@@ -203,7 +203,7 @@ describe("noise", () => {
     expect(deviation).toBeGreaterThan(1e-4);
   });
 
-  it("has the distribution of Gumbel(0, 1)", () => {
+  test("has the distribution of Gumbel(0, 1)", () => {
     const n = 200_000;
     const sampler = samplerOf({ rows: 1, n, k: 1 });
     sampler.sample(0, 1, 1);
@@ -272,7 +272,7 @@ describe("backward", () => {
     { rows: 7, n: 6, k: 6 },
     { rows: 4, n: 61, k: 1 },
   ];
-  it.each(sizes)("equals the definition at every temperature and spread: $rows x $n, k $k", (size) => {
+  test.each(sizes)("equals the definition at every temperature and spread: $rows x $n, k $k", (size) => {
     const count = size.rows * size.n;
     for (const tau of [0.05, 0.5, 5]) {
       for (const spread of [0, 1, 10, 50]) {
@@ -292,7 +292,7 @@ describe("backward", () => {
     }
   });
 
-  it.each([1, 9, 40, 66, 67])("equals the definition where logits are equal, k %i", (k) => {
+  test.each([1, 9, 40, 66, 67])("equals the definition where logits are equal, k %i", (k) => {
     const size = { rows: 6, n: 67, k };
     const sampler = samplerOf(size);
     // Rows of 1, 2 and 3 levels, and of numbers.
@@ -309,7 +309,7 @@ describe("backward", () => {
     }
   });
 
-  it("stays equal to the definition over thousands of draws", () => {
+  test("stays equal to the definition over thousands of draws", () => {
     const size = { rows: 1, n: 4003, k: 3000 };
     const sampler = samplerOf(size);
     sampler.logits.set(normals(size.n, "long"));
@@ -321,7 +321,7 @@ describe("backward", () => {
     expect(relativeError(sampler.gradient, expected, size.n)).toBeLessThan(3e-6);
   });
 
-  it("adds the gradient of the entropy regulariser", () => {
+  test("adds the gradient of the entropy regulariser", () => {
     const size = { rows: 3, n: 21, k: 4 };
     const entropy = 0.3;
     const sampler = samplerOf(size, { entropy });
@@ -351,7 +351,7 @@ describe("backward", () => {
 });
 
 describe("update", () => {
-  it.each<OptimizerOptions>([
+  test.each<OptimizerOptions>([
     { kind: "adam", lr: 0.1 },
     { kind: "adam", lr: 0.1, beta1: 0.5, beta2: 0.9, epsilon: 1e-3, weightDecay: 0.1 },
     { kind: "sgd", lr: 0.1 },
@@ -393,7 +393,7 @@ describe("update", () => {
     }
   });
 
-  it.each<Size>([
+  test.each<Size>([
     { rows: 13, n: 1501, k: 3 },
     { rows: 7, n: 1203, k: 1203 },
     { rows: 50, n: 7, k: 2 },

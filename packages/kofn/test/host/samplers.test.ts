@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { KofnError } from "../../src/errors.js";
 import { Board } from "../../src/host/board.js";
 import type { HostSamplerOptions } from "../../src/host/sampler-room.js";
@@ -87,7 +87,7 @@ const bytesOf = (arrays: readonly Float32Array[]): Buffer[] =>
   arrays.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength));
 
 describe("threads", () => {
-  it.each<[string, readonly Size[], Partial<HostSamplerOptions>]>([
+  test.each<[string, readonly Size[], Partial<HostSamplerOptions>]>([
     ["Adam", SIZES, {}],
     ["SGD", SIZES, { optimizer: SGD }],
     ["momentum and entropy", SIZES, { optimizer: MOMENTUM, entropy: 0.3 }],
@@ -111,7 +111,7 @@ describe("threads", () => {
     }
   });
 
-  it.each([2, 3])("do so where the first of %i takes no block", async (threads) => {
+  test.each([2, 3])("do so where the first of %i takes no block", async (threads) => {
     const options = optionsOf(SIZES, { weights: ADAM, entropy: 0.1 });
     const expected = bytesOf(train(new SerialSamplers(options), options, 4));
     const samplers = new ThreadedSamplers(options, threads);
@@ -124,7 +124,7 @@ describe("threads", () => {
     expect(found.every((bytes, i) => bytes.equals(expected[i]))).toBe(true);
   });
 
-  it("do so where there is a block for each of two and none besides, again and again", async () => {
+  test("do so where there is a block for each of two and none besides, again and again", async () => {
     const options = optionsOf([{ rows: 8, n: 2048, k: 100 }], { weights: ADAM });
     const expected = bytesOf(train(new SerialSamplers(options), options, 60));
     const samplers = new ThreadedSamplers(options, 3);
@@ -134,7 +134,7 @@ describe("threads", () => {
     expect(found.every((bytes, i) => bytes.equals(expected[i]))).toBe(true);
   });
 
-  it("leave the gradient of the mask, and draw the mask in arrays that onnxruntime takes", async () => {
+  test("leave the gradient of the mask, and draw the mask in arrays that onnxruntime takes", async () => {
     const options = optionsOf(SIZES, {});
     const samplers = new ThreadedSamplers(options, 2);
     await samplers.open();
@@ -148,7 +148,7 @@ describe("threads", () => {
     expect(gradient.every((value) => value === 0.25)).toBe(true);
   });
 
-  it("are as many as asked for, where there is work for them", () => {
+  test("are as many as asked for, where there is work for them", () => {
     const large = optionsOf([{ rows: 200, n: 500, k: 3 }], {});
     expect(hostSamplers(large, 1)).toBeInstanceOf(SerialSamplers);
     expect(hostSamplers(large, 2)).toBeInstanceOf(ThreadedSamplers);
@@ -206,7 +206,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
     return undefined;
   }
 
-  it.each([
+  test.each([
     ["throws at its start", `throw new RangeError("no memory for it");`, "no memory for it"],
     ["ends at its start", `process.exit(3);`, "exit code 3"],
   ])("is told of by open: it %s", async (_, script, reason) => {
@@ -219,7 +219,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
     expect(String(error)).toContain(reason);
   });
 
-  it("makes the step fail in which it fails, and those that follow", async () => {
+  test("makes the step fail in which it fails, and those that follow", async () => {
     const samplers = new ThreadedSamplers(options, 2);
     const one = samplers.all[0] as { address: number };
     const { address } = one;
@@ -235,7 +235,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
     }).toThrow(KofnError);
   });
 
-  it("makes a step fail if it ended between steps", async () => {
+  test("makes a step fail if it ended between steps", async () => {
     const samplers = await withScript(
       `port.postMessage("ready"); board.awaitCall(0); throw new Error("gone");`,
     );
@@ -245,7 +245,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
     expect(String(error)).toContain("gone");
   });
 
-  it("makes a step fail if it does not finish what it took", async () => {
+  test("makes a step fail if it does not finish what it took", async () => {
     const samplers = await withScript(`port.postMessage("ready"); take(); process.exit(1);`, 1);
     await samplers.open();
     const error = await sampleUntilError(samplers);
@@ -255,7 +255,7 @@ describe("a thread that fails", { timeout: 120_000 }, () => {
 });
 
 describe("close", () => {
-  it("ends threads that wait, and may be called before open and twice", async () => {
+  test("ends threads that wait, and may be called before open and twice", async () => {
     const samplers = new ThreadedSamplers(optionsOf(SIZES, {}), 3);
     await samplers.close();
     const others = new ThreadedSamplers(optionsOf(SIZES, {}), 3);

@@ -1,6 +1,6 @@
 /** Dropout as exporters write it, in all operator sets and modes: import leaves it out, and says where training has it. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { dropoutsOf } from "../../src/import/dropout.js";
 import { importModel } from "../../src/import/import.js";
 import { Builder } from "../../src/onnx/builder.js";
@@ -62,7 +62,7 @@ const READERS = [
 ];
 
 describe("dropoutsOf", () => {
-  it.each(FORMS)("operator set $opset, ratio $ratio, training mode $mode", (form) => {
+  test.each(FORMS)("operator set $opset, ratio $ratio, training mode $mode", (form) => {
     const exported = model(form);
     expect(importModel(exported).graph.nodes.map(({ op }) => op)).toEqual(["Relu", "Neg", "Abs", "Add"]);
     const ratio = form.ratio === "left out" ? 0.5 : 0.25;
@@ -71,25 +71,25 @@ describe("dropoutsOf", () => {
     expect(dropout).toEqual({ name: "drop1", tensor: "relu", ratio, readers: READERS });
   });
 
-  it("names the readers of a chain for each of it", () => {
+  test("names the readers of a chain for each of it", () => {
     expect(dropoutsOf(model(FORM, 2))).toEqual([
       { name: "drop1", tensor: "relu", ratio: 0.25, readers: READERS },
       { name: "drop2", tensor: "relu", ratio: 0.25, readers: READERS },
     ]);
   });
 
-  it("knows none of ratio 0, nor in a model without", () => {
+  test("knows none of ratio 0, nor in a model without", () => {
     expect(dropoutsOf(model(FORM, 1, 0))).toEqual([]);
     expect(dropoutsOf(model(FORM, 0))).toEqual([]);
   });
 
-  it.each([1, -0.5, 2])("refuses the ratio %d", (ratio) => {
+  test.each([1, -0.5, 2])("refuses the ratio %d", (ratio) => {
     expect(() => dropoutsOf(model(FORM, 1, ratio))).toThrow(
       `node "drop1" (Dropout): expected a stored ratio of at least 0 and below 1, got ${ratio}; export`,
     );
   });
 
-  it("refuses a ratio that is computed", () => {
+  test("refuses a ratio that is computed", () => {
     const exported = model(FORM);
     const node = exported.graph.nodes.find(({ op }) => op === "Dropout");
     if (node !== undefined) node.inputs = [node.inputs[0], "x", ...node.inputs.slice(2)];

@@ -1,6 +1,6 @@
 /** Resize as exporters write it: sizes computed from shapes, any batch, channels that pass through, and no parameters. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, getInts, int, ints, type Model, string } from "../../src/onnx/model.js";
@@ -39,7 +39,7 @@ function byScales(b: Builder, maps: string): string {
 }
 
 describe("Resize", () => {
-  it.each(["batch", 1])("takes any batch where its sizes follow from shapes (batch %s)", async (batch) => {
+  test.each(["batch", 1])("takes any batch where its sizes follow from shapes (batch %s)", async (batch) => {
     const model = resized(batch, toSizes);
     const imported = importModel(model);
     const node = imported.graph.nodes.find(({ op }) => op === "Resize");
@@ -61,14 +61,14 @@ describe("Resize", () => {
     expect(largestDifference(found, repeated)).toBeLessThan(1e-6);
   });
 
-  it("has scales that are no parameters", () => {
+  test("has scales that are no parameters", () => {
     const { graph } = importModel(resized("batch", byScales));
     expect(trainable(graph)).toEqual(["first", "second"]);
     const [scales] = storedTensors(graph).fixed;
     expect(graph.initializers.get(scales.name)?.numbers()).toEqual([2, 1.5]);
   });
 
-  it("passes channels on, so that maps are removed through it", async () => {
+  test("passes channels on, so that maps are removed through it", async () => {
     const model = importModel(resized("batch", byScales));
     model.graph.initializers.set(
       "first",
@@ -82,7 +82,7 @@ describe("Resize", () => {
     expect(largestDifference(after.get("y"), before.get("y"))).toBeLessThan(1e-5);
   });
 
-  it.each([
+  test.each([
     ["cubic", { mode: string("cubic") }, 'mode "cubic" is not among nearest, linear'],
     ["antialias", { mode: string("linear"), antialias: int(1) }, "antialias is not supported"],
   ])("is refused by name: %s", (_, attributes, message) => {

@@ -1,7 +1,7 @@
 /** Codes in few bits. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { bitPlanes, bitsFor, nibbles, offsetOf } from "../../src/integers/bit-planes.js";
 
 /** The codes that planes hold, digit by digit. */
@@ -17,7 +17,7 @@ function unpacked(planes: Uint8Array, bits: number, length: number): number[] {
 }
 
 describe("bitsFor", () => {
-  it.each([
+  test.each([
     [[-1, 1, 1], 1],
     [[-1, 0, 1], 2],
     [[-2, 1], 2],
@@ -36,7 +36,7 @@ describe("bitsFor", () => {
 });
 
 describe("bitPlanes", () => {
-  it("holds any codes", () => {
+  test("holds any codes", () => {
     const limits = fc.integer({ min: 1, max: 127 });
     fc.assert(
       fc.property(
@@ -56,7 +56,7 @@ describe("bitPlanes", () => {
 });
 
 describe("nibbles", () => {
-  it("puts the first of two codes into the lower half of a byte", () => {
+  test("puts the first of two codes into the lower half of a byte", () => {
     expect([...nibbles(Int8Array.of(1, -1, -8))]).toEqual([0xf1, 0x08]);
   });
 });

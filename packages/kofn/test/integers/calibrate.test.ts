@@ -1,6 +1,6 @@
 /** Quantization after training: scales of kept weights, ranges of activations, and what becomes of a model with them. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { calibrate } from "../../src/integers/calibrate.js";
 import { exportQuantized } from "../../src/integers/export.js";
@@ -36,7 +36,7 @@ describe("calibratedScales", () => {
   const weight = prunedWeight();
   const magnitudes = Array.from(weight.subarray(0, 1000), Math.abs).filter((value) => value > 0);
 
-  it("takes the whole range, or 99.9 % of it, of the kept weights of each channel", () => {
+  test("takes the whole range, or 99.9 % of it, of the kept weights of each channel", () => {
     const largest = Math.max(...magnitudes);
     const [first, second] = calibratedScales(weight, "int4", VIEW, "minmax");
     expect(first).toBeCloseTo(largest / 7, 6);
@@ -45,14 +45,14 @@ describe("calibratedScales", () => {
     expect(cut).toBeCloseTo(magnitudes.sort((a, b) => a - b)[499] / 7, 6);
   });
 
-  it("has mean|w| over the kept weights for binary ones", () => {
+  test("has mean|w| over the kept weights for binary ones", () => {
     const mean = magnitudes.reduce((sum, value) => sum + value, 0) / magnitudes.length;
     for (const method of CALIBRATION_METHODS) {
       expect(calibratedScales(weight, "binary", VIEW, method)[0]).toBeCloseTo(mean, 5);
     }
   });
 
-  it.each(["ternary", "int4"] as const)("has the least squared error with mse (%s)", (format) => {
+  test.each(["ternary", "int4"] as const)("has the least squared error with mse (%s)", (format) => {
     const found = calibratedScales(weight, format, VIEW, "mse");
     const least = squaredError(weight, found, format);
     for (let step = 1; step <= 40; step++) {
@@ -63,7 +63,7 @@ describe("calibratedScales", () => {
     expect(least).toBeLessThan(0.9 * squaredError(weight, widest, format));
   });
 
-  it("has a scale for a channel without weights", () => {
+  test("has a scale for a channel without weights", () => {
     expect(calibratedScales(new Float32Array(2000), "int4", VIEW, "mse").every((scale) => scale > 0)).toBe(
       true,
     );
@@ -76,7 +76,7 @@ describe("calibratedRange", () => {
   histogram[1999] = 1;
   const outlier: Observed = { min: 0, max: 100, meanMagnitude: 0.6, histogram };
 
-  it("takes in all values with minmax, and leaves out the outlier with the others", () => {
+  test("takes in all values with minmax, and leaves out the outlier with the others", () => {
     const { scale, zeroPoint } = calibratedRange(outlier, "uint8", "minmax");
     expect(scale).toBeCloseTo(100 / 255, 6);
     expect(zeroPoint).toBe(0);
@@ -86,7 +86,7 @@ describe("calibratedRange", () => {
     expect(calibratedRange(many, "uint8", "mse").scale).toBeLessThan(0.5);
   });
 
-  it("puts 0 on a code, also where values are all above or below it", () => {
+  test("puts 0 on a code, also where values are all above or below it", () => {
     const above = { min: 2, max: 4, meanMagnitude: 3, histogram: new Float64Array(10).fill(1) };
     expect(calibratedRange(above, "uint8", "minmax").zeroPoint).toBe(0);
     expect(calibratedRange(above, "int8", "minmax")).toEqual({
@@ -99,7 +99,7 @@ describe("calibratedRange", () => {
     expect(calibratedRange(constant, "uint8", "mse")).toEqual({ scale: 1, zeroPoint: 0 });
   });
 
-  it("has 2 mean|x| for binary activations", () => {
+  test("has 2 mean|x| for binary activations", () => {
     expect(calibratedRange(outlier, "binary", "minmax")).toEqual({ scale: 1.2, zeroPoint: 0.5 });
   });
 });
@@ -108,7 +108,7 @@ describe("calibrate", () => {
   const data = tinyData();
   const model = importModel(tinyModel());
 
-  it.each(CALIBRATION_METHODS)(
+  test.each(CALIBRATION_METHODS)(
     "makes a model whose export computes what it computes (%s)",
     async (method) => {
       const quantize = { "*": int8(), "activations.*": uint8() };
@@ -129,7 +129,7 @@ describe("calibrate", () => {
     },
   );
 
-  it("leaves the first and the last layer's activations as they are, and codes 0 where weights are pruned", async () => {
+  test("leaves the first and the last layer's activations as they are, and codes 0 where weights are pruned", async () => {
     const weight = model.graph.initializers.get("fc.weight") as Tensor<"float32">;
     const values = weight.array().map((value, i) => (i % 3 === 0 ? value : 0));
     const initializers = new Map(model.graph.initializers);
@@ -144,7 +144,7 @@ describe("calibrate", () => {
     expect(weights[1].codes.some((code) => code !== 0)).toBe(true);
   });
 
-  it("refuses what it does not know", async () => {
+  test("refuses what it does not know", async () => {
     const quantize = { "*": int8() };
     await expect(calibrate(model, data, { quantize, method: "best" as "mse" })).rejects.toThrow(
       /calibration method: expected minmax, percentile, mse, got "best"/,

@@ -1,6 +1,6 @@
 /** Channels that masks leave without effect, cut out of a quantized model. */
 
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import type { Model, Node } from "../../src/onnx/model.js";
 import { tensor } from "../../src/onnx/tensor.js";
 import { cutQuantized } from "../../src/integers/cut.js";
@@ -11,7 +11,7 @@ import { quantizedWeights, residualModel } from "./networks.js";
 
 const WIDTH = 64;
 
-it("cuts codes and scales like weights", async () => {
+test("cuts codes and scales like weights", async () => {
   const model = residualModel();
   // fc1 loses neurons 3 and 17: their weights and biases are 0.
   const weights = quantizedWeights(model.graph, "int4").map((one) => {
@@ -41,7 +41,7 @@ it("cuts codes and scales like weights", async () => {
   expect(largestDifference(actual.get("logits"), expected.get("logits"))).toBeLessThan(1e-4);
 });
 
-it("moves constants into biases as quantized activations are read", async () => {
+test("moves constants into biases as quantized activations are read", async () => {
   const residual = residualModel();
   // fc2 as a Gemm, which has a bias.
   const nodes = residual.graph.nodes.flatMap((node): Node[] => {

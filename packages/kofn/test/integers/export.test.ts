@@ -1,7 +1,7 @@
 /** Exports of quantized models: what onnxruntime computes with them, native and in WebAssembly, against plain arithmetic. */
 
 import { type Provider, WEIGHT_FORMATS } from "@kofn/format/run/words.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Engine } from "../../src/engine/session.js";
 import { fusedKernels } from "../../src/files/fused-kernels.js";
 import { exportQuantized } from "../../src/integers/export.js";
@@ -59,7 +59,7 @@ const value = (results: ReadonlyMap<string, Tensor<"float32">>, name: string): F
 
 describe("an export of quantized weights alone", () => {
   const web = ["binary", "int3", "int4", "int8"] as const;
-  it.each([
+  test.each([
     ...WEIGHT_FORMATS.map((format) => [format, "cpu"] as const),
     ...web.map((format) => [format, "wasm"] as const),
   ])("%s computes on %s what scale times code computes", async (format, provider) => {
@@ -76,7 +76,7 @@ describe("an export of quantized weights alone", () => {
     expect(await fusedKernels(exported)).toEqual(exported.kernels);
   });
 
-  it.each([
+  test.each([
     ["int8", 8],
     ["int6", 6],
     ["int4", 4],
@@ -94,7 +94,7 @@ describe("an export of quantized weights alone", () => {
     }
   });
 
-  it("stores binary weights that are all kept in 1 bit", async () => {
+  test("stores binary weights that are all kept in 1 bit", async () => {
     const model = residualModel();
     const [first] = quantizedWeights(model.graph, "binary");
     const weights = [{ ...first, codes: first.codes.map((code) => code || 1) }];
@@ -107,7 +107,7 @@ describe("an export of quantized weights alone", () => {
     }
   });
 
-  it("gives the same bytes each time and leaves the model as it is", () => {
+  test("gives the same bytes each time and leaves the model as it is", () => {
     const model = residualModel();
     const before = encodeModelBytes(model);
     const quantization = { weights: quantizedWeights(model.graph, "int3"), activations: [] };
@@ -118,7 +118,7 @@ describe("an export of quantized weights alone", () => {
 });
 
 describe("an export of quantized weights and activations", () => {
-  it.each(["uint8", "int8"] as const)("multiplies integers in all layers (%s)", async (format) => {
+  test.each(["uint8", "int8"] as const)("multiplies integers in all layers (%s)", async (format) => {
     const model = residualModel();
     const weights = quantizedWeights(model.graph, "int8");
     const activations = quantizedActivations(model, await rangesOf(model), format);
@@ -137,7 +137,7 @@ describe("an export of quantized weights and activations", () => {
     }
   });
 
-  it.each(["uint8", "int8"] as const)(
+  test.each(["uint8", "int8"] as const)(
     "multiplies integers where layers read the same (%s)",
     async (format) => {
       const model = branchingModel();
@@ -159,7 +159,7 @@ describe("an export of quantized weights and activations", () => {
     },
   );
 
-  it("multiplies integers for weights of few bits, too", async () => {
+  test("multiplies integers for weights of few bits, too", async () => {
     const model = residualModel();
     const activations = quantizedActivations(model, await rangesOf(model));
     for (const format of ["int4", "ternary", "binary"] as const) {
@@ -175,7 +175,7 @@ describe("an export of quantized weights and activations", () => {
     }
   });
 
-  it("computes what sums of products of integers give", async () => {
+  test("computes what sums of products of integers give", async () => {
     const model = residualModel();
     const weights = quantizedWeights(model.graph, "int5");
     const ranges = await rangesOf(model);
@@ -246,7 +246,7 @@ describe("an export of quantized weights and activations", () => {
 });
 
 describe("simulated activations", () => {
-  it("can be taken out of the model again", async () => {
+  test("can be taken out of the model again", async () => {
     const model = residualModel();
     const ranges = await rangesOf(model);
     const binary = { format: "binary", zeroPoint: 0.5 } as const;
@@ -267,7 +267,7 @@ describe("a quantization that does not belong to the model", () => {
   const [first] = quantizedWeights(model.graph, "int4");
   const activation = { tensor: "relu1", layer: "conv2", format: "uint8", scale: 0.1, zeroPoint: 0 } as const;
 
-  it.each([
+  test.each([
     [{ ...first, weight: "conv9.weight" }, /"conv9.weight": the model has no layer with this weight/],
     [{ ...first, codes: new Int8Array(3) }, /expected 90 codes, found 3/],
     [{ ...first, scale: new Float32Array(2) }, /expected 5 scales, found 2/],
@@ -278,7 +278,7 @@ describe("a quantization that does not belong to the model", () => {
     expect(() => exportQuantized(model, { weights: [weight], activations: [] })).toThrow(message);
   });
 
-  it.each([
+  test.each([
     [{ ...activation, tensor: "relu9" }, /"relu9": the model has no value of this name/],
     [{ ...activation, scale: 0 }, /expected a finite scale above 0, found 0/],
     [{ ...activation, zeroPoint: 256 }, /expected a zero point from 0 to 255, found 256/],
@@ -286,7 +286,7 @@ describe("a quantization that does not belong to the model", () => {
     expect(() => exportQuantized(model, { weights: [], activations: [one] })).toThrow(message);
   });
 
-  it("is refused for a model of another operator set", () => {
+  test("is refused for a model of another operator set", () => {
     const old = { ...model, opsets: new Map([["", 13]]) };
     expect(() => exportQuantized(old, { weights: [], activations: [] })).toThrow(
       /expected operator set 21, got 13. Import it first/,

@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Engine } from "../../src/engine/session.js";
 import { decodeModel } from "../../src/onnx/codec.js";
 import type { Model, Node } from "../../src/onnx/model.js";
@@ -100,7 +100,7 @@ describe.each([
   ["residual", residualModel],
   ["branching", branchingModel],
 ] as const)("the simulation of a %s network", (_, build) => {
-  it.each([
+  test.each([
     ["uint8", "int8"],
     ["int8", "int8"],
     ["uint8", "int4"],
@@ -114,7 +114,7 @@ describe.each([
     expect([...differing].filter(([, count]) => count > 0)).toEqual([]);
   });
 
-  it("is computed with the weights that it has, not with integers", async () => {
+  test("is computed with the weights that it has, not with integers", async () => {
     const model = uneven(build());
     const simulated = simulateQuantized(model, await quantizationOf(model, "uint8"));
     expect(await integerOperators(simulated)).toEqual([]);
@@ -122,7 +122,7 @@ describe.each([
 });
 
 describe("layers that multiply floats between quantized values", () => {
-  it.each(["uint8", "int8"] as const)("keep their weights in an export (%s)", async (format) => {
+  test.each(["uint8", "int8"] as const)("keep their weights in an export (%s)", async (format) => {
     const model = uneven(residualModel());
     const { weights, activations } = await quantizationOf(model, format);
     const quantization = { weights: weights.filter(({ layer }) => layer !== "conv2"), activations };
@@ -139,7 +139,7 @@ describe("biases of the simulation", () => {
   const stored = (model: Model, name: string): Float32Array =>
     (model.graph.initializers.get(name) as Tensor<"float32">).array();
 
-  it("are whole numbers of steps, of which rounding makes the same again", async () => {
+  test("are whole numbers of steps, of which rounding makes the same again", async () => {
     const model = residualModel();
     const { weights, activations } = await quantizationOf(model, "uint8", "int4");
     const simulated = simulateQuantized(model, { weights, activations });
@@ -161,7 +161,7 @@ describe("biases of the simulation", () => {
     }
   });
 
-  it("change the offset of a batch normalisation and nothing else of it, nor any name or shape", async () => {
+  test("change the offset of a batch normalisation and nothing else of it, nor any name or shape", async () => {
     const model = residualModel();
     const quantization = await quantizationOf(model, "uint8", "int4");
     const { initializers } = simulateQuantized(model, quantization).graph;
@@ -180,7 +180,7 @@ describe("biases of the simulation", () => {
     ]);
   });
 
-  it("stay as they are where several nodes read them", async () => {
+  test("stay as they are where several nodes read them", async () => {
     const model = branchingModel();
     const nodes = model.graph.nodes.map((node) => {
       const inputs = node.inputs.map((input) => (input === "conv4.bias" ? "conv3.bias" : input));
@@ -193,7 +193,7 @@ describe("biases of the simulation", () => {
   });
 });
 
-it("quantized activations can be taken out where DequantizeLinear brings them back", async () => {
+test("quantized activations can be taken out where DequantizeLinear brings them back", async () => {
   const model = residualModel();
   const { activations } = await quantizationOf(model, "int8");
   const { graph } = withQuantizedActivations(model, activations);

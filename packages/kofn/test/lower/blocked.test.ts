@@ -1,6 +1,6 @@
 /** Lowering to onnxruntime's blocked layout, on onnxruntime in against the reference evaluator. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { blockOf } from "../../src/engine/block.js";
 import { Engine } from "../../src/engine/session.js";
 import { BLOCKED_DOMAIN } from "../../src/lower/blocked/layouts.js";
@@ -124,17 +124,17 @@ async function compare(graph: Graph, feeds: ReadonlyMap<string, Tensor>): Promis
 const isBlocked = ({ nodes }: Graph): boolean => nodes.some(({ domain }) => domain === BLOCKED_DOMAIN);
 
 describe.skipIf(block === undefined)("the blocked layout", () => {
-  it.each(CASES)("gives what the definition gives: $about", async (one) => {
+  test.each(CASES)("gives what the definition gives: $about", async (one) => {
     const { graph, feeds } = convolution(one);
     expect(isBlocked(await compare(graph, feeds))).toBe(true);
   });
 
-  it.each(PLAIN)("leaves alone: $about", async (one) => {
+  test.each(PLAIN)("leaves alone: $about", async (one) => {
     const { graph, feeds } = convolution(one);
     expect(isBlocked(await compare(graph, feeds))).toBe(false);
   });
 
-  it("holds from one convolution to the next, through a residual block and its gradients", async () => {
+  test("holds from one convolution to the next, through a residual block and its gradients", async () => {
     const b = new Builder(emptyGraph("residual"));
     const weights = {
       w1: [16, 3, 3, 3],

@@ -1,6 +1,6 @@
 /** The lowered dialect on onnxruntime in float32 against the reference evaluator in float64, over the matrix of cases. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lower } from "../../src/lower/lower.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateNode } from "../../src/onnx/evaluate/node.js";
@@ -90,7 +90,7 @@ async function check(one: OpCase): Promise<void> {
 }
 
 describe("lowering of ConvGradInput", () => {
-  it("takes both ways over the cases", () => {
+  test("takes both ways over the cases", () => {
     const ways = CASES.filter(({ op }) => op === "ConvGradInput").map((one) =>
       lower(graphOf(one)).nodes.some(({ op }) => op === "ConvTranspose"),
     );
@@ -100,7 +100,7 @@ describe("lowering of ConvGradInput", () => {
 
 describe("lowering of MaxPoolGrad", () => {
   const kernel = { kernel_shape: ints([2, 2]) };
-  it.each<[string, Record<string, Attribute>, number[]]>([
+  test.each<[string, Record<string, Attribute>, number[]]>([
     ["windows that tile", { ...kernel, strides: ints([2, 2]) }, [2, 2]],
     ["windows that overlap", kernel, [3, 3]],
   ])("hands on the whole gradient where maxima are tied: %s", async (_, attributes, output) => {
@@ -121,9 +121,9 @@ describe("lowering of MaxPoolGrad", () => {
 describe.each(KOFN_OPS.filter((op) => !SAMPLER.includes(op)))("lowering of %s", (op) => {
   const cases = CASES.filter((one) => one.op === op);
 
-  it("has cases", () => {
+  test("has cases", () => {
     expect(cases.length).toBeGreaterThan(0);
   });
 
-  it.each(cases)("$title", check);
+  test.each(cases)("$title", check);
 });

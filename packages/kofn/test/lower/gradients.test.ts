@@ -4,7 +4,7 @@
  */
 
 import type { Provider } from "@kofn/format/run/words.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { RULES } from "../../src/autodiff/rules.js";
 import { lower } from "../../src/lower/lower.js";
@@ -91,7 +91,7 @@ async function check(op: OnnxOp, provider: Provider): Promise<void> {
 }
 
 describe.each(["cpu", "wasm"] as const)("gradients on %s", (provider) => {
-  it.each(ONNX_OPS.filter((op) => typeof RULES[op] === "function" && hasFloat32(op)))("%s", (op) =>
+  test.each(ONNX_OPS.filter((op) => typeof RULES[op] === "function" && hasFloat32(op)))("%s", (op) =>
     check(op, provider),
   );
 });

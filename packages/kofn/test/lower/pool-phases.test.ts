@@ -1,6 +1,6 @@
 /** Convolutions and max-pools rewritten by the places of a window, against the graphs as they were. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { lower } from "../../src/lower/lower.js";
 import { poolByPhases } from "../../src/lower/pool-phases.js";
@@ -95,7 +95,7 @@ function expectAlike(
 }
 
 describe("a max-pool by the places of its window", () => {
-  it.each(REWRITTEN)("has the values and gradients of the pool: $about", async (one) => {
+  test.each(REWRITTEN)("has the values and gradients of the pool: $about", async (one) => {
     const rewritten = poolByPhases(pooled(one).graph, BLOCK);
     expect(rewritten.nodes.map(({ op }) => op)).not.toContain("MaxPool");
     const original = withGradients(pooled(one).graph);
@@ -109,7 +109,7 @@ describe("a max-pool by the places of its window", () => {
     expectAlike(await execute(lower(graph), feeds), expected, original);
   });
 
-  it("hands on the whole gradient where all elements of a window are equal", () => {
+  test("hands on the whole gradient where all elements of a window are equal", () => {
     const [one] = REWRITTEN;
     const graph = withGradients(poolByPhases(pooled(one).graph, BLOCK));
     const values = new Values("pool phases, ties");
@@ -134,12 +134,12 @@ describe("a max-pool by the places of its window", () => {
     });
   });
 
-  it.each(LEFT)("is left as it is: $about", (one) => {
+  test.each(LEFT)("is left as it is: $about", (one) => {
     const { graph } = pooled(one);
     expect(poolByPhases(graph, BLOCK)).toBe(graph);
   });
 
-  it.each(["output", "reader"])("is left as it is where the convolution has another %s", (kind) => {
+  test.each(["output", "reader"])("is left as it is where the convolution has another %s", (kind) => {
     const b = pooled(REWRITTEN[0]);
     if (kind === "output") b.output("y");
     else b.output(b.op("Relu", ["y"]));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Engine } from "../../src/engine/session.js";
 import { lower } from "../../src/lower/lower.js";
 import { Builder } from "../../src/onnx/builder.js";
@@ -122,7 +122,7 @@ for (const tau of [0.05, 0.5, 5]) {
 
 describe("the lowered sampler", () => {
   for (const dtype of ["float64", "float32"] as const) {
-    it(`equals the definition in ${dtype} at every temperature and spread`, async () => {
+    test(`equals the definition in ${dtype} at every temperature and spread`, async () => {
       for (const one of CASES) {
         const graph = samplerGraph(one.rows, one.n, one.k, dtype);
         const feeds = inputs(one, dtype);
@@ -149,7 +149,7 @@ describe("the lowered sampler", () => {
     });
   }
 
-  it("keeps exactly k of tied units, those of lower index", async () => {
+  test("keeps exactly k of tied units, those of lower index", async () => {
     const feeds = new Map<string, Tensor>([
       ["phi", tensorFrom("float32", [2, 4], [1, 1, 1, 1, 0, 2, 2, 2])],
       ["noise", tensorFrom("float32", [2, 4], [0, 0, 0, 0, 0, 0, 0, 0])],

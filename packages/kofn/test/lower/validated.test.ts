@@ -1,6 +1,6 @@
 /** That tests validate the graph after every pass, whoever calls the pass: `support/validated-passes.ts`. */
 
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { importModel } from "../../src/import/import.js";
 import { lower } from "../../src/lower/lower.js";
@@ -22,7 +22,7 @@ function malformed(): Graph {
   return b.graph;
 }
 
-it.each<[string, (graph: Graph) => unknown]>([
+test.each<[string, (graph: Graph) => unknown]>([
   ["foldConstants", foldConstants],
   ["mergeCommonSubexpressions", mergeCommonSubexpressions],
   ["removeDeadCode", removeDeadCode],
@@ -34,7 +34,7 @@ it.each<[string, (graph: Graph) => unknown]>([
   expect(() => run(malformed())).toThrow(new RegExp(`after ${pass}: .*"y" is made twice`));
 });
 
-it.each<[string, string, (graph: Graph) => unknown]>([
+test.each<[string, string, (graph: Graph) => unknown]>([
   ["importModel", "removeDeadCode", (graph) => importModel(support.modelOf(graph))],
   ["atBatch", "foldConstants", (graph) => atBatch(graph, "x", [], [])],
   ["modelOf", "lower", (graph) => modelOf(graph)],

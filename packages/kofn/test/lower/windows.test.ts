@@ -5,7 +5,7 @@
 
 import type { Provider } from "@kofn/format/run/words.js";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { differentiate } from "../../src/autodiff/differentiate.js";
 import { blockOf } from "../../src/engine/block.js";
 import { Engine } from "../../src/engine/session.js";
@@ -116,7 +116,7 @@ function stepsOf(forward: Graph): { step: Graph; provider: Provider }[] {
 }
 
 describe("convolutions and pools", () => {
-  it("have the gradients of finite differences, and in the step the values of evaluation", async () => {
+  test("have the gradients of finite differences, and in the step the values of evaluation", async () => {
     await fc.assert(
       fc.asyncProperty(recipes, async (recipe) => {
         const { evaluated, forward } = graphsOf(recipe);
@@ -137,7 +137,7 @@ describe("convolutions and pools", () => {
     );
   });
 
-  it("do not pass the check with a wrong gradient", () => {
+  test("do not pass the check with a wrong gradient", () => {
     const [recipe] = fc.sample(recipes, { numRuns: 1, seed: 1 });
     const exact = withGradients(graphsOf(recipe).forward, "float64");
     const feeds = feedsOf(recipe, exact);
@@ -149,7 +149,7 @@ describe("convolutions and pools", () => {
     }).toThrow(/by finite differences/);
   });
 
-  it("are drawn so that they take every way of lowering", () => {
+  test("are drawn so that they take every way of lowering", () => {
     const ops = new Set<string>();
     for (const recipe of fc.sample(recipes, { numRuns: 200, seed: 1 })) {
       const { forward } = graphsOf(recipe);

@@ -1,6 +1,6 @@
 /** The LeNets: the shapes and sizes that papers give, initial weights fixed by the seed, valid models. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lenet300100, lenet5 } from "../../src/models/lenet.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
@@ -28,7 +28,7 @@ describe.each([
     layers: { conv1: [20, 1, 5, 5], conv2: [50, 20, 5, 5], fc1: [500, 800], fc2: [10, 500] },
   },
 ])("$name", ({ make, name, count, layers }) => {
-  it("is valid, and as large as it should be", () => {
+  test("is valid, and as large as it should be", () => {
     const model = make();
     validate(model);
     expect(model.graph.name).toBe(name);
@@ -40,7 +40,7 @@ describe.each([
     expect(inferGraph(model).get("logits")).toEqual({ dtype: "float32", shape: ["batch", 10] });
   });
 
-  it("has the weights of its seed, within +-1/sqrt(fan-in)", () => {
+  test("has the weights of its seed, within +-1/sqrt(fan-in)", () => {
     const bytes = (seed: number): Uint8Array => encodeModelBytes(make({ seed }));
     expect(Buffer.compare(bytes(1), bytes(1))).toBe(0);
     expect(Buffer.compare(bytes(1), bytes(2))).not.toBe(0);
@@ -53,11 +53,11 @@ describe.each([
     }
   });
 
-  it("has as many classes as it is asked for", () => {
+  test("has as many classes as it is asked for", () => {
     expect(inferGraph(make({ classes: 26 })).get("logits")?.shape).toEqual(["batch", 26]);
   });
 
-  it("runs on onnxruntime as it is defined, for any batch", async () => {
+  test("runs on onnxruntime as it is defined, for any batch", async () => {
     const { graph } = make();
     for (const batch of [1, 3]) {
       const pixels = Float32Array.from({ length: batch * 784 }, (_, i) => ((i * 37) % 101) / 101);

@@ -1,7 +1,7 @@
 /** The zoo: parameter counts as published, layer names, initial weights fixed by the seed, logits as PyTorch computes them. */
 
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ZOO, zoo } from "../../src/models/zoo.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { loadModel } from "../../src/files/models.js";
@@ -100,7 +100,7 @@ describe.each([
 ])("$name", ({ make, name, count, layers, some, classes }) => {
   const model = make();
 
-  it("has the published number of parameters, and layers by their usual names", () => {
+  test("has the published number of parameters, and layers by their usual names", () => {
     expect(ZOO[name as keyof typeof ZOO]).toBe(make);
     expect(model.graph.name).toBe(name);
     expect(trained(model)).toBe(count);
@@ -112,7 +112,7 @@ describe.each([
 });
 
 describe.each([zoo.vgg16bn, zoo.resnet20, zoo.mobilenetV2])("$name", (make) => {
-  it("has as many classes and channels as it is asked for, and runs at any batch", async () => {
+  test("has as many classes and channels as it is asked for, and runs at any batch", async () => {
     const { graph } = make({ classes: 26, channels: 1 });
     const [size] = graph.inputs[0].type?.shape?.slice(2).map(Number) ?? [];
     expect(prunableLayers(graph)[0].dims[1]).toBe(1);
@@ -128,7 +128,7 @@ describe.each([zoo.vgg16bn, zoo.resnet20, zoo.mobilenetV2])("$name", (make) => {
 });
 
 describe("resnet-20", () => {
-  it("has the weights of its seed, of variance 2 / fan-in", () => {
+  test("has the weights of its seed, of variance 2 / fan-in", () => {
     const bytes = (seed: number): Uint8Array => encodeModelBytes(zoo.resnet20({ seed }));
     expect(Buffer.compare(bytes(1), bytes(1))).toBe(0);
     expect(Buffer.compare(bytes(1), bytes(2))).not.toBe(0);
@@ -142,7 +142,7 @@ describe("resnet-20", () => {
   });
 
   const fixtures = sharedFolder("fixtures");
-  it.skipIf(fixtures === undefined)("computes what PyTorch computes with the same weights", async () => {
+  test.skipIf(fixtures === undefined)("computes what PyTorch computes with the same weights", async () => {
     const path = `${fixtures ?? ""}/resnet20-cifar10`;
     const source = await loadModel(`${path}.onnx`);
     const model = zoo.resnet20();
@@ -180,7 +180,7 @@ function fixtureName(name: string): string {
 }
 
 describe("the zoo", () => {
-  it("has the same networks under both kinds of names", () => {
+  test("has the same networks under both kinds of names", () => {
     expect(Object.values(ZOO)).toEqual(Object.values(zoo));
   });
 });

@@ -1,7 +1,7 @@
 /** The passes that simplify graphs: what each removes, what it must keep, and that values stay the same. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
 import { type Attribute, emptyGraph, type Graph, int, ints, type Node } from "../../src/onnx/model.js";
@@ -40,7 +40,7 @@ function ifNode(condition: string, captured: string, output: string): Node {
 }
 
 describe("removeDeadCode", () => {
-  it("removes nodes and initializers that no output depends on", () => {
+  test("removes nodes and initializers that no output depends on", () => {
     const b = new Builder(emptyGraph("dead"));
     const x = b.input("x", "float32", [2]);
     const used = b.initializer("used", matrix([2], 1, 2));
@@ -57,7 +57,7 @@ describe("removeDeadCode", () => {
     `);
   });
 
-  it("keeps a node of which one output is used", () => {
+  test("keeps a node of which one output is used", () => {
     const b = new Builder(emptyGraph("top"));
     const x = b.input("x", "float32", [1, 4]);
     const [, indices] = b.ops("TopK", [x, b.vector([2])], {}, ["values", "indices"]);
@@ -66,7 +66,7 @@ describe("removeDeadCode", () => {
     expect(b.graph.nodes.map(({ outputs }) => outputs)).toEqual([["values", "indices"]]);
   });
 
-  it("does not take an input that is left out for a use of an output that is left out", () => {
+  test("does not take an input that is left out for a use of an output that is left out", () => {
     const b = new Builder(emptyGraph("left out"));
     const x = b.input("x", "float32", [2]);
     b.push({
@@ -82,7 +82,7 @@ describe("removeDeadCode", () => {
     expect(b.graph.nodes.map(({ op }) => op)).toEqual(["Clip"]);
   });
 
-  it("keeps what a subgraph reads", () => {
+  test("keeps what a subgraph reads", () => {
     const b = new Builder(emptyGraph("captured"));
     const x = b.input("x", "float32", [2]);
     b.input("condition", "bool", []);
@@ -96,7 +96,7 @@ describe("removeDeadCode", () => {
 });
 
 describe("foldConstants", () => {
-  it("computes what depends on constants alone", () => {
+  test("computes what depends on constants alone", () => {
     const b = new Builder(emptyGraph("fold"));
     const x = b.input("x", "float32", [2]);
     const sum = b.add(b.initializer("a", matrix([2], 1, 2)), b.initializer("b", matrix([2], 3, 4)), "sum");
@@ -113,7 +113,7 @@ describe("foldConstants", () => {
     `);
   });
 
-  it("computes shapes that are known", () => {
+  test("computes shapes that are known", () => {
     const b = new Builder(emptyGraph("shape"));
     const x = b.input("x", "float32", [4, 3, 2]);
     const batch = b.op("Gather", [b.op("Shape", [x]), b.vector([0])]);
@@ -130,7 +130,7 @@ describe("foldConstants", () => {
     `);
   });
 
-  it("computes known parts of shapes, and keeps shapes that are not known", () => {
+  test("computes known parts of shapes, and keeps shapes that are not known", () => {
     const graph = emptyGraph("open");
     const type = { dtype: "float32", shape: ["batch", 3] } as const;
     graph.inputs.push({ name: "x", type });
@@ -142,7 +142,7 @@ describe("foldConstants", () => {
     expect(graph.initializers.get("part")?.numbers()).toEqual([3]);
   });
 
-  it("keeps graph outputs as nodes, and initializers that may be overridden", () => {
+  test("keeps graph outputs as nodes, and initializers that may be overridden", () => {
     const b = new Builder(emptyGraph("kept"));
     b.input("default", "float32", [2]);
     b.graph.initializers.set("default", matrix([2], 1, 1));
@@ -153,7 +153,7 @@ describe("foldConstants", () => {
     expect(b.graph.nodes.map(({ outputs }) => outputs[0])).toEqual(["negative", "computed", "y"]);
   });
 
-  it("leaves large results and types that kofn does not compute with to run time", () => {
+  test("leaves large results and types that kofn does not compute with to run time", () => {
     const b = new Builder(emptyGraph("left"));
     b.output(b.op("Identity", [b.fill(0, "float32", [1 << 17], "large")], {}, "y"));
     const half = b.initializer("half", new Tensor("float16", [2], new Uint8Array(4)));
@@ -162,7 +162,7 @@ describe("foldConstants", () => {
     expect(b.graph.nodes.map(({ op }) => op)).toEqual(["ConstantOfShape", "Identity", "Cast", "Identity"]);
   });
 
-  it("makes no initializer of an output that is left out", () => {
+  test("makes no initializer of an output that is left out", () => {
     const b = new Builder(emptyGraph("left out"));
     const data = b.initializer("data", matrix([3], 1, 3, 2));
     b.push({
@@ -181,7 +181,7 @@ describe("foldConstants", () => {
 });
 
 describe("mergeCommonSubexpressions", () => {
-  it("merges equal nodes, and then what they made equal", () => {
+  test("merges equal nodes, and then what they made equal", () => {
     const b = new Builder(emptyGraph("common"));
     const x = b.input("x", "float32", [2, 2]);
     const first = b.op("Exp", [b.transpose(x, [1, 0], "first")], {}, "e1");
@@ -198,7 +198,7 @@ describe("mergeCommonSubexpressions", () => {
     `);
   });
 
-  it("keeps nodes whose attributes, inputs or operators differ, and graph outputs", () => {
+  test("keeps nodes whose attributes, inputs or operators differ, and graph outputs", () => {
     const b = new Builder(emptyGraph("different"));
     const x = b.input("x", "float32", [2, 2]);
     for (const [op, axis] of [
@@ -214,7 +214,7 @@ describe("mergeCommonSubexpressions", () => {
     expect(b.graph.nodes).toHaveLength(8);
   });
 
-  it("keeps a value that a subgraph reads", () => {
+  test("keeps a value that a subgraph reads", () => {
     const b = new Builder(emptyGraph("captured"));
     const x = b.input("x", "float32", [2]);
     b.input("condition", "bool", []);
@@ -227,7 +227,7 @@ describe("mergeCommonSubexpressions", () => {
     expect(b.graph.nodes.flatMap(({ outputs }) => outputs)).toContain("second");
   });
 
-  it("does not merge a node that leaves an output out with one that has it", () => {
+  test("does not merge a node that leaves an output out with one that has it", () => {
     const b = new Builder(emptyGraph("left out"));
     const x = b.input("x", "float32", [3]);
     const inputs = [x, b.vector([1])];
@@ -241,7 +241,7 @@ describe("mergeCommonSubexpressions", () => {
     expect(values.get("y")?.numbers()).toEqual([5]);
   });
 
-  it("keeps operators that it does not know, such as random ones", () => {
+  test("keeps operators that it does not know, such as random ones", () => {
     const graph = emptyGraph("random");
     for (const name of ["a", "b"]) {
       graph.nodes.push({
@@ -296,7 +296,7 @@ function randomGraph(choices: readonly (readonly [number, number, number])[]): G
 }
 
 describe("simplify", () => {
-  it("leaves every output's value and name as they are", () => {
+  test("leaves every output's value and name as they are", () => {
     const choice = fc.tuple(fc.nat(5), fc.nat(20), fc.nat(20));
     fc.assert(
       fc.property(fc.array(choice, { minLength: 1, maxLength: 20 }), (choices) => {

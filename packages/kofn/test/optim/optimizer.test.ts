@@ -1,6 +1,6 @@
 /** Optimizers as graphs, run in float64, against their textbook formulas. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
@@ -89,7 +89,7 @@ function compare(actual: number[][], expected: number[][]): void {
 }
 
 describe("Adam", () => {
-  it.each<[string, Omit<AdamOptions, "kind">]>([
+  test.each<[string, Omit<AdamOptions, "kind">]>([
     ["defaults", { lr: 0.1 }],
     ["other betas", { lr: 0.1, beta1: 0.5, beta2: 0.9 }],
     ["no momentum", { lr: 0.1, beta1: 0 }],
@@ -100,13 +100,13 @@ describe("Adam", () => {
     compare(byGraph(options), adam(options));
   });
 
-  it("leaves a parameter whose gradient is 0 where it is", () => {
+  test("leaves a parameter whose gradient is 0 where it is", () => {
     for (const values of byGraph({ kind: "adam", lr: 0.1 })) expect(values[0]).toBe(START[0]);
   });
 });
 
 describe("SGD", () => {
-  it.each<[string, Omit<SgdOptions, "kind">]>([
+  test.each<[string, Omit<SgdOptions, "kind">]>([
     ["plain", { lr: 0.1 }],
     ["momentum", { lr: 0.1, momentum: 0.9 }],
     ["Nesterov's momentum", { lr: 0.1, momentum: 0.9, nesterov: true }],
@@ -119,7 +119,7 @@ describe("SGD", () => {
 });
 
 describe("decay", () => {
-  it("does not touch a parameter that does not decay", () => {
+  test("does not touch a parameter that does not decay", () => {
     const options: AdamOptions = { kind: "adam", lr: 0.1, weightDecay: 0.3 };
     compare(byGraph(options, false), adam(options, false));
     const plain: SgdOptions = { kind: "sgd", lr: 0.1, weightDecay: 0.3 };
@@ -128,7 +128,7 @@ describe("decay", () => {
 });
 
 describe("settings", () => {
-  it.each<[OptimizerOptions, string]>([
+  test.each<[OptimizerOptions, string]>([
     [{ kind: "adam", lr: -1 }, "the optimizer's lr must be at least 0, got -1"],
     [{ kind: "adam", lr: NaN }, "the optimizer's lr must be at least 0, got NaN"],
     [{ kind: "adam", lr: Infinity }, "the optimizer's lr must be at least 0, got Infinity"],

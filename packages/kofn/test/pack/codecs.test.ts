@@ -3,7 +3,7 @@
 import { POSITION_CODECS } from "@kofn/format/file/fields.js";
 import { countsOf } from "@kofn/format/file/units.js";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { log2Choose } from "../../src/metrics/size.js";
 import { fromHalf, toHalf } from "../../src/pack/float16.js";
 import { decodePositions, encodePositions, positionBytes } from "../../src/pack/positions.js";
@@ -27,7 +27,7 @@ function exactly(groups: number, n: number, k: number, seed = 1): Uint8Array {
 }
 
 describe("halves", () => {
-  it("all come back through the float that they are", () => {
+  test("all come back through the float that they are", () => {
     const halves = Array.from({ length: 2 ** 16 }, (_, half) => half).filter(
       (half) => !Number.isNaN(fromHalf(half)),
     );
@@ -36,7 +36,7 @@ describe("halves", () => {
     expect(fromHalf(toHalf(NaN))).toBeNaN();
   });
 
-  it("are the nearest, ties to even, and infinite beyond", () => {
+  test("are the nearest, ties to even, and infinite beyond", () => {
     const cases = [
       [1 + 2 ** -11, 1],
       [1 + 3 * 2 ** -11, 1 + 2 ** -9],
@@ -52,7 +52,7 @@ describe("halves", () => {
     expect(Object.is(fromHalf(toHalf(-0)), -0)).toBe(true);
   });
 
-  it("are never further from a float than half a step", () => {
+  test("are never further from a float than half a step", () => {
     fc.assert(
       fc.property(fc.float({ noNaN: true, min: -65504, max: 65504 }), (value) => {
         const half = toHalf(value);
@@ -82,7 +82,7 @@ describe("positions", () => {
       };
     });
 
-  it.each(POSITION_CODECS)("come back as %s, whatever each group keeps", (codec) => {
+  test.each(POSITION_CODECS)("come back as %s, whatever each group keeps", (codec) => {
     fc.assert(
       fc.property(masks, ({ groups, units }) => {
         const counts = countsOf(units, groups);
@@ -97,7 +97,7 @@ describe("positions", () => {
     );
   });
 
-  it("take the codec with the fewest bytes", () => {
+  test("take the codec with the fewest bytes", () => {
     fc.assert(
       fc.property(masks, ({ groups, units }) => {
         const counts = countsOf(units, groups);
@@ -107,7 +107,7 @@ describe("positions", () => {
     );
   });
 
-  it.each([
+  test.each([
     [300, 784, 40],
     [100, 300, 30],
     [50, 500, 50],
@@ -124,14 +124,14 @@ describe("positions", () => {
     expect(bytes.length).toBeGreaterThan(0.97 * limit);
   });
 
-  it("take no bytes where there is no choice", () => {
+  test("take no bytes where there is no choice", () => {
     for (const k of [0, 5]) {
       const units = exactly(7, 5, k);
       expect(encodePositions(units, countsOf(units, 7), "auto").bytes).toHaveLength(0);
     }
   });
 
-  it("carry through runs of bytes of 255", () => {
+  test("carry through runs of bytes of 255", () => {
     // Nearly certain choices keep `low` just below a carry for long.
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2999 }), fc.integer({ min: 0, max: 2999 }), (first, second) => {
@@ -146,7 +146,7 @@ describe("positions", () => {
     );
   });
 
-  it("say what is wrong with them", () => {
+  test("say what is wrong with them", () => {
     const counts = Uint32Array.of(2);
     const decode = (codec: (typeof POSITION_CODECS)[number], ...bytes: number[]): string | undefined =>
       decodePositions({ codec, bytes: Uint8Array.from(bytes) }, counts, new Uint8Array(4));
@@ -156,7 +156,7 @@ describe("positions", () => {
     expect(decode("range", 1, 2, 3, 4, 5, 6)).toMatch(/bytes are left over/);
   });
 
-  it("of any bytes keep as many as they should, or say that they can't", () => {
+  test("of any bytes keep as many as they should, or say that they can't", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), fc.integer({ min: 0, max: 30 }), (bytes, k) => {
         const units = new Uint8Array(60);
@@ -169,7 +169,7 @@ describe("positions", () => {
 });
 
 describe("symbols", () => {
-  it("come back", () => {
+  test("come back", () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.nat(255), fc.constantFrom(3, 4, 250)), { minLength: 1 }), (values) => {
         const symbols = Uint8Array.from(values);
@@ -178,12 +178,12 @@ describe("symbols", () => {
     );
   });
 
-  it("of all kinds, one of which is rare, come back", () => {
+  test("of all kinds, one of which is rare, come back", () => {
     const symbols = Uint8Array.from({ length: 300_000 }, (_, i) => (i < 256 ? i : i % 7));
     expect(Buffer.compare(decodeSymbols(encodeSymbols(symbols), symbols.length, "test"), symbols)).toBe(0);
   });
 
-  it("take their entropy, and a table", () => {
+  test("take their entropy, and a table", () => {
     const random = new Random(1, "symbols");
     const symbols = Uint8Array.from({ length: 20_000 }, () =>
       Math.floor(8 + 2 * (random.uniform() + random.uniform() + random.uniform() - 1.5)),
@@ -197,7 +197,7 @@ describe("symbols", () => {
     expect(encodeSymbols(symbols).length).toBeLessThan(1.005 * (entropy / 8) + 20);
   });
 
-  it("of damaged bytes are an error, or as many symbols as asked for", () => {
+  test("of damaged bytes are an error, or as many symbols as asked for", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
         try {
@@ -211,7 +211,7 @@ describe("symbols", () => {
 });
 
 describe("values", () => {
-  it("floats keep every bit, plain and range coded", () => {
+  test("floats keep every bit, plain and range coded", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(2 ** 32 - 1)), fc.boolean(), (bits, entropy) => {
         const floats = new Float32Array(Uint32Array.from(bits).buffer);
@@ -222,7 +222,7 @@ describe("values", () => {
     );
   });
 
-  it("floats of like size are smaller range coded", () => {
+  test("floats of like size are smaller range coded", () => {
     const random = new Random(1, "floats");
     const floats = Float32Array.from({ length: 2000 }, () => (random.uniform() - 0.5) / 8);
     for (const format of ["float32", "float16"] as const) {
@@ -233,7 +233,7 @@ describe("values", () => {
     }
   });
 
-  it("codes come back in 1 to 8 bits", () => {
+  test("codes come back in 1 to 8 bits", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 8 }),

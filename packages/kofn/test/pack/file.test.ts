@@ -4,7 +4,7 @@ import { crc32 } from "@kofn/format/file/crc32.js";
 import { POSITION_CODECS } from "@kofn/format/file/fields.js";
 import { type Section, SECTIONS } from "@kofn/format/file/header.js";
 import fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { float, int, ints, string, tensorAttribute } from "../../src/onnx/model.js";
 import { Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
@@ -36,7 +36,7 @@ const onnx = ({ model }: Pick<KofnContents, "model">): Uint8Array =>
   encodeModelBytes({ ...model, graph: { ...model.graph, valueTypes: new Map() } });
 
 describe("a .kofn file", () => {
-  it("gives back model, masks, codes, labels and provenance of any network", () => {
+  test("gives back model, masks, codes, labels and provenance of any network", () => {
     fc.assert(
       fc.property(recipes, options, (recipe, how) => {
         const contents = contentsOf(recipe);
@@ -55,14 +55,14 @@ describe("a .kofn file", () => {
     );
   });
 
-  it("has the masks of the run where nothing is cut out", () => {
+  test("has the masks of the run where nothing is cut out", () => {
     for (const format of ["float32", "int3", "binary"] as const) {
       const contents = contentsOf({ ...RECIPE, format });
       expect(weightMasks(decodeKofn(encodeKofn(contents).bytes, "test"))).toEqual(contents.wholeMasks);
     }
   });
 
-  it("stores units once: kernels, shared masks, tiles", () => {
+  test("stores units once: kernels, shared masks, tiles", () => {
     const { masks } = contentsOf(RECIPE);
     const layouts = Object.fromEntries(
       [...masks].map(([name, { layout, counts }]) => [name, { ...layout, k: counts[0] }]),
@@ -75,7 +75,7 @@ describe("a .kofn file", () => {
     expect(masks.get("fc1.weight")?.units).toHaveLength(3 * 36);
   });
 
-  it("has removed maps cut out, and masks of other layers cut likewise", () => {
+  test("has removed maps cut out, and masks of other layers cut likewise", () => {
     const contents = contentsOf({ ...RECIPE, conv: maps({ k: 3 }), fc1: weights({ k: 10 }) });
     const read = decodeKofn(encodeKofn(contents).bytes, "test");
     expect(read.model.graph.initializers.get("conv.weight")?.dims).toEqual([3, 2, 3, 3]);
@@ -84,13 +84,13 @@ describe("a .kofn file", () => {
     expect(new Set(mask?.counts).size).toBeGreaterThan(1);
   });
 
-  it("is the same each time", () => {
+  test("is the same each time", () => {
     const bytes = (): Uint8Array =>
       encodeKofn(contentsOf({ ...RECIPE, format: "int4" }), { entropy: true }).bytes;
     expect(Buffer.compare(bytes(), bytes())).toBe(0);
   });
 
-  it("keeps quantized activations apart from the graph", () => {
+  test("keeps quantized activations apart from the graph", () => {
     const contents = contentsOf({ ...RECIPE, format: "int8" });
     const activations = quantizedActivations(contents.model, new Map([["input", [-1, 1]]]));
     const whole = { ...contents, quantization: { ...contents.quantization, activations } };
@@ -100,14 +100,14 @@ describe("a .kofn file", () => {
     expect(modelOfKofn(read).graph.nodes.some(({ op }) => op === "QuantizeLinear")).toBe(true);
   });
 
-  it("states the shapes of all values", () => {
+  test("states the shapes of all values", () => {
     const { types } = decodeKofn(encodeKofn(contentsOf(RECIPE)).bytes, "test");
     expect(types.get("conv")?.shape).toEqual(["batch", 4, 3, 3]);
     expect(types.get("relu1")?.shape).toEqual(["batch", 4, 3, 3]);
     expect(types.get("logits")).toEqual({ dtype: "float32", shape: ["batch", 4] });
   });
 
-  it("holds attributes of all kinds, other element types, unknown operators and long names", () => {
+  test("holds attributes of all kinds, other element types, unknown operators and long names", () => {
     const model = network(RECIPE);
     const [node] = model.graph.nodes;
     const long = "a name that is longer than fifteen bytes, é";
@@ -137,7 +137,7 @@ describe("a .kofn file", () => {
     expect(Buffer.compare(onnx(decodeKofn(encodeKofn(contents).bytes, "test")), onnx(contents))).toBe(0);
   });
 
-  it("takes zeros of a model without masks for pruned, where that saves anything", () => {
+  test("takes zeros of a model without masks for pruned, where that saves anything", () => {
     const { model } = contentsOf({ ...RECIPE, fc2: "none" });
     const contents = sparseContents(model);
     expect([...contents.masks.keys()]).toEqual(["conv.weight", "fc1.weight"]);
@@ -146,7 +146,7 @@ describe("a .kofn file", () => {
     expect(Buffer.compare(onnx(read), onnx({ model }))).toBe(0);
   });
 
-  it("in float16 tells its largest error, and leaves what a half can't hold", () => {
+  test("in float16 tells its largest error, and leaves what a half can't hold", () => {
     const contents = contentsOf(RECIPE);
     const { graph } = contents.model;
     graph.initializers.set("fc1.bias", tensorFrom("float32", [6], [1e6, 1, 2, 3, 4, 5]));
@@ -164,7 +164,7 @@ describe("a .kofn file", () => {
     expect(encodeKofn(contents).largestError).toBe(0);
   });
 
-  it("refuses masks and codes of another model", () => {
+  test("refuses masks and codes of another model", () => {
     const contents = contentsOf({ ...RECIPE, format: "int8" });
     const other = contentsOf({ ...RECIPE, seed: 2, format: "int8" });
     expect(() => encodeKofn({ ...contents, masks: other.masks })).toThrow(
@@ -195,7 +195,7 @@ describe("damage to a .kofn file", () => {
   /** The part of the file that a byte belongs to. */
   const partAt = (at: number): string => starts.findLast(({ offset }) => offset <= at)?.name ?? "header";
 
-  it("is detected and named for every byte and every way to flip it", () => {
+  test("is detected and named for every byte and every way to flip it", () => {
     for (let at = 0; at < bytes.length; at++) {
       const part = partAt(at);
       for (const flip of at % 8 === 0 ? [1, 2, 4, 8, 16, 32, 64, 128, 255] : [1 << (at % 8)]) {
@@ -208,7 +208,7 @@ describe("damage to a .kofn file", () => {
     }
   });
 
-  it("is detected and named for every length to which a file is cut", () => {
+  test("is detected and named for every length to which a file is cut", () => {
     for (let length = 0; length < bytes.length; length++) {
       const found = message(bytes.slice(0, length));
       const part = partAt(length);
@@ -219,7 +219,7 @@ describe("damage to a .kofn file", () => {
     expect(message(Uint8Array.from([...bytes, 0]))).toContain("1 bytes behind its last section");
   });
 
-  it("in bytes whose checksums are right never does worse than an error", () => {
+  test("in bytes whose checksums are right never does worse than an error", () => {
     const sections = decodeContainer(bytes, "test");
     fc.assert(
       fc.property(
@@ -240,7 +240,7 @@ describe("damage to a .kofn file", () => {
     );
   });
 
-  it("in random bytes behind a right beginning is an error", () => {
+  test("in random bytes behind a right beginning is an error", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (random) => {
         expect(message(random)).toMatch(/^InputError: small\.kofn: /);
@@ -251,7 +251,7 @@ describe("damage to a .kofn file", () => {
     );
   });
 
-  it("of a header that declares huge sections is refused at once", () => {
+  test("of a header that declares huge sections is refused at once", () => {
     const huge = bytes.slice(0, 200);
     const view = new DataView(huge.buffer);
     view.setUint32(8, 0xfffffffc, true);
@@ -261,7 +261,7 @@ describe("damage to a .kofn file", () => {
     expect(message(huge)).toMatch(/header|cut short/);
   });
 
-  it("of tensors that are declared huge is refused before memory is taken", () => {
+  test("of tensors that are declared huge is refused before memory is taken", () => {
     const contents = contentsOf(RECIPE);
     const sections = decodeContainer(encodeKofn(contents).bytes, "test");
     // fc1.weight is [6, 36]: as [6 * 128, 36 * 2^28 ...] it would take far more than there is.
@@ -279,7 +279,7 @@ describe("damage to a .kofn file", () => {
     }
   });
 
-  it("is told from another version, and from another file", () => {
+  test("is told from another version, and from another file", () => {
     const newer = bytes.slice();
     const view = new DataView(newer.buffer);
     view.setUint16(4, 2, true);

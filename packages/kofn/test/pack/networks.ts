@@ -5,11 +5,11 @@ import fc from "fast-check";
 import { prunableLayers } from "../../src/layers/layers.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { emptyGraph, int, ints, type Model } from "../../src/onnx/model.js";
-import { sizeOf, type Tensor, tensor, tensorFrom } from "../../src/onnx/tensor.js";
+import { sizeOf, type Tensor, tensorFrom } from "../../src/onnx/tensor.js";
 import { prunedContents } from "../../src/pack/contents.js";
 import { NO_CONFIG, type Provenance } from "../../src/pack/info-section.js";
 import type { KofnContents } from "../../src/pack/types.js";
-import { maskedModel, maskOfLogits, masksOfWeights } from "../../src/prune/mask.js";
+import { maskedModel, maskOfLogits, masksOfWeights, weightMasksOf } from "../../src/prune/mask.js";
 import { planPrune } from "../../src/prune/plan.js";
 import { kernels, maps, weights } from "../../src/prune/spec.js";
 import type { PruneRule } from "../../src/prune/types.js";
@@ -105,9 +105,7 @@ export function contentsOf(
     ),
   );
   const members = masks.flatMap(masksOfWeights);
-  const wholeMasks = new Map(
-    members.map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)] as const),
-  );
+  const wholeMasks = weightMasksOf(masks);
   const values = new Map<string, Float32Array>();
   const quantized = format === "float32" ? [] : quantizedWeights(dense, format, wholeMasks, values);
   const model = maskedModel(dense, values, masks);

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Provider, WEIGHT_FORMATS } from "@kofn/format/run/words.js";
 import fc from "fast-check";
 import { InferenceSession } from "onnxruntime-node";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Engine } from "../../src/engine/session.js";
 import { decodeModel, encodeModelBytes } from "../../src/onnx/codec.js";
 import type { Model } from "../../src/onnx/model.js";
@@ -66,13 +66,13 @@ async function expectSame(contents: KofnContents, options: PackOptions, provider
 
 describe("a packed model", () => {
   const formats = ["float32", ...WEIGHT_FORMATS] as const;
-  it.each(
+  test.each(
     formats.flatMap((format) => (["cpu", "wasm"] as const).map((provider) => [format, provider] as const)),
   )("of %s computes on %s exactly what the masked model does, on 1,000 inputs", async (format, provider) => {
     await expectSame(contentsOf({ ...RECIPE, format }), {}, provider);
   });
 
-  it.each(["bitmap", "indices"] as const)("with positions as %s computes the same", async (positions) => {
+  test.each(["bitmap", "indices"] as const)("with positions as %s computes the same", async (positions) => {
     const contents = contentsOf({ ...RECIPE, fc1: weights({ k: 20 }), format: "binary" });
     for (const provider of ["cpu", "wasm"] as const) await expectSame(contents, { positions }, provider);
     expect(packOnnx(contents, { positions }).weights.map((weight) => weight.positions)).toEqual([
@@ -82,7 +82,7 @@ describe("a packed model", () => {
     ]);
   });
 
-  it("of any network computes the same, with all nodes that expand it gone at load", async () => {
+  test("of any network computes the same, with all nodes that expand it gone at load", async () => {
     const options = fc.record({ positions: fc.constantFrom("auto", "bitmap", "indices") });
     await fc.assert(
       fc.asyncProperty(recipes, options, async (recipe, how) => {
@@ -94,13 +94,13 @@ describe("a packed model", () => {
     );
   });
 
-  it("with quantized activations keeps these", async () => {
+  test("with quantized activations keeps these", async () => {
     const contents = contentsOf({ ...RECIPE, format: "int8" });
     const activations = quantizedActivations(contents.model, new Map([["input", [-1, 1]]]));
     await expectSame({ ...contents, quantization: { ...contents.quantization, activations } }, {}, "cpu");
   });
 
-  it("in float16 computes nearly the same", async () => {
+  test("in float16 computes nearly the same", async () => {
     const contents = contentsOf({ ...RECIPE, hidden: 60 });
     const { model, largestError } = packOnnx(contents, { values: "float16" });
     expect(largestError).toBeGreaterThan(0);
@@ -112,7 +112,7 @@ describe("a packed model", () => {
     });
   });
 
-  it("takes as many bytes as predicted, and its positions as few as they can", () => {
+  test("takes as many bytes as predicted, and its positions as few as they can", () => {
     for (const format of formats) {
       const conv = weights({ k: 4, per: "kernel" });
       const contents = contentsOf({ ...RECIPE, maps: 20, hidden: 200, conv, fc1: weights({ k: 9 }), format });

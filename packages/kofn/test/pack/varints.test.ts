@@ -1,7 +1,7 @@
 /** Varints that are too long, too large or in more bytes than they need, at every place of a file that has one. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ByteReader, ByteWriter } from "../../src/pack/bytes.js";
 import { decodeKofn, encodeKofn } from "../../src/pack/file.js";
 import { Random } from "../../src/random.js";
@@ -13,11 +13,11 @@ const decoded = (file: Uint8Array): string =>
   outcome(ByteReader.prototype, file, () => decodeKofn(file, "test.kofn"));
 
 describe("a varint of a .kofn file", () => {
-  it("of 148 bytes is an error, not the end of all", () => {
+  test("of 148 bytes is an error, not the end of all", () => {
     expect(decoded(endlessFile())).toMatch(/^InputError: .*a number of more than 8 bytes/);
   });
 
-  it.each(fc.sample(recipes, { numRuns: 3, seed: SEED }).map((recipe, i) => [i, recipe] as const))(
+  test.each(fc.sample(recipes, { numRuns: 3, seed: SEED }).map((recipe, i) => [i, recipe] as const))(
     `is refused wherever it is wrong, and does no harm where it is large (network %i of seed ${SEED})`,
     (i, recipe) => {
       const file = encodeKofn(contentsOf(recipe), { entropy: true }).bytes;
@@ -38,7 +38,7 @@ describe("a varint of a .kofn file", () => {
     },
   );
 
-  it("comes back if it is right", () => {
+  test("comes back if it is right", () => {
     fc.assert(
       fc.property(
         fc.array(fc.maxSafeNat()),

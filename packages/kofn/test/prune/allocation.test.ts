@@ -1,7 +1,7 @@
 /** Allocation of a budget: within rounding of the limit, never above it, 1 <= k <= n, monotone, in proportion to density. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { allocate, type Allotment, erdosRenyiKernel, smallest } from "../../src/prune/allocation.js";
 
 const CASES = fc.record({
@@ -28,7 +28,7 @@ function allowed({ n }: Allotment, k: number, round: number): boolean {
 }
 
 describe("allocate", () => {
-  it("comes as near to the limit as any single step allows, and never passes it", () => {
+  test("comes as near to the limit as any single step allows, and never passes it", () => {
     fc.assert(
       fc.property(CASES, ({ layers, round, share }) => {
         const cost = costOf(layers);
@@ -48,7 +48,7 @@ describe("allocate", () => {
     );
   });
 
-  it("is monotone: a larger limit costs less by no more than rounding, and all at n in the end", () => {
+  test("is monotone: a larger limit costs less by no more than rounding, and all at n in the end", () => {
     fc.assert(
       fc.property(CASES, ({ layers, round, share, more }) => {
         const cost = costOf(layers);
@@ -66,7 +66,7 @@ describe("allocate", () => {
     );
   });
 
-  it("keeps shares in proportion to densities, up to 1, but for rounding", () => {
+  test("keeps shares in proportion to densities, up to 1, but for rounding", () => {
     const layers = [
       { n: 1000, density: 1, price: 10 },
       { n: 1000, density: 2, price: 10 },
@@ -75,14 +75,14 @@ describe("allocate", () => {
     expect(allocate(layers, 1, costOf(layers), 7000)).toEqual([200, 400, 1000]);
   });
 
-  it("leaves what can't be lowered at its smallest step, though it costs more than the limit", () => {
+  test("leaves what can't be lowered at its smallest step, though it costs more than the limit", () => {
     const layers = [{ n: 10, density: 1, price: 5 }];
     expect(allocate(layers, 8, costOf(layers), 3)).toEqual([8]);
   });
 });
 
 describe("erdosRenyiKernel", () => {
-  it("is the sum of the dimensions over their product, and of several weights that of both sums", () => {
+  test("is the sum of the dimensions over their product, and of several weights that of both sums", () => {
     expect(erdosRenyiKernel([[64, 32, 3, 3]])).toBe((64 + 32 + 3 + 3) / (64 * 32 * 3 * 3));
     expect(erdosRenyiKernel([[10, 500]])).toBe(510 / 5000);
     const both = [

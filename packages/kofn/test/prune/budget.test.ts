@@ -1,6 +1,6 @@
 /** Budgets of a model: counted from the masks' sizes, kept to by any granularity, refused with what is achievable. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { countMacs } from "../../src/prune/macs.js";
 import { lenet300100, lenet5 } from "../../src/models/lenet.js";
@@ -9,10 +9,10 @@ import { resnet20, resnet50 } from "../../src/models/resnet.js";
 import type { Graph, Model } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor } from "../../src/onnx/tensor.js";
 import { formatBudget, parseShare, planPruning, type PruneOptions } from "../../src/prune/budget.js";
-import { keptWeights } from "../../src/prune/groups.js";
+import { keptWeights } from "../../src/prune/units.js";
 import { prunableLayers } from "../../src/layers/layers.js";
 import { kernels, maps, weights } from "../../src/prune/spec.js";
-import { mapGroups } from "../../src/prune/structure/map-groups.js";
+import { mapSets } from "../../src/prune/structure/map-sets.js";
 import { removeDeadChannels } from "../../src/prune/structure/remove.js";
 import type { Budget, PrunedLayer } from "../../src/prune/types.js";
 
@@ -52,7 +52,7 @@ describe.each([
   ({ make, budget }) => {
     const { graph } = make();
 
-    it("keeps as many weights as it says, at most what was asked for, and misses by less than a step", () => {
+    test("keeps as many weights as it says, at most what was asked for, and misses by less than a step", () => {
       const { layers, budget: result } = planPruning(graph, { budget });
       const [total, kept] = count(graph, layers);
       const round = budget.round ?? 1;
@@ -69,7 +69,7 @@ describe.each([
 );
 
 describe("planPruning", () => {
-  it("gives small layers a larger share by erk, and all the same by uniform", () => {
+  test("gives small layers a larger share by erk, and all the same by uniform", () => {
     const shares = (allocation: "erk" | "uniform"): Record<string, number> =>
       Object.fromEntries(
         planPruning(resnet20().graph, { budget: { weights: 10, allocation } }).layers.map(
@@ -82,7 +82,7 @@ describe("planPruning", () => {
     for (const share of Object.values(shares("uniform"))) expect(Math.abs(share - 0.1)).toBeLessThan(0.04);
   });
 
-  it("keeps to a budget of multiply-accumulates", () => {
+  test("keeps to a budget of multiply-accumulates", () => {
     const { graph } = resnet20();
     for (const granularity of ["weights", "kernels"] as const) {
       const { layers, budget } = planPruning(graph, { budget: { macs: 0.3, granularity } });
@@ -93,7 +93,7 @@ describe("planPruning", () => {
     }
   });
 
-  it("leaves alone what prune specs name, and counts it", () => {
+  test("leaves alone what prune specs name, and counts it", () => {
     const { graph } = lenet5();
     const prune = { conv1: "none", "fc?": weights({ k: 40 }), fc2: "none" } as const;
     const { layers, budget } = planPruning(graph, { prune, budget: { weights: 10, granularity: "kernels" } });
@@ -104,12 +104,12 @@ describe("planPruning", () => {
     expect(budget?.kept).toBe(500 + 14 * 25 * 50 + 40 * 500 + 5000);
   });
 
-  it("prunes nothing at a budget of all", () => {
+  test("prunes nothing at a budget of all", () => {
     expect(planPruning(lenet5().graph, { budget: { weights: 1 } }).layers).toEqual([]);
     expect(planPruning(lenet5().graph, { budget: { macs: 1 } }).budget?.achieved).toBe(1);
   });
 
-  it("refuses what can't be met, saying what can, and what makes no sense", () => {
+  test("refuses what can't be met, saying what can, and what makes no sense", () => {
     const refused = (options: PruneOptions): string => refusal(lenet5().graph, options);
     expect({
       few: refused({ budget: { weights: 2000 } }),
@@ -138,7 +138,7 @@ describe("planPruning", () => {
     `);
   });
 
-  it("names a budget that can just be met", () => {
+  test("names a budget that can just be met", () => {
     const { graph } = lenet5();
     const message = (options: PruneOptions): string => refusal(graph, options);
     const times = Number(/Ask for at most ([\d.]+)x/.exec(message({ budget: { weights: 2000 } }))?.[1]);
@@ -152,11 +152,11 @@ describe("planPruning", () => {
   });
 });
 
-/** The model without the last maps of each group, of which the layers' k are kept. */
+/** The model without the last maps of each set, of which the layers' k are kept. */
 function withoutMaps(model: Model, pruned: readonly PrunedLayer[]): Model {
   const initializers = new Map(model.graph.initializers);
-  for (const { name, n, carriers } of mapGroups(model.graph)) {
-    const k = pruned.find(({ group }) => group?.name === name)?.k ?? n;
+  for (const { name, n, carriers } of mapSets(model.graph)) {
+    const k = pruned.find(({ set }) => set?.name === name)?.k ?? n;
     for (const { parameter, axis, units } of carriers) {
       const value = initializers.get(parameter) as Tensor<"float32">;
       const inner = sizeOf(value.dims.slice(axis + 1));
@@ -168,7 +168,7 @@ function withoutMaps(model: Model, pruned: readonly PrunedLayer[]): Model {
 }
 
 describe("a budget of maps", () => {
-  it.each<[string, Model, Budget]>([
+  test.each<[string, Model, Budget]>([
     ["lenet-5", lenet5(), { weights: 10, granularity: "maps" }],
     ["resnet-20", resnet20(), { macs: 0.35, granularity: "maps" }],
     ["resnet-20, uniform", resnet20(), { weights: 3, granularity: "maps", allocation: "uniform" }],
@@ -191,7 +191,7 @@ describe("a budget of maps", () => {
     }
   });
 
-  it("leaves alone a group of which a spec names a layer, and counts maps that a spec removes", () => {
+  test("leaves alone a group of which a spec names a layer, and counts maps that a spec removes", () => {
     const model = resnet20();
     const names = (layers: readonly PrunedLayer[]): string[] => layers.map(({ name }) => name);
     const budget = { weights: 2, granularity: "maps" } as const;
@@ -206,7 +206,7 @@ describe("a budget of maps", () => {
     expect(some.budget?.kept).toBe(prunableLayers(small).reduce((sum, { dims }) => sum + sizeOf(dims), 0));
   });
 
-  it("refuses one that one map of each layer exceeds", () => {
+  test("refuses one that one map of each layer exceeds", () => {
     expect(
       refusal(lenet5().graph, { budget: { weights: 1000, granularity: "maps", round: 8 } }),
     ).toMatchInlineSnapshot(
@@ -216,14 +216,14 @@ describe("a budget of maps", () => {
 });
 
 describe("parseShare", () => {
-  it("reads times and percentages", () => {
+  test("reads times and percentages", () => {
     expect(parseShare("10x", "budget")).toBe(0.1);
     expect(parseShare("12.5%", "budget")).toBe(0.125);
     expect(formatBudget({ weights: 1 / parseShare("10%", "budget") })).toBe("10x");
     expect(formatBudget({ macs: parseShare("30%", "macs") })).toBe("30%");
   });
 
-  it.each(["10", "0x", "0.5x", "101%", "0%", "-5%", "x", "ten x", "1e400x"])("refuses %s", (text) => {
+  test.each(["10", "0x", "0.5x", "101%", "0%", "-5%", "x", "ten x", "1e400x"])("refuses %s", (text) => {
     expect(() => parseShare(text, `budget "${text}"`)).toThrow(/^budget .*: expected how many times/);
   });
 });

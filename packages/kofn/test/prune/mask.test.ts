@@ -1,6 +1,7 @@
 /** Masks on a model: exact zeros, and nothing else changed. */
 
-import { describe, expect, it } from "vitest";
+import { weightMask } from "@kofn/format/file/units.js";
+import { describe, expect, test } from "vitest";
 import { lenet5 } from "../../src/models/lenet.js";
 import type { Model } from "../../src/onnx/model.js";
 import { sizeOf, type Tensor } from "../../src/onnx/tensor.js";
@@ -28,15 +29,15 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
   new Uint8Array(buffer, byteOffset, byteLength);
 
 describe("maskOfLogits", () => {
-  it("keeps the k largest of each group, or so many as it is told", () => {
+  test("keeps the k largest of each group, or so many as it is told", () => {
     const [layer] = layersOf(lenet5(), { fc2: weights({ k: 3 }) });
-    const { units, mask } = maskOfLogits(layer, logitsOf(layer));
-    expect(mask).toEqual(units);
-    expect(mask).toHaveLength(5000);
-    expect(mask.reduce((sum, bit) => sum + bit, 0)).toBe(30);
+    const mask = maskOfLogits(layer, logitsOf(layer));
+    expect(weightMask(mask, layer.dims)).toEqual(mask.units);
+    expect(mask.units).toHaveLength(5000);
+    expect(mask.units.reduce((sum, bit) => sum + bit, 0)).toBe(30);
     const wider = maskOfLogits(layer, logitsOf(layer), 7);
-    expect(wider.mask.reduce((sum, bit) => sum + bit, 0)).toBe(70);
-    expect(wider.mask.every((bit, i) => bit >= mask[i])).toBe(true);
+    expect(wider.units.reduce((sum, bit) => sum + bit, 0)).toBe(70);
+    expect(wider.units.every((bit, i) => bit >= mask.units[i])).toBe(true);
   });
 });
 
@@ -49,12 +50,12 @@ describe("maskedModel", () => {
   );
   const masked = maskedModel(model, parameters, masks);
 
-  it("has the given parameters, and exactly 0 where the mask does not keep them", () => {
-    for (const { layer, mask } of masks) {
+  test("has the given parameters, and exactly 0 where the mask does not keep them", () => {
+    for (const { layer, ...mask } of masks) {
       expect(
         isSame(
           values(masked, layer.weight),
-          Float32Array.from(mask, (bit) => 2 * bit),
+          Float32Array.from(weightMask(mask, layer.dims), (bit) => 2 * bit),
         ),
       ).toBe(true);
     }
@@ -62,11 +63,11 @@ describe("maskedModel", () => {
     expect(values(masked, "fc1.bias").every((value) => value === 2)).toBe(true);
   });
 
-  it("removes the biases of maps that are removed", () => {
+  test("removes the biases of maps that are removed", () => {
     expect(values(masked, "conv2.bias")).toEqual(Float32Array.from(masks[0].units, (bit) => 2 * bit));
   });
 
-  it("keeps names, shapes and nodes, and changes neither the model nor the parameters", () => {
+  test("keeps names, shapes and nodes, and changes neither the model nor the parameters", () => {
     expect([...masked.graph.initializers].map(([name, { dims }]) => [name, dims])).toEqual(
       [...model.graph.initializers].map(([name, { dims }]) => [name, dims]),
     );

@@ -15,8 +15,8 @@ const RESNET = resnet20().graph;
 
 const planned = (spec: PruneSpec, graph = RESNET): string[] =>
   planPrune(graph, spec).map(
-    ({ k, n, group, name }) =>
-      `${group?.layers.map(({ layer }) => layer.name).join(" + ") ?? name}: ${k} of ${n}`,
+    ({ k, n, set, name }) =>
+      `${set?.layers.map(({ layer }) => layer.name).join(" + ") ?? name}: ${k} of ${n}`,
   );
 
 function complaint(spec: PruneSpec, graph = RESNET): string {

@@ -1,7 +1,7 @@
 /** The deterministic mask against sorting, with ties. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { KofnError } from "../../src/errors.js";
 import { topKMask } from "../../src/prune/topk.js";
 
@@ -16,7 +16,7 @@ function bySorting(logits: Float32Array, rows: number, n: number, k: number): nu
 }
 
 describe("topKMask", () => {
-  it("equals sorting, ties by lower index", () => {
+  test("equals sorting, ties by lower index", () => {
     const tied = fc.constantFrom(-0, 0, 1, -1, 2, 1e-45, -1e30, 3.4e38, Infinity, -Infinity);
     const value = fc.oneof(tied, fc.float({ noNaN: true }));
     const rows = fc
@@ -46,12 +46,12 @@ describe("topKMask", () => {
     );
   });
 
-  it("keeps all where k = n, and the first where all are equal", () => {
+  test("keeps all where k = n, and the first where all are equal", () => {
     expect([...topKMask(Float32Array.of(3, 1, 2), 1, 3, 3)]).toEqual([1, 1, 1]);
     expect([...topKMask(new Float32Array(6), 2, 3, 1)]).toEqual([1, 0, 0, 1, 0, 0]);
   });
 
-  it("refuses logits that are not numbers, since no k of them are the largest", () => {
+  test("refuses logits that are not numbers, since no k of them are the largest", () => {
     expect(() => topKMask(Float32Array.of(0, 1, 0, NaN), 2, 2, 1)).toThrow(KofnError);
     expect(() => topKMask(Float32Array.of(0, 1, 0, NaN), 2, 2, 1)).toThrow(
       /training diverged: a mask logit of group 1 is not a number/,

@@ -1,6 +1,6 @@
 /** What a quantize spec means for activations that several layers read. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { planQuantization } from "../../src/quantize/plan.js";
 import { uint8 } from "../../src/quantize/spec.js";
 import { branchingModel } from "../integers/networks.js";
@@ -8,7 +8,7 @@ import { branchingModel } from "../integers/networks.js";
 describe("activations that two layers read", () => {
   const { graph } = branchingModel();
 
-  it("are one where both quantize them", () => {
+  test("are one where both quantize them", () => {
     const { activations } = planQuantization(graph, {
       "activations.conv1": uint8(),
       "activations.conv2": uint8(),
@@ -18,7 +18,7 @@ describe("activations that two layers read", () => {
     ]);
   });
 
-  it("can't be quantized for one of them alone", () => {
+  test("can't be quantized for one of them alone", () => {
     expect(() => planQuantization(graph, { "activations.conv1": uint8() })).toThrow(
       'the layers "conv1" and "conv2" read the same activations, which can\'t be both uint8 and left alone',
     );

@@ -1,6 +1,6 @@
 /** Fine-tuning: defaults for trained models, logits from magnitudes, batch normalisation, distillation. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { prunableLayers } from "../../src/layers/layers.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
@@ -35,7 +35,7 @@ function options(changes: Partial<TrainOptions> = {}): TrainOptions {
 }
 
 describe("defaults for a pretrained model", () => {
-  it("begin with magnitudes, shrink k, and have rates of their own", () => {
+  test("begin with magnitudes, shrink k, and have rates of their own", () => {
     const config = configOf(optionsOf({ threads: 1 }, true));
     const fresh = configOf(optionsOf({ threads: 1 }));
     expect(config).toMatchObject({ init: "magnitude", shrink: [0, 0.5] });
@@ -48,12 +48,12 @@ describe("defaults for a pretrained model", () => {
     expect(configOf(optionsOf(config))).toEqual(config);
   });
 
-  it("give way to what is asked for", () => {
+  test("give way to what is asked for", () => {
     const asked = { init: "normal", shrink: [0.1, 0.2], lr: 0.5, epochs: 3 } as const;
     expect(configOf(optionsOf(asked, true))).toMatchObject(asked);
   });
 
-  it("logits of magnitudes have one scale in every group, and leave the weights alone", () => {
+  test("logits of magnitudes have one scale in every group, and leave the weights alone", () => {
     const model = tinyModel();
     const [layer] = resolvePrune(prunableLayers(model.graph), { fc: weights({ k: 5 }) });
     const weight = (model.graph.initializers.get("fc.weight") as Tensor<"float32">).array();
@@ -76,7 +76,7 @@ describe("defaults for a pretrained model", () => {
 });
 
 describe("fine-tuning with batch normalisation", () => {
-  it("keeps the better of the running and the measured statistics, and says which", async () => {
+  test("keeps the better of the running and the measured statistics, and says which", async () => {
     const { report, model } = await train(options());
     const { recalibration, result } = report;
     expect(recalibration?.batches).toBe(6);
@@ -89,7 +89,7 @@ describe("fine-tuning with batch normalisation", () => {
     expect(result.validation.accuracy).toBeGreaterThan(0.6);
   });
 
-  it("leaves statistics alone that are frozen", async () => {
+  test("leaves statistics alone that are frozen", async () => {
     const given = normalisedModel();
     const { report, model } = await train(
       options({ model: given, batchNorm: "frozen", epochs: 1, sampler: { shrink: [0, 0] } }),
@@ -104,7 +104,7 @@ describe("fine-tuning with batch normalisation", () => {
     );
   });
 
-  it("goes on from a checkpoint to the same bytes, running statistics and teacher included", async () => {
+  test("goes on from a checkpoint to the same bytes, running statistics and teacher included", async () => {
     const changes = { distill: { weight: 0.5, temperature: 2 } };
     const checkpoints: Checkpoint[] = [];
     const onCheckpoint = (checkpoint: Checkpoint): Promise<void> => {
@@ -161,7 +161,7 @@ describe("distillation", () => {
     return e.map((x) => x / e.reduce((sum, y) => sum + y, 0));
   };
 
-  it("pulls the softened answers towards the teacher's", () => {
+  test("pulls the softened answers towards the teacher's", () => {
     const own = model.graph.initializers.get("fc.bias")?.numbers() ?? [];
     const bias = [1, -1, 0.5];
     const temperature = 3;
@@ -178,7 +178,7 @@ describe("distillation", () => {
     });
   });
 
-  it("leaves the labels their share", () => {
+  test("leaves the labels their share", () => {
     const own = model.graph.initializers.get("fc.bias")?.numbers() ?? [];
     const plain = biasAfter(own, undefined);
     // The student is its teacher: only the labels' share of the gradient is left.
@@ -187,7 +187,7 @@ describe("distillation", () => {
     });
   });
 
-  it("is refused with a share or temperature out of range", async () => {
+  test("is refused with a share or temperature out of range", async () => {
     for (const distill of [
       { weight: 0, temperature: 2 },
       { weight: 1.5, temperature: 2 },

@@ -1,11 +1,11 @@
 /** Every granularity on both networks of the zoo: exact counts, exact zeros, and a report that the saved model confirms. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lenet300100, lenet5 } from "../../src/models/lenet.js";
 import { decodeModel, encodeModelBytes } from "../../src/onnx/codec.js";
 import type { Model } from "../../src/onnx/model.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
-import { countPerGroup } from "../../src/prune/groups.js";
+import { countPerGroup } from "../../src/prune/units.js";
 import { prunableLayers } from "../../src/layers/layers.js";
 import { kernels, maps, resolvePrune, weights } from "../../src/prune/spec.js";
 import type { PruneSpec } from "../../src/prune/types.js";
@@ -69,9 +69,9 @@ const LENET_300_100: readonly [string, PruneSpec][] = [
 ];
 
 describe("lenet-5", () => {
-  it.each(LENET_5)("%s", (_, prune) => check(lenet5(), prune));
+  test.each(LENET_5)("%s", (_, prune) => check(lenet5(), prune));
 });
 
 describe("lenet-300-100", () => {
-  it.each(LENET_300_100)("%s", (_, prune) => check(lenet300100(), prune));
+  test.each(LENET_300_100)("%s", (_, prune) => check(lenet300100(), prune));
 });

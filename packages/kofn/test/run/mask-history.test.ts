@@ -1,7 +1,7 @@
 /** The mask figures of a run's epochs and report, against an independent computation from its masks and logits. */
 
 import type { EpochMetrics } from "@kofn/format/run/types.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Heatmap } from "../../src/metrics/heatmaps.js";
 import { inclusionProbabilities } from "../../src/metrics/inclusion.js";
 import type { Tensor } from "../../src/onnx/tensor.js";
@@ -73,7 +73,7 @@ async function traced(changes: Partial<TrainOptions> = {}) {
 }
 
 describe("the masks of epochs", () => {
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["k at its target", {}],
     ["k that shrinks", { sampler: { shrink: [0, 0.7] }, epochs: 6 }],
   ])("have the figures of their logits, weights and masks: %s", async (_, changes) => {
@@ -117,7 +117,7 @@ describe("the masks of epochs", () => {
     }
   });
 
-  it("change in the first epoch against those that training begins with", async () => {
+  test("change in the first epoch against those that training begins with", async () => {
     const still = { kind: "sgd", lr: 1e-12 } as const;
     const { metrics } = await train(options({ epochs: 1, sampler: { optimizer: still } }));
     expect(metrics[0].layers?.map(({ churn }) => churn)).toEqual([0, 0]);
@@ -128,13 +128,13 @@ describe("the masks of epochs", () => {
     expect(churn[1]).toBeCloseTo((36 - 12) / (36 + 12), 12);
   });
 
-  it("are none in a dense run", async () => {
+  test("are none in a dense run", async () => {
     const run = await train(options({ epochs: 1, prune: {} }));
     expect(run.metrics[0].layers).toEqual([]);
     expect(run.heatmaps).toEqual({ epochs: [[]], result: [] });
   });
 
-  it("are one for layers that share it, by the first one's name", async () => {
+  test("are one for layers that share it, by the first one's name", async () => {
     const { metrics, report } = await train(
       options({ epochs: 2, prune: { conv: maps({ k: 2 }), fc: weights({ k: 12 }) } }),
     );
@@ -147,7 +147,7 @@ describe("the masks of epochs", () => {
     ).toEqual([4, 3 * 36]);
   });
 
-  it("are certain once they are frozen", async () => {
+  test("are certain once they are frozen", async () => {
     const { metrics, report } = await train(options({ epochs: 4, freezeFrom: 0.5 }));
     const last = metrics[3];
     expect(last.beta).toBe(0);
@@ -161,7 +161,7 @@ describe("the masks of epochs", () => {
 });
 
 describe("report.json", () => {
-  it("has the figures of the best epoch's masks, and of all of the run's", async () => {
+  test("has the figures of the best epoch's masks, and of all of the run's", async () => {
     const { run } = await traced({
       optimizer: { kind: "sgd", lr: 1, momentum: 0.9 },
       sampler: { beta: [0.5, 0.01] },
@@ -189,7 +189,7 @@ describe("report.json", () => {
 describe("a run that goes on from a checkpoint", () => {
   const masksOf = (metrics: readonly EpochMetrics[]) => metrics.map(({ layers }) => layers);
 
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["weights", {}],
     [
       "k that shrinks, and kernels",
@@ -207,7 +207,7 @@ describe("a run that goes on from a checkpoint", () => {
     }
   });
 
-  it("goes on from one of a version without mask figures, and counts from there", async () => {
+  test("goes on from one of a version without mask figures, and counts from there", async () => {
     const checkpoint = await interruptedAfter(2, options());
     const tensors = new Map([...checkpoint.tensors].filter(([name]) => !name.startsWith("chosen/")));
     const metrics = checkpoint.metrics.map(({ layers, ...line }) => (expect(layers).toHaveLength(2), line));
@@ -220,7 +220,7 @@ describe("a run that goes on from a checkpoint", () => {
     expect(resumed.metrics[2].layers?.[1].neverChosen).toBe(3 * 36 - 3 * 12);
   });
 
-  it("refuses chosen units of another shape", async () => {
+  test("refuses chosen units of another shape", async () => {
     const checkpoint = await interruptedAfter(1, options());
     const tensors = new Map(checkpoint.tensors);
     tensors.delete("chosen/fc.weight");

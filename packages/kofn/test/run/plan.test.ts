@@ -1,6 +1,6 @@
 /** Plans of runs: the same for a network before and after import, and resolved once. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { ZOO } from "../../src/models/zoo.js";
 import { kernels, weights } from "../../src/prune/spec.js";
@@ -10,7 +10,7 @@ import { train } from "../../src/run/train.js";
 import { tinyData, tinyModel } from "../support/tiny.js";
 
 describe("planRun", () => {
-  it.each(Object.entries(ZOO))("%s is imported as it is built", (_, build) => {
+  test.each(Object.entries(ZOO))("%s is imported as it is built", (_, build) => {
     const model = build();
     const options = { budget: { macs: 0.3 }, quantize: { "*": int8(), activations: uint8() } };
     expect(planRun(importModel(model), options)).toEqual(planRun(model, options));
@@ -18,7 +18,7 @@ describe("planRun", () => {
 });
 
 describe("train", () => {
-  it("takes a plan that is at hand instead of resolving another", async () => {
+  test("takes a plan that is at hand instead of resolving another", async () => {
     const model = tinyModel();
     const options = {
       model,

@@ -1,7 +1,7 @@
 /** The same training step on onnxruntime's native build and on its WebAssembly build. */
 
 import type { Provider } from "@kofn/format/run/words.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lenet300100 } from "../../src/models/lenet.js";
 import type { Model } from "../../src/onnx/model.js";
 import { kernels, weights } from "../../src/prune/spec.js";
@@ -28,7 +28,7 @@ async function losses(model: Model, side: number, prune: PruneSpec, provider: Pr
 }
 
 describe("cpu and wasm", () => {
-  it.each<[string, () => Model, number, PruneSpec]>([
+  test.each<[string, () => Model, number, PruneSpec]>([
     ["a convolutional network", tinyModel, 8, { conv: kernels({ k: 1 }), fc: weights({ k: 12 }) }],
     ["convolutions that fill blocks of channels", () => tinyModel(16), 8, { conv: weights({ k: 6 }) }],
     ["lenet-300-100", () => lenet300100({ classes: 3 }), 28, { fc1: weights({ k: 40 }) }],

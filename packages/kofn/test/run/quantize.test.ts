@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import { loadModel } from "../../src/files/models.js";
 import type { Model } from "../../src/onnx/model.js";
@@ -48,7 +48,7 @@ const valuesIn = (model: Model, name: string): Float32Array =>
   (model.graph.initializers.get(name) as Tensor<"float32">).array();
 
 describe("quantized activations", () => {
-  it.each<[string, ActivationRule, readonly number[]]>([
+  test.each<[string, ActivationRule, readonly number[]]>([
     ["uint8", uint8(), [128, 0]],
     ["int8", int8(), [0, -128]],
     // The sign of pixels says nothing.
@@ -68,7 +68,7 @@ describe("quantized activations", () => {
     expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
   });
 
-  it.each<[string, NonNullable<TrainOptions["prune"]>]>([
+  test.each<[string, NonNullable<TrainOptions["prune"]>]>([
     ["weights", { conv: weights({ k: 4 }), fc: weights({ k: 12 }) }],
     ["maps", { conv: maps({ k: 3 }), fc: weights({ k: 12 }) }],
   ])(
@@ -95,7 +95,7 @@ describe("quantized activations", () => {
     },
   );
 
-  it("learns their scales, which are the same after going on from a checkpoint", async () => {
+  test("learns their scales, which are the same after going on from a checkpoint", async () => {
     const changes = { quantize: { "activations.fc": uint8() }, quantizeFrom: 0.3 };
     const whole = await train(options(changes));
     const resume = await interruptedAfter(2, options(changes));
@@ -129,7 +129,7 @@ describe("frozen masks", () => {
     return epochs;
   }
 
-  it("change no bit, and change without freezing", async () => {
+  test("change no bit, and change without freezing", async () => {
     const sampler = { optimizer: { kind: "adam", lr: 0.3 } } as const;
     const [, , , fourth, ...rest] = await masksOfEpochs({ sampler, freezeFrom: 0.5, schedule: "constant" });
     for (const later of rest) expect(later).toEqual(fourth);
@@ -137,7 +137,7 @@ describe("frozen masks", () => {
     expect(after.at(-1)).not.toEqual(before);
   });
 
-  it("let nothing outside them come back, with momentum and weight decay", async () => {
+  test("let nothing outside them come back, with momentum and weight decay", async () => {
     const optimizer = { kind: "sgd", lr: 0.05, momentum: 0.9, weightDecay: 0.01 } as const;
     const run = await train(options({ optimizer, freezeFrom: 0.5, quantizeFrom: 0.5, epochs: 8 }));
     expect(run.metrics.findLastIndex(({ best }) => best)).toBeGreaterThanOrEqual(3);
@@ -155,7 +155,7 @@ describe("frozen masks", () => {
     ).toBe(36);
   });
 
-  it("can't be asked for while k shrinks", async () => {
+  test("can't be asked for while k shrinks", async () => {
     const sampler = { shrink: [0, 0.6] } as const;
     await expect(train(options({ sampler, freezeFrom: 0.5 }))).rejects.toThrow(
       "masks can't be frozen after 50% of training (freezeFrom, --freeze-from), as k shrinks until 60% of it",
@@ -164,7 +164,7 @@ describe("frozen masks", () => {
 });
 
 describe("quantized weights", () => {
-  it.each<[string, WeightRule, number]>([
+  test.each<[string, WeightRule, number]>([
     ["int8", int8(), 127],
     ["int4", int(4), 7],
     ["int2", int(2), 1],
@@ -194,7 +194,7 @@ describe("quantized weights", () => {
     expect(await evaluateModel(model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
   });
 
-  it("begins after the share of training that is asked for, and keeps no epoch from before", async () => {
+  test("begins after the share of training that is asked for, and keeps no epoch from before", async () => {
     const { metrics } = await train(options({ quantizeFrom: 0.5 }));
     expect(metrics.map(({ best }) => best).slice(0, 2)).toEqual([false, false]);
     expect(metrics.some(({ best }) => best)).toBe(true);
@@ -203,7 +203,7 @@ describe("quantized weights", () => {
     expect(metrics[3].train).not.toEqual(float.metrics[3].train);
   });
 
-  it("is the same from the same seed, and after going on from a checkpoint, before and after quantization begins", async () => {
+  test("is the same from the same seed, and after going on from a checkpoint, before and after quantization begins", async () => {
     const changes = { quantizeFrom: 0.4, freezeFrom: 0.7 };
     const whole = await train(options(changes));
     const bytes = encodeModelBytes(whole.model);
@@ -216,7 +216,7 @@ describe("quantized weights", () => {
     }
   });
 
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["whose maps are cut", { prune: { conv: maps({ k: 2 }) } }],
     ["whose activations are quantized", { quantize: { "*": int8(), "activations.*": uint8() } }],
   ])("of a run %s are saved as a model in integers, which computes the same", async (name, changes) => {
@@ -239,7 +239,7 @@ describe("quantized weights", () => {
     expect(difference).toBeLessThan(1e-4);
   });
 
-  it("is saved with the run and read back", async () => {
+  test("is saved with the run and read back", async () => {
     const run = await train(options({ epochs: 1 }));
     await run.save(join(folder, "run"));
     const stored = await readRun(join(folder, "run"));

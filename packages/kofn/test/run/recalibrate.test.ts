@@ -1,6 +1,6 @@
 /** Measuring batch normalisation anew: exact averages over the training images. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Augmentation } from "../../src/data/augment.js";
 import { Engine } from "../../src/engine/session.js";
 import { noNormalization } from "../../src/data/normalization.js";
@@ -32,14 +32,14 @@ function pixelMoments(): { mean: number; variance: number } {
 }
 
 describe("recalibrate", () => {
-  it("gives mean and variance over all images, not the averages of batches", async () => {
+  test("gives mean and variance over all images, not the averages of batches", async () => {
     const { mean, variance } = pixelMoments();
     const measured = await measure();
     expect(measured.get("first.mean")?.[0]).toBeCloseTo(mean, 5);
     expect(measured.get("first.var")?.[0]).toBeCloseTo(variance, 5);
   });
 
-  it("measures later layers behind the batch's normalisation of earlier ones", async () => {
+  test("measures later layers behind the batch's normalisation of earlier ones", async () => {
     const [model, scaled] = [normalisedModel(), normalisedModel()];
     // What the first layer has stored must make no difference.
     scaled.graph.initializers.get("first.var")?.bytes.fill(66);
@@ -49,7 +49,7 @@ describe("recalibrate", () => {
     expect(one.get("second.var")?.every((value) => value > 0)).toBe(true);
   });
 
-  it("measures images as training augments them", async () => {
+  test("measures images as training augments them", async () => {
     const [plain, cropped, mixed] = [
       await measure(),
       await measure(normalisedModel(), undefined, { crop: 6 }),
@@ -62,11 +62,11 @@ describe("recalibrate", () => {
     expect(await measure(normalisedModel(), undefined, { crop: 6 })).toEqual(cropped);
   });
 
-  it("takes no more batches than it was told", async () => {
+  test("takes no more batches than it was told", async () => {
     expect(await measure(normalisedModel(), 1)).not.toEqual(await measure());
   });
 
-  it("gives nothing for a model without batch normalisation", async () => {
+  test("gives nothing for a model without batch normalisation", async () => {
     expect((await measure(tinyModel())).size).toBe(0);
   });
 });

@@ -1,6 +1,6 @@
 /** Runs whose masks are drawn in several threads: the same bytes as in one, in models, checkpoints and metrics. */
 
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
 import type * as HostSamplersModule from "../../src/host/samplers.js";
 import { SerialSamplers } from "../../src/host/serial.js";
@@ -84,7 +84,7 @@ function differing(a: readonly Checkpoint[], b: readonly Checkpoint[]): string[]
 }
 
 describe("train", () => {
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["weights", {}],
     ["weights, while k shrinks and with entropy", { sampler: { shrink: [0, 0.6], entropy: 0.01 } }],
     ["maps", { prune: { conv: maps({ k: 2 }), fc: weights({ k: 12 }) } }],
@@ -106,7 +106,7 @@ describe("train", () => {
     expect(differing(one.checkpoints.slice(2), resumed.checkpoints)).toEqual([]);
   });
 
-  it("samples in the threads it is given, where there are enough logits", async () => {
+  test("samples in the threads it is given, where there are enough logits", async () => {
     // fc has 3 x 36,000 of them.
     const changes = {
       model: tinyModel(4000),
@@ -122,7 +122,7 @@ describe("train", () => {
     expect(chosen.model.equals(one.model)).toBe(true);
   });
 
-  it("leaves nothing in memory that threads share", async () => {
+  test("leaves nothing in memory that threads share", async () => {
     sampling.forced = 2;
     const { model, masks } = await train(options({ epochs: 1 }));
     const tensors = [...model.graph.initializers.values(), ...masks.values()];

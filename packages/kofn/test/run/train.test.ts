@@ -1,7 +1,7 @@
 /** Training: it learns, it is deterministic, it resumes exactly, it stops when told, and it refuses what it can't do. */
 
 import type { EpochMetrics, Progress } from "@kofn/format/run/types.js";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { InputError, KofnError } from "../../src/errors.js";
 import { lenet5 } from "../../src/models/lenet.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
@@ -34,7 +34,7 @@ async function bytesOf(changes: Partial<TrainOptions>): Promise<Uint8Array> {
 }
 
 describe("train", () => {
-  it("learns, and reports what it did", async () => {
+  test("learns, and reports what it did", async () => {
     const epochs: EpochMetrics[] = [];
     const { report, metrics } = await train(
       options({
@@ -65,7 +65,7 @@ describe("train", () => {
     expect(metrics[19].learningRate).toBeCloseTo(0, 12);
   });
 
-  it("gives the model of the best epoch, which need not be the last", async () => {
+  test("gives the model of the best epoch, which need not be the last", async () => {
     const optimizer = { kind: "sgd", lr: 1, momentum: 0.9 } as const;
     const run = await train(options({ optimizer, schedule: "constant", epochs: 12, seed: 2 }));
     const best = run.metrics.findLast((line) => line.best);
@@ -74,7 +74,7 @@ describe("train", () => {
     expect(await evaluateModel(run.model, DATA.validation, DATA, { threads: 1 })).toEqual(best?.validation);
   });
 
-  it("trains a dense model, with SGD and every schedule", async () => {
+  test("trains a dense model, with SGD and every schedule", async () => {
     for (const schedule of ["constant", "cosine", "linear", "step"] as const) {
       const optimizer = { kind: "sgd", lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 1e-4 } as const;
       const { report, metrics } = await train(options({ prune: {}, optimizer, schedule, warmup: 0.1 }));
@@ -84,7 +84,7 @@ describe("train", () => {
     }
   });
 
-  it("trains with the entropy regulariser, which makes masks more certain", async () => {
+  test("trains with the entropy regulariser, which makes masks more certain", async () => {
     const confidence = async (entropy: number): Promise<number> => {
       const { report } = await train(options({ epochs: 10, sampler: { entropy } }));
       return report.layers[1].confidence;
@@ -92,7 +92,7 @@ describe("train", () => {
     expect(await confidence(0.1)).toBeGreaterThan(await confidence(0));
   });
 
-  it("keeps to a budget, and reports what was asked for and what is kept", async () => {
+  test("keeps to a budget, and reports what was asked for and what is kept", async () => {
     const prune = { conv: weights({ k: 4 }) };
     const { report, model, masks } = await train(options({ prune, budget: { weights: 4 }, epochs: 1 }));
     const kept =
@@ -117,13 +117,13 @@ describe("train", () => {
     expect([...masks.keys()]).toEqual(["conv.weight", "fc.weight"]);
   });
 
-  it("uses the first samples alone if it is limited", async () => {
+  test("uses the first samples alone if it is limited", async () => {
     const { report, metrics } = await train(options({ limit: 40, epochs: 1 }));
     expect(report.data.train).toBe(40);
     expect(metrics[0].step).toBe(2);
   });
 
-  it("tells its progress", async () => {
+  test("tells its progress", async () => {
     const seen: Progress[] = [];
     const onProgress = (progress: Progress): void => {
       seen.push(progress);
@@ -146,19 +146,19 @@ describe("train", () => {
 });
 
 describe("determinism", () => {
-  it("gives the same bytes for the same options, and others for another seed", async () => {
+  test("gives the same bytes for the same options, and others for another seed", async () => {
     const first = await bytesOf({ epochs: 2 });
     expect(isSame(await bytesOf({ epochs: 2 }), first)).toBe(true);
     expect(isSame(await bytesOf({ epochs: 2, seed: 2 }), first)).toBe(false);
   });
 
-  it("does not change the model that it is given", async () => {
+  test("does not change the model that it is given", async () => {
     const model = tinyModel();
     await train(options({ model, epochs: 1 }));
     expect(isSame(encodeModelBytes(model), encodeModelBytes(tinyModel()))).toBe(true);
   });
 
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["Adam", {}],
     ["k that shrinks", { sampler: { shrink: [0.1, 0.6] } }],
     ["SGD without state", { optimizer: { kind: "sgd", lr: 0.1 } }],
@@ -178,7 +178,7 @@ describe("determinism", () => {
     }
   });
 
-  it("refuses the checkpoint of another run", async () => {
+  test("refuses the checkpoint of another run", async () => {
     const resume = await interruptedAfter(1, options({}));
     const others = options({
       prune: { conv: weights({ k: 4 }) },
@@ -190,7 +190,7 @@ describe("determinism", () => {
 });
 
 describe("k that shrinks", () => {
-  it("falls from n to its target, is reported per epoch, and only then is an epoch the best", async () => {
+  test("falls from n to its target, is reported per epoch, and only then is an epoch the best", async () => {
     const { metrics, report } = await train(options({ epochs: 10, sampler: { shrink: [0.2, 0.7] } }));
     const k = metrics.map((line) => line.k.fc);
     expect(k.slice(0, 2)).toEqual([36, 36]);
@@ -203,7 +203,7 @@ describe("k that shrinks", () => {
 });
 
 describe("what stops a run", () => {
-  it("a signal: train throws its reason", async () => {
+  test("a signal: train throws its reason", async () => {
     const abort = new AbortController();
     const reason = new Error("enough");
     let epochs = 0;
@@ -215,7 +215,7 @@ describe("what stops a run", () => {
     expect(epochs).toBe(1);
   });
 
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["weights", { optimizer: { kind: "sgd", lr: 1e30 } }],
     [
       "weights in the last step",
@@ -257,7 +257,7 @@ describe("what train refuses", () => {
     [{ optimizer: { kind: "adam", lr: -1 } }, /the optimizer's lr must be at least 0, got -1/],
     [{ prune: { fc9: weights({ k: 1 }) } }, /no layer matches "fc9"/],
   ];
-  it.each(refused.map(([changes, message]) => ({ what: Object.keys(changes).join(), changes, message })))(
+  test.each(refused.map(([changes, message]) => ({ what: Object.keys(changes).join(), changes, message })))(
     "$what: $message",
     async ({ changes, message }) => {
       let epochs = 0;

@@ -1,6 +1,6 @@
 /** Dropout in training: its masks by definition, in both executors, exact after resuming, and gone from what is evaluated. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { dropoutsOf } from "../../src/import/dropout.js";
 import { encodeModelBytes } from "../../src/onnx/codec.js";
@@ -47,7 +47,7 @@ function dropping(...before: readonly string[]): Model {
 const PLACES = [["Gemm"], ["Conv"], ["MaxPool"], ["Relu", "Flatten"]];
 
 describe("Dropout in a step", () => {
-  it.each(PLACES)("multiplies what %s reads by its mask", (...before) => {
+  test.each(PLACES)("multiplies what %s reads by its mask", (...before) => {
     const exported = dropping(...before);
     const model = importModel(exported);
     const dropouts = dropoutsOf(exported);
@@ -84,7 +84,7 @@ describe("Dropout in a step", () => {
     expect(lossOf((size) => Float32Array.from({ length: size }, (_, i) => i % 2))).not.toBeCloseTo(plain, 3);
   });
 
-  it("keeps 1 / (1 - ratio) of each element with probability 1 - ratio, anew in each step", () => {
+  test("keeps 1 / (1 - ratio) of each element with probability 1 - ratio, anew in each step", () => {
     const exported = dropping("Gemm");
     const { dropouts } = planStep(importModel(exported), {
       batch: 500,
@@ -109,7 +109,7 @@ describe("Dropout in a step", () => {
     expect(array).toEqual(first);
   });
 
-  it("trains the same in the graph and on the host", async () => {
+  test("trains the same in the graph and on the host", async () => {
     const exported = dropping("Gemm", "MaxPool");
     const settings = withDefaults({
       batch: 16,
@@ -152,7 +152,7 @@ describe("a run of a model with Dropout", () => {
     ...changes,
   });
 
-  it.each<[string, Partial<TrainOptions>]>([
+  test.each<[string, Partial<TrainOptions>]>([
     ["floats", {}],
     ["quantized weights and activations", { quantize: { "*": int(4), "activations.fc": uint8() } }],
   ])("ends without it, after other steps than one without, and resumes exactly: %s", async (_, changes) => {

@@ -1,6 +1,6 @@
 /** Compiling a training step: what it reads and writes, which parameters decay, and models that other tools export. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { evaluateGraph } from "../../src/onnx/evaluate.js";
@@ -109,7 +109,7 @@ describe("batch normalisation in a step", () => {
     return new Map(step.tensors.map(({ name, updated }) => [name, values.get(updated)?.numbers() ?? []]));
   };
 
-  it("moves the running statistics by those of the batch", () => {
+  test("moves the running statistics by those of the batch", () => {
     const { mean, variance } = momentsOf(ramp([2, 1, 2, 2]).numbers());
     const updated = updatedBy(dense(model));
     [mean, variance].forEach((batch, i) => {
@@ -121,7 +121,7 @@ describe("batch normalisation in a step", () => {
     expect(updated.get("scale")).toEqual(STATISTICS.scale);
   });
 
-  it("moves statistics that two nodes share twice", () => {
+  test("moves statistics that two nodes share twice", () => {
     const shared = normalisedModel({ twice: true });
     const { mean } = momentsOf(ramp([2, 1, 2, 2]).numbers());
     mean.forEach((first, c) => {
@@ -131,7 +131,7 @@ describe("batch normalisation in a step", () => {
     });
   });
 
-  it("leaves frozen statistics out, and normalises by them", () => {
+  test("leaves frozen statistics out, and normalises by them", () => {
     const frozen = dense(model, undefined, "frozen");
     expect(frozen.tensors.map(({ name }) => name)).toEqual(["scale", "shift", "w", "bias"]);
     const lossOf = (step: CompiledStep): number | undefined =>
@@ -148,7 +148,7 @@ describe("batch normalisation in a step", () => {
     expect(lossOf(dense(model))).not.toBeCloseTo((losses[0] + losses[1]) / 2, 3);
   });
 
-  it("refuses statistics that the model computes", () => {
+  test("refuses statistics that the model computes", () => {
     const computed = denseModel((b) => {
       const [scale, shift, variance] = ["scale", "shift", "var"].map((name) =>
         b.initializer(name, tensorFrom("float32", [2], STATISTICS[name])),
@@ -165,7 +165,7 @@ describe("batch normalisation in a step", () => {
 });
 
 describe("compileStep", () => {
-  it("writes every parameter and state, the loss, and how many answers were right", () => {
+  test("writes every parameter and state, the loss, and how many answers were right", () => {
     const step = dense(tinyModel(), { kind: "sgd", lr: 0.1, momentum: 0.9 });
     expect(step.images.dims).toEqual([BATCH, 1, 8, 8]);
     expect(step.tensors.map(({ name, dims }) => [name, dims])).toEqual([
@@ -185,7 +185,7 @@ describe("compileStep", () => {
     expect(step.model.graph.initializers.has("fc.weight")).toBe(false);
   });
 
-  it("lets weights decay, and leaves biases alone", () => {
+  test("lets weights decay, and leaves biases alone", () => {
     const model = tinyModel();
     const step = dense(model, { kind: "sgd", lr: 0.1, weightDecay: 0.1 });
     const values = stepped(step, model, { "weights/rate": 0, "weights/decay": 0.5 });
@@ -196,7 +196,7 @@ describe("compileStep", () => {
     }
   });
 
-  it("takes the names of values of the model for its own nowhere", () => {
+  test("takes the names of values of the model for its own nowhere", () => {
     const plain = denseModel((b) => b.op("Flatten", ["x"], {}, "flat"));
     const expected = [...stepped(dense(plain), plain, { "weights/rate": 0.1 }).values()];
     for (const name of ["images", "labels", "loss", "correct", "cross_entropy", "w/new"]) {
@@ -207,7 +207,7 @@ describe("compileStep", () => {
     }
   });
 
-  it("knows the shapes that a model computes", () => {
+  test("knows the shapes that a model computes", () => {
     const plain = denseModel((b) => b.op("Flatten", ["x"]));
     const model = denseModel((b) => {
       const first = b.op("Gather", [b.op("Shape", ["x"]), b.constant("int64", [], [0])]);
@@ -226,7 +226,7 @@ describe("compileStep", () => {
     }
   });
 
-  it("refuses a model with a parameter that its output does not depend on", () => {
+  test("refuses a model with a parameter that its output does not depend on", () => {
     const model = tinyModel();
     const b = new Builder(model.graph);
     b.op("PRelu", ["fc", b.initializer("slope", ramp([3]))]);
@@ -235,7 +235,7 @@ describe("compileStep", () => {
     );
   });
 
-  it("refuses a model that is no classifier of images", () => {
+  test("refuses a model that is no classifier of images", () => {
     const two = tinyModel();
     two.graph.inputs.push({ name: "other", type: { dtype: "float32", shape: [1] } });
     expect(() => dense(two)).toThrow(

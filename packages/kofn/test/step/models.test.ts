@@ -1,6 +1,6 @@
 /** The graphs of a step, to look at: valid, and what they say they are. */
 
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { decodeModel, encodeModelBytes } from "../../src/onnx/codec.js";
 import { printGraph } from "../../src/onnx/print.js";
 import { validate } from "../../src/onnx/validate.js";
@@ -10,7 +10,7 @@ import { stepModels } from "../../src/step/models.js";
 import { planStep } from "../../src/step/plan.js";
 import { tinyModel } from "../support/tiny.js";
 
-it("are a step in kofn's dialect, and the same in standard operators", () => {
+test("are a step in kofn's dialect, and the same in standard operators", () => {
   const model = tinyModel();
   const layers = planPrune(model.graph, { fc: weights({ k: 12 }) });
   const { step, lowered } = stepModels(

@@ -1,6 +1,6 @@
 /** Which stored tensors are trained: weights wherever they are, and no constants of formulas or of the input. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../src/import/import.js";
 import { Builder } from "../../src/onnx/builder.js";
 import { loadModel } from "../../src/files/models.js";
@@ -37,7 +37,7 @@ const conv = (b: Builder, x: string, weight: string, ...bias: string[]): string 
   b.op("Conv", [x, weight, ...bias], { kernel_shape: ints([1, 1]) });
 
 describe("trainable", () => {
-  it("takes weights, biases, scales and slopes, of one number too", () => {
+  test("takes weights, biases, scales and slopes, of one number too", () => {
     const graph = graphOf((b, x, store) => {
       const convolved = conv(b, x, store("w", [1, 3, 1, 1]), store("b", [1]));
       const bent = b.op("PRelu", [convolved, store("slope", [1, 1, 1])]);
@@ -49,7 +49,7 @@ describe("trainable", () => {
     expect(storedTensors(graph).fixed).toEqual([]);
   });
 
-  it("leaves the normalisation of the input alone, also where its channels are taken apart", () => {
+  test("leaves the normalisation of the input alone, also where its channels are taken apart", () => {
     const graph = graphOf((b, x, store) => {
       const taken = b.op("Gather", [x, b.vector([2, 1, 0])], { axis: int(1) });
       const shifted = b.sub(taken, store("mean", [1, 3, 1, 1]));
@@ -64,7 +64,7 @@ describe("trainable", () => {
     ]);
   });
 
-  it("takes the scale of a normalisation that is written out, and not its epsilon and exponent", () => {
+  test("takes the scale of a normalisation that is written out, and not its epsilon and exponent", () => {
     const graph = graphOf((b, x, store) => {
       const centred = b.sub(x, b.op("ReduceMean", [x, b.vector([-1])]));
       const squares = b.op("Pow", [centred, store("two", [1], 2)]);
@@ -79,7 +79,7 @@ describe("trainable", () => {
     ]);
   });
 
-  it("takes position tables, and class tokens that are expanded to the batch", () => {
+  test("takes position tables, and class tokens that are expanded to the batch", () => {
     const graph = graphOf((b, x, store) => {
       const patches = b.op("Reshape", [conv(b, x, store("w", [4, 3, 1, 1])), b.vector([0, 4, 16])]);
       const tokens = b.transpose(patches, [0, 2, 1]);
@@ -96,7 +96,7 @@ describe("trainable", () => {
     expect(trainable(graph)).toEqual(["w", "token", "table"]);
   });
 
-  it("takes single numbers that are named like a module's parameter, as a factor or summand alone", () => {
+  test("takes single numbers that are named like a module's parameter, as a factor or summand alone", () => {
     const graph = graphOf((b, x, store) => {
       const convolved = conv(b, x, store("w", [4, 3, 1, 1]));
       const gated = b.mul(convolved, store("blocks.0.gate", [1], 0));
@@ -107,7 +107,7 @@ describe("trainable", () => {
     expect(storedTensors(graph).fixed.map(({ name }) => name)).toEqual(["/attn/Sqrt_output_0", "pool.p"]);
   });
 
-  it("takes slopes and powers that were learnt, and no bounds", () => {
+  test("takes slopes and powers that were learnt, and no bounds", () => {
     const graph = graphOf((b, x, store) => {
       const bounded = b.op("Clip", [
         conv(b, x, store("w", [3, 3, 1, 1])),
@@ -121,7 +121,7 @@ describe("trainable", () => {
     expect(trainable(graph)).toEqual(["w", "power"]);
   });
 
-  it("leaves what Constant nodes make alone, before and after an export", () => {
+  test("leaves what Constant nodes make alone, before and after an export", () => {
     const graph = graphOf((b, x, store, constant) => {
       const convolved = conv(b, x, constant("filters", [4, 3, 1, 1]));
       const doubled = b.add(constant("12", [4, 1, 1]), constant("13", [1]));
@@ -139,7 +139,7 @@ describe("trainable", () => {
     expect(storedTensors(importModel(imported).graph)).toEqual({ parameters, fixed });
   });
 
-  it("leaves running statistics out, and what nothing uses", () => {
+  test("leaves running statistics out, and what nothing uses", () => {
     const graph = graphOf((b, x, store) => {
       store("unused", [3]);
       const [scale, bias, mean, variance] = ["s", "t", "m", "v"].map((name) => store(name, [3]));
@@ -152,7 +152,7 @@ describe("trainable", () => {
 
 describe.skipIf(folder === undefined)("trainable, of exported classifiers", () => {
   // Parameters as PyTorch counts them; those of the folded network without its batch normalisation.
-  it.each([
+  test.each([
     ["lenet5-mnist", 431_080, 0],
     ["resnet20-cifar10", 272_474, 0],
     ["resnet20-cifar10-folded", 271_690, 0],

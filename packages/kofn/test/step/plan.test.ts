@@ -1,6 +1,6 @@
 /** Plans of steps: over all mixtures of granularities, quantizers and places, the graph reads and writes what the plan says. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Graph } from "../../src/onnx/model.js";
 import { optimizerOf } from "../../src/optim/optimizer.js";
 import { planPrune } from "../../src/prune/plan.js";
@@ -80,7 +80,7 @@ function check(name: string, path: Path, step: ReturnType<typeof stepGraph>): vo
 }
 
 describe("planStep", () => {
-  it.each(CASES)("pruned: %s; quantized: %s; %s", (prune, quantize, place) => {
+  test.each(CASES)("pruned: %s; quantized: %s; %s", (prune, quantize, place) => {
     const refused = !["nothing"].includes(quantize) && PLACES[place]([]).weights !== "host";
     if (refused) {
       expect(() => plan(prune, quantize, place)).toThrow(
@@ -105,7 +105,7 @@ describe("planStep", () => {
     }
   });
 
-  it.each([
+  test.each([
     ["weights", "learned", "quantizer"],
     ["weights", "fitted", "quantizer"],
     ["shared weights", "learned", "none"],
@@ -124,7 +124,7 @@ describe("planStep", () => {
     }
   });
 
-  it("tells statistics from constants by how batch normalisation is trained", () => {
+  test("tells statistics from constants by how batch normalisation is trained", () => {
     const model = normalisedModel();
     const kinds = (batchNorm: "train" | "frozen"): string[] => {
       const { tensors } = planStep(model, {

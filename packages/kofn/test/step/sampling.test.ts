@@ -1,6 +1,6 @@
 /** A step whose masks the host samples, against the same step sampled within its graph, which defines it. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Engine, type Session, type Value } from "../../src/engine/session.js";
 import { type HostArrays, HostOptimizer } from "../../src/host/optimizer.js";
 import { HostSampler } from "../../src/host/sampler.js";
@@ -201,7 +201,7 @@ const tilesAndKernels: PruneSpec = {
 };
 
 describe.each<Where>(["weights in the graph", "weights on the host"])("sampling on the host, %s", (where) => {
-  it.each<[string, PruneSpec, OptimizerOptions, number]>([
+  test.each<[string, PruneSpec, OptimizerOptions, number]>([
     ["weights, Adam", { fc: weights({ k: 12 }) }, { kind: "adam", lr: 0.03, epsilon: 1e-3 }, 0],
     ["shared weights", { fc: weights({ k: 7, share: 3 }) }, { kind: "sgd", lr: 0.3, momentum: 0.9 }, 0],
     ["kernels and weights", { conv: kernels({ k: 1 }), fc: weights({ k: 36 }) }, { kind: "sgd", lr: 0.3 }, 0],

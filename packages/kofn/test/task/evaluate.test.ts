@@ -1,7 +1,7 @@
 /** Evaluation against a plain computation of loss and accuracy. */
 
 import type { Evaluation } from "@kofn/format/run/types.js";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { ResidentSplit } from "../../src/data/types.js";
 import { InputError } from "../../src/errors.js";
 import { lenet5 } from "../../src/models/lenet.js";
@@ -31,13 +31,13 @@ describe("evaluateModel", () => {
   const model = tinyModel();
   const expected = plainly(model, DATA.test);
 
-  it.each([1, 7, 48, 250])("gives mean loss and accuracy, in batches of %i", async (batch) => {
+  test.each([1, 7, 48, 250])("gives mean loss and accuracy, in batches of %i", async (batch) => {
     const { loss, accuracy } = await evaluateModel(model, DATA.test, DATA, { batch, threads: 1 });
     expect(loss).toBeCloseTo(expected.loss, 5);
     expect(accuracy).toBe(expected.accuracy);
   });
 
-  it("takes the batch that the model is fixed to", async () => {
+  test("takes the batch that the model is fixed to", async () => {
     const fixed = tinyModel();
     fixed.graph.inputs[0].type = { dtype: "float32", shape: [5, 1, 8, 8] };
     const { loss, accuracy } = await evaluateModel(fixed, DATA.test, DATA, { threads: 1 });
@@ -45,7 +45,7 @@ describe("evaluateModel", () => {
     expect(accuracy).toBe(expected.accuracy);
   });
 
-  it("takes the lower class of equal logits", async () => {
+  test("takes the lower class of equal logits", async () => {
     const level = tinyModel();
     for (const name of ["fc.weight", "fc.bias"]) {
       const { dims, size } = level.graph.initializers.get(name) ?? { dims: [], size: 0 };
@@ -56,7 +56,7 @@ describe("evaluateModel", () => {
     expect(accuracy).toBe(DATA.test.labels.filter((label) => label === 0).length / DATA.test.count);
   });
 
-  it("refuses images of another size, too few classes, and a split without images", async () => {
+  test("refuses images of another size, too few classes, and a split without images", async () => {
     await expect(evaluateModel(lenet5(), DATA.test, DATA)).rejects.toThrow(
       new InputError(
         'model "lenet-5" takes images of [1, 28, 28], but those of data set tiny are [1, 8, 8] (channels, height, width)',

@@ -1,6 +1,6 @@
 /** The two executors of a plan: a trainer whose steps are one graph each learns what one learns that draws and updates on the host. */
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { InputError } from "../../src/errors.js";
 import type { Model } from "../../src/onnx/model.js";
 import { withDefaults } from "../../src/options/with-defaults.js";
@@ -49,7 +49,7 @@ async function trained(
 }
 
 describe("a trainer", () => {
-  it.each<[string, () => Model, PruneSpec, Partial<TrainOptions>]>([
+  test.each<[string, () => Model, PruneSpec, Partial<TrainOptions>]>([
     ["dense", tinyModel, {}, {}],
     ["weights", tinyModel, { conv: weights({ k: 4 }), fc: weights({ k: 12 }) }, {}],
     ["kernels, shared weights", tinyModel, { conv: kernels({ k: 1 }), fc: weights({ k: 7, share: 3 }) }, {}],
@@ -73,7 +73,7 @@ describe("a trainer", () => {
     }
   });
 
-  it("draws noise in the graph that is a function of the seed", async () => {
+  test("draws noise in the graph that is a function of the seed", async () => {
     const noisy = { sampler: { beta: [0.5, 0.5] as const } };
     const run = (seed: number): Promise<Trained> =>
       trained(tinyModel(), { fc: weights({ k: 12 }) }, "graph", { ...noisy, seed });
@@ -82,7 +82,7 @@ describe("a trainer", () => {
     expect(other.losses).not.toEqual(a.losses);
   });
 
-  it("refuses what the graph can't do", async () => {
+  test("refuses what the graph can't do", async () => {
     const model = tinyModel();
     const layers = planPrune(model.graph, { fc: weights({ k: 12 }) });
     const options: TrainerOptions = { place: "graph" };

@@ -1,14 +1,14 @@
 /** Schedules against their formulas. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { kAt, learningRateFactor, linear } from "../../src/train/schedule.js";
 
 const at = (schedule: Parameters<typeof learningRateFactor>[0], warmup = 0): number[] =>
   [0, 0.25, 0.5, 0.75, 1].map((progress) => learningRateFactor(schedule, warmup, progress));
 
 describe("learningRateFactor", () => {
-  it("is what its name says", () => {
+  test("is what its name says", () => {
     expect(at("constant")).toEqual([1, 1, 1, 1, 1]);
     expect(at("linear")).toEqual([1, 0.75, 0.5, 0.25, 0]);
     expect(at("step")).toEqual([1, 1, 0.1, 0.01, 0.01]);
@@ -18,7 +18,7 @@ describe("learningRateFactor", () => {
     });
   });
 
-  it("rises linearly from 0 first, and then goes through the whole schedule", () => {
+  test("rises linearly from 0 first, and then goes through the whole schedule", () => {
     expect(learningRateFactor("linear", 0.5, 0)).toBe(0);
     expect(learningRateFactor("linear", 0.5, 0.25)).toBe(0.5);
     expect(learningRateFactor("linear", 0.5, 0.5)).toBe(1);
@@ -29,25 +29,25 @@ describe("learningRateFactor", () => {
 });
 
 describe("linear", () => {
-  it("meets both ends", () => {
+  test("meets both ends", () => {
     expect([0, 0.5, 1].map((progress) => linear([5, 0.5], progress))).toEqual([5, 2.75, 0.5]);
   });
 });
 
 describe("kAt", () => {
-  it("is cubic between the ends of the span", () => {
+  test("is cubic between the ends of the span", () => {
     expect([0, 0.2, 0.4, 0.6, 0.8, 1].map((progress) => kAt(1000, 0, [0.2, 0.8], progress))).toEqual([
       1000, 1000, 296, 37, 0, 0,
     ]);
   });
 
-  it("is the target from the start where the span is empty", () => {
+  test("is the target from the start where the span is empty", () => {
     expect(kAt(784, 40, [0, 0], 0)).toBe(40);
     expect(kAt(784, 40, [0.5, 0.5], 0.49)).toBe(784);
     expect(kAt(784, 40, [0.5, 0.5], 0.5)).toBe(40);
   });
 
-  it("never rises, and stays between target and n", () => {
+  test("never rises, and stays between target and n", () => {
     const share = fc.double({ min: 0, max: 1, noNaN: true });
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 5000 }), share, share, share, (n, keep, a, b) => {

@@ -2,7 +2,7 @@
 
 import { crc32 } from "@kofn/format/file/crc32.js";
 import fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { encodeKofn } from "../../../kofn/src/pack/file.js";
 import { contentsOf, recipes as packed } from "../../../kofn/test/pack/networks.js";
 import { type Host, hostsOfFile } from "../support/hosts.js";
@@ -47,7 +47,7 @@ function sealed(bytes: Uint8Array): Uint8Array {
 }
 
 describe.each(hosts.map((host) => [host.name, host] as const))("a damaged file in %s", (_, host) => {
-  it("is refused whichever bit is wrong, and wherever it is cut short", { timeout: 300_000 }, async () => {
+  test("is refused whichever bit is wrong, and wherever it is cut short", { timeout: 300_000 }, async () => {
     expect(await isLoaded(host, file)).toBe(true);
     const at = fc.nat(file.length - 1);
     await fc.assert(
@@ -61,7 +61,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("a damaged file i
     );
   });
 
-  it("is an error or another network if its checksums are right", { timeout: 300_000 }, async () => {
+  test("is an error or another network if its checksums are right", { timeout: 300_000 }, async () => {
     const change = fc.tuple(fc.integer({ min: HEADER, max: file.length - 1 }), fc.nat(255));
     await fc.assert(
       fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
@@ -73,7 +73,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("a damaged file i
     );
   });
 
-  it("says which section it is", async () => {
+  test("says which section it is", async () => {
     const bytes = file.slice();
     bytes[HEADER + 3] ^= 1;
     const messageOf = (given: Uint8Array): Promise<string> =>
@@ -85,7 +85,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("a damaged file i
   });
 });
 
-it.each(hosts.map((host) => [host.name, host] as const))(
+test.each(hosts.map((host) => [host.name, host] as const))(
   "reads masks, codecs and formats of all kinds in %s",
   { timeout: 300_000 },
   async (_, host) => {

@@ -1,7 +1,7 @@
 /** Varints that are too long, too large or in more bytes than they need, at every place of a file that has one. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { encodeKofn } from "../../../kofn/src/pack/file.js";
 import { Random } from "../../../kofn/src/random.js";
 import { contentsOf, recipes } from "../../../kofn/test/pack/networks.js";
@@ -27,11 +27,11 @@ const decoded = (file: Uint8Array): string =>
   });
 
 describe("a varint of a file", () => {
-  it("of 148 bytes is an error, not the end of all", () => {
+  test("of 148 bytes is an error, not the end of all", () => {
     expect(decoded(endlessFile())).toMatch(/^NetworkError: .*takes more bytes than it needs/);
   });
 
-  it.each(fc.sample(recipes, { numRuns: 3, seed: SEED }).map((recipe, i) => [i, recipe] as const))(
+  test.each(fc.sample(recipes, { numRuns: 3, seed: SEED }).map((recipe, i) => [i, recipe] as const))(
     `is refused wherever it is wrong, and does no harm where it is large (network %i of seed ${SEED})`,
     (i, recipe) => {
       const file = encodeKofn(contentsOf(recipe), { entropy: true }).bytes;

@@ -1,6 +1,6 @@
 /** Each kernel by itself against its plain definition: tails that fill no vector, nothing kept, all kept, and any alignment. */
 
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { instantiate } from "../../src/kernels.js";
 import type { Kernels } from "../../src/wasm.generated.js";
 import { along, matmul } from "./along.js";
@@ -48,9 +48,12 @@ describe(`a kernel (seed ${SEED})`, () => {
     }
   };
 
-  it.each(Object.keys(DRAWS) as Name[])("%s computes what it is defined to, and writes nothing else", check);
+  test.each(Object.keys(DRAWS) as Name[])(
+    "%s computes what it is defined to, and writes nothing else",
+    check,
+  );
 
-  it("leaves the memory from base on to the caller", () => {
+  test("leaves the memory from base on to the caller", () => {
     expect(kernels.base() % 64).toBe(0);
     expect(kernels.base()).toBeLessThan(65_536);
   });

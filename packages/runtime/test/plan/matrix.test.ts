@@ -1,7 +1,7 @@
 /** Where weights are not 0: by the mask of the file as by looking at every weight. */
 
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { encodeKofn } from "../../../kofn/src/pack/file.js";
 import { contentsOf, recipes } from "../../../kofn/test/pack/networks.js";
 import { readContainer } from "../../src/file/container.js";
@@ -28,7 +28,7 @@ function matricesOf({ kept = expect.fail("a mask is lost"), ...weight }: Constan
   ];
 }
 
-it("finds by masks what it finds by weights, for all rows and runs of rows", () => {
+test("finds by masks what it finds by weights, for all rows and runs of rows", () => {
   let zeros = 0;
   fc.assert(
     fc.property(recipes, fc.constantFrom("bitmap", "indices", "range"), (recipe, positions) => {
@@ -52,7 +52,7 @@ it("finds by masks what it finds by weights, for all rows and runs of rows", () 
   expect(zeros).toBeGreaterThan(0);
 });
 
-it("looks at the weights if the mask is of the other orientation", () => {
+test("looks at the weights if the mask is of the other orientation", () => {
   const data = Float32Array.of(0, 1, 2, 0, 0, 3);
   const kept = { transposed: true, ends: Uint32Array.of(0, 0, 0), columns: new Uint32Array() };
   const matrix = matrixOf({ dims: [2, 3], data, kept }, 2, 3);

@@ -7,7 +7,7 @@ import { prunedContents } from "../../../kofn/src/pack/contents.js";
 import { encodeKofn } from "../../../kofn/src/pack/file.js";
 import { NO_CONFIG } from "../../../kofn/src/pack/info-section.js";
 import type { KofnContents } from "../../../kofn/src/pack/types.js";
-import { maskedModel, maskOfLogits, masksOfWeights } from "../../../kofn/src/prune/mask.js";
+import { maskedModel, maskOfLogits, masksOfWeights, weightMasksOf } from "../../../kofn/src/prune/mask.js";
 import { planPrune } from "../../../kofn/src/prune/plan.js";
 import { kernels, maps, weights } from "../../../kofn/src/prune/spec.js";
 import type { PruneSpec } from "../../../kofn/src/prune/types.js";
@@ -120,7 +120,7 @@ export function prunedBy(model: Model, spec: PruneSpec): KofnContents {
   return prunedContents(
     {
       model: maskedModel(model, new Map(), masks),
-      masks: new Map(members.map(({ layer, mask }) => [layer.weight, tensor("uint8", layer.dims, mask)])),
+      masks: weightMasksOf(masks),
       layers: members.map(({ layer }) => layer),
       quantization: { weights: [], activations: [] },
     },

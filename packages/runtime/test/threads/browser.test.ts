@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build as esbuild } from "esbuild";
 import { build as vite } from "vite";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type Case, caseOf, largestError, TOLERANCE } from "../support/cases.js";
 import { chromiumOfFile } from "../support/hosts.js";
 import { packagePath } from "../support/package.js";
@@ -30,7 +30,7 @@ describe.skipIf(!page.isThere)("on two threads in Chromium", { timeout: 300_000 
     one = await caseOf("lenet-5: weights 60 %", 41);
   });
 
-  it("runs on a page's main thread", async () => {
+  test("runs on a page's main thread", async () => {
     const results = await page.call(async ({ load }, { file, input }) => {
       const net = await load(file, { threads: 2 });
       net.run(input);
@@ -41,7 +41,7 @@ describe.skipIf(!page.isThere)("on two threads in Chromium", { timeout: 300_000 
     expect(largestError(results, one.expected)).toBeLessThan(TOLERANCE);
   });
 
-  it("runs in a worker", async () => {
+  test("runs in a worker", async () => {
     const results = await page.call(
       (_, { file, input }) =>
         new Promise<Float32Array>((resolve, reject) => {
@@ -64,7 +64,7 @@ describe.skipIf(!page.isThere)("on two threads in Chromium", { timeout: 300_000 
     expect(largestError(results, one.expected)).toBeLessThan(TOLERANCE);
   });
 
-  it.each([
+  test.each([
     ["esbuild", bundledByEsbuild],
     ["vite", bundledByVite],
   ])("runs in a bundle of %s", async (_, bundled) => {
@@ -84,7 +84,7 @@ describe.skipIf(!page.isThere)("on two threads in Chromium", { timeout: 300_000 
     expect(largestError(results, one.expected)).toBeLessThan(TOLERANCE);
   });
 
-  it("names the headers that are missing", async () => {
+  test("names the headers that are missing", async () => {
     const message = await shared.call(async ({ load }, { file }) => {
       try {
         await load(file, { threads: 2 });

@@ -1,6 +1,6 @@
 /** Threads that fail, and threads that end, in Node and in Chromium: `run` gives no result that is not its own, and returns. */
 
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type Case, caseOf, largestError, TOLERANCE } from "../support/cases.js";
 import { chromiumOfFile, type Host, node } from "../support/hosts.js";
 
@@ -85,12 +85,12 @@ describe.each(hosts.map((host) => [host.name, host] as const))("a thread in %s",
     one = await caseOf("lenet-5: weights 10 %", 25);
   });
 
-  it("that fails makes every call fail", async () => {
+  test("that fails makes every call fail", async () => {
     expect(await outcomes(host, one, "fails")).toEqual([lost, lost, lost, closed]);
   });
 
   // A page's thread may not sleep, so that it would hear nothing of what happens.
-  it.each(name === "Node" ? (["ends", "ends unheard"] as const) : (["ends"] as const))(
+  test.each(name === "Node" ? (["ends", "ends unheard"] as const) : (["ends"] as const))(
     "that %s makes every later call fail",
     { timeout: 60_000 },
     async (loss) => {
@@ -100,7 +100,7 @@ describe.each(hosts.map((host) => [host.name, host] as const))("a thread in %s",
     },
   );
 
-  it("that can't start is named when the network is loaded", async () => {
+  test("that can't start is named when the network is loaded", async () => {
     const [message] = await outcomes(host, one, "starts without memory");
     expect(message).toMatch(/^load: NetworkError: a thread can't start: .*WebAssembly\.Memory\.grow/);
   });

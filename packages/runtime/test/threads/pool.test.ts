@@ -1,7 +1,7 @@
 /** Threads in Node: batches of all sizes are what one thread computes, and threads end. */
 
 import { execFileSync } from "node:child_process";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { NetworkError } from "../../src/errors.js";
 import { load } from "../../src/load.js";
 import type { Network } from "../../src/network.js";
@@ -24,7 +24,7 @@ describe.each(["lenet-5: weights 10 %", "lenet-300-100: weights 10 %", "resnet-2
     });
 
     // Fewer samples than threads, some that run one by one, side by side, and in more than one round.
-    it.each([1, 2, 3, 7, 25, 30, 36, 75])("computes a batch of %i", (batch) => {
+    test.each([1, 2, 3, 7, 25, 30, 36, 75])("computes a batch of %i", (batch) => {
       const [input, output] = [one.input.length / 75, one.expected.length / 75];
       const samples = one.input.subarray(0, batch * input);
       const results = net.run(samples);
@@ -34,7 +34,7 @@ describe.each(["lenet-5: weights 10 %", "lenet-300-100: weights 10 %", "resnet-2
   },
 );
 
-it("refuses to run once it is closed, and numbers that are none of threads", async () => {
+test("refuses to run once it is closed, and numbers that are none of threads", async () => {
   const { file, input } = await tinyFile();
   const net = await load(file, { threads: 2 });
   net.close();
@@ -44,7 +44,7 @@ it("refuses to run once it is closed, and numbers that are none of threads", asy
     await expect(load(file, { threads })).rejects.toThrow(`threads: expected a whole number from 1 to 256`);
 });
 
-it("lets a process end that forgets to close", { timeout: 60_000 }, async () => {
+test("lets a process end that forgets to close", { timeout: 60_000 }, async () => {
   const { file, input } = await tinyFile();
   const script = `
     import { load } from ${JSON.stringify(`${packagePath}dist/index.js`)};

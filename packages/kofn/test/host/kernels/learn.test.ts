@@ -1,7 +1,7 @@
 /** The kernel `learn` by itself: the formulas of optimizers in single precision, rounding by rounding. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { write } from "../../../src/host/kernel.js";
 import { STRUCTURES } from "../../../src/host/wasm.generated.js";
 import { Arena, difference, normals } from "./arena.js";
@@ -82,7 +82,7 @@ function sgd(own: Case, [p, velocity]: Float32Array[], gradients: Float32Array, 
 }
 
 describe("learn", () => {
-  it.each([
+  test.each([
     ["Adam", true, adam],
     ["SGD", false, sgd],
   ] as const)("does what the formula of %s says, and to no other number", (_, isAdam, formula) => {

@@ -1,7 +1,7 @@
 /** The kernels of quantized weights, one by one: their formulas in double precision, number by number. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Kernel, write } from "../../../src/host/kernel.js";
 import { STRUCTURES } from "../../../src/host/wasm.generated.js";
 import { roundHalfToEven } from "../../../src/quantize/weights.js";
@@ -118,7 +118,7 @@ describe.each([
   ["without a mask", WITHOUT_MASK, false],
   ["with a mask", MASKED, true],
 ] as const)("%s", (_, cases, isMasked) => {
-  it("quantize: s clamp(round(w / s)), or s sign(w)", () => {
+  test("quantize: s clamp(round(w / s)), or s sign(w)", () => {
     check(cases, (own) => {
       const found = called("quantize", own, isMasked);
       const expected = found.weight.map((_w, i) =>
@@ -131,7 +131,7 @@ describe.each([
     });
   });
 
-  it("quantizeBackward: straight through where |w / s| is within the limit, with sums over channels", () => {
+  test("quantizeBackward: straight through where |w / s| is within the limit, with sums over channels", () => {
     check(cases, (own) => {
       const found = called("quantizeBackward", own, isMasked);
       const { weight, upstream, kept, scale, most, limit, after } = found;
@@ -169,7 +169,7 @@ describe.each([
 });
 
 describe("scales of kept weights", () => {
-  it.each(["fitLargest", "fitMean"] as const)("%s", (name) => {
+  test.each(["fitLargest", "fitMean"] as const)("%s", (name) => {
     check(
       CASE.filter(({ most }) => most > 0),
       (own) => {
@@ -193,7 +193,7 @@ describe("scales of kept weights", () => {
 });
 
 describe("weights that are masked alone", () => {
-  it("mask: w where it is kept, else 0", () => {
+  test("mask: w where it is kept, else 0", () => {
     check(MASKED, (own) => {
       const found = called("mask", own, true);
       const expected = found.weight.map((w, i) => (found.kept[i] === 1 ? w : 0));
@@ -202,7 +202,7 @@ describe("weights that are masked alone", () => {
     });
   });
 
-  it("maskBackward: dL/dw = dL/dw~ where it is kept, else 0, and dL/dM = dL/dw~ w", () => {
+  test("maskBackward: dL/dw = dL/dw~ where it is kept, else 0, and dL/dM = dL/dw~ w", () => {
     check(MASKED, (own) => {
       const found = called("maskBackward", own, true);
       const { weight, upstream, kept, after } = found;

@@ -1,7 +1,7 @@
 /** The kernels of the sampler, one by one: draws by sorting, and gradients by their definition in double precision, draw by draw. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { write } from "../../../src/host/kernel.js";
 import { type Address, STRUCTURES } from "../../../src/host/wasm.generated.js";
 import { Random } from "../../../src/random.js";
@@ -187,7 +187,7 @@ function check(test: (own: Case) => void): void {
 }
 
 describe("fillPool", () => {
-  it.each([4, 8, 508, 512, 516, 2048])(
+  test.each([4, 8, 508, 512, 516, 2048])(
     "makes %i numbers of its definition, and the first four behind them",
     (count) => {
       arena.clear();
@@ -202,7 +202,7 @@ describe("fillPool", () => {
 });
 
 describe("sample", () => {
-  it("adds noise, and draws the k largest of each row", () => {
+  test("adds noise, and draws the k largest of each row", () => {
     check((own) => {
       const placed = new Placed(own);
       const { rows, n, k, holdsWeights } = own;
@@ -226,7 +226,7 @@ describe("sample", () => {
 });
 
 describe("backward", () => {
-  it("is the gradient of the relaxed mask, and of the entropy", () => {
+  test("is the gradient of the relaxed mask, and of the entropy", () => {
     check((any) => {
       const own = { ...any, holdsWeights: false };
       const placed = new Placed(own);
@@ -246,7 +246,7 @@ describe("backward", () => {
 });
 
 describe("update", () => {
-  it("goes down the gradient of the logits, and of the weights that are drawn", () => {
+  test("goes down the gradient of the logits, and of the weights that are drawn", () => {
     check((own) => {
       const placed = new Placed(own);
       const { n, holdsWeights } = own;

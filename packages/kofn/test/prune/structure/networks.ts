@@ -3,8 +3,8 @@
 import { Builder } from "../../../src/onnx/builder.js";
 import { emptyGraph, int, ints, type Model } from "../../../src/onnx/model.js";
 import { sizeOf, type Tensor, tensor, tensorFrom } from "../../../src/onnx/tensor.js";
-import { mapGroups } from "../../../src/prune/structure/map-groups.js";
-import type { MapGroup } from "../../../src/prune/types.js";
+import { mapSets } from "../../../src/prune/structure/map-sets.js";
+import type { MapSet } from "../../../src/prune/types.js";
 import { Random } from "../../../src/random.js";
 import { modelOf } from "../../support/execute.js";
 
@@ -138,11 +138,11 @@ export function randomNetwork(seed: number): Model {
 }
 
 /** The model with random units of every group that can lose some masked, and how many units each keeps. */
-export function randomlyMasked(model: Model, seed: number): { masked: Model; kept: Map<MapGroup, number> } {
+export function randomlyMasked(model: Model, seed: number): { masked: Model; kept: Map<MapSet, number> } {
   const random = new Random(seed, "masks");
   const initializers = new Map<string, Tensor>(model.graph.initializers);
-  const kept = new Map<MapGroup, number>();
-  for (const group of mapGroups(model.graph)) {
+  const kept = new Map<MapSet, number>();
+  for (const group of mapSets(model.graph)) {
     if (group.refusal !== undefined) continue;
     const count = 1 + random.below(group.n);
     const order = Array.from({ length: group.n }, (_, unit) => ({ unit, key: random.uniform() }));

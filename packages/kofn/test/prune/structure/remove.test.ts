@@ -1,7 +1,7 @@
 /** Channels that make no difference are removed, and the outputs stay the same. */
 
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { importModel } from "../../../src/import/import.js";
 import { countMacs } from "../../../src/prune/macs.js";
 import { loadModel } from "../../../src/files/models.js";
@@ -74,7 +74,7 @@ function structuredNet(): Model {
 }
 
 describe("removeDeadChannels", () => {
-  it("gives random masked networks smaller tensors and the same outputs", async () => {
+  test("gives random masked networks smaller tensors and the same outputs", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.nat(), async (network, masks) => {
         const model = randomNetwork(network);
@@ -97,7 +97,7 @@ describe("removeDeadChannels", () => {
     );
   }, 60_000);
 
-  it.each([
+  test.each([
     ["resnet-20", resnet20()],
     ["lenet-5", lenet5()],
   ])(
@@ -117,7 +117,7 @@ describe("removeDeadChannels", () => {
     30_000,
   );
 
-  it("takes away what masks of weights and kernels leave unused", async () => {
+  test("takes away what masks of weights and kernels leave unused", async () => {
     const model = structuredNet();
     const removed = removeDeadChannels(model);
     // Map 1 of "a" has no weights left and gives its bias; map 2 is read by no kernel of "b".
@@ -127,7 +127,7 @@ describe("removeDeadChannels", () => {
     expect(await difference(model, removed, 4)).toBeLessThan(1e-5);
   });
 
-  it("leaves a network in which every channel counts as it is", () => {
+  test("leaves a network in which every channel counts as it is", () => {
     const model = lenet5();
     expect(removeDeadChannels(model)).toBe(model);
   });
@@ -140,7 +140,7 @@ describe
   .each(["lenet5-mnist", "resnet20-cifar10", "resnet20-cifar10-folded", "small-mobile-random"])(
   "of the exported %s",
   (name) => {
-    it("masked maps are removed, and the outputs stay the same", async () => {
+    test("masked maps are removed, and the outputs stay the same", async () => {
       const model = importModel(await loadModel(`${fixtures ?? ""}/${name}.onnx`));
       const before = countMacs(model.graph).macs;
       for (const seed of [1, 2]) {

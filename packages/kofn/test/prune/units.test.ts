@@ -12,7 +12,7 @@ import {
   keptWeights,
   maskOfUnits,
   unitsOfMagnitude,
-} from "../../src/prune/groups.js";
+} from "../../src/prune/units.js";
 import { resolvePrune } from "../../src/prune/spec.js";
 import type { PrunedLayer, PruneRule } from "../../src/prune/types.js";
 import { Random } from "../../src/random.js";

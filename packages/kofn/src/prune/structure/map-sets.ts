@@ -3,30 +3,30 @@
 import { prunableLayers } from "../../layers/layers.js";
 import type { PrunableLayer } from "../../layers/types.js";
 import type { Graph } from "../../onnx/model.js";
-import type { MapCarrier, MapGroup, MapGroupLayer } from "../types.js";
+import type { MapCarrier, MapSet, MapSetLayer } from "../types.js";
 import { refuseVisible } from "./constants.js";
 import type { Trace } from "./trace.js";
 import { traceChannels } from "./walk.js";
 
 /**
- * The groups of a graph, in the order of their first layers. Every prunable layer is in exactly one. A layer whose output
- * channels depend on no other layer's is a group of its own; the ends of a residual stage, or a depthwise convolution and
- * the layer before it, are one group, with one mask. In a convolution in groups the channels at the same place of each
+ * The sets of a graph, in the order of their first layers. Every prunable layer is in exactly one. A layer whose output
+ * channels depend on no other layer's is a set of its own; the ends of a residual stage, or a depthwise convolution and
+ * the layer before it, are one set, with one mask. In a convolution in groups the channels at the same place of each
  * group are one unit.
  *
  * @param graph in operator set 21; its first input's first dimension is the batch, which may be symbolic.
  * @throws InputError if its shapes can't be inferred.
  * @example
- * mapGroups(zoo.lenet5().graph).map(({ name, n, refusal }) => [name, n, refusal]);
+ * mapSets(zoo.lenet5().graph).map(({ name, n, refusal }) => [name, n, refusal]);
  * // [["conv1", 20], ["conv2", 50], ["fc1", 500], ["fc2", 10, "they are the model's outputs"]]
  */
-export function mapGroups(graph: Graph): MapGroup[] {
+export function mapSets(graph: Graph): MapSet[] {
   const trace = traceChannels(graph);
   refuseVisible(trace);
-  return groupsOf(trace, prunableLayers(trace.source));
+  return setsOf(trace, prunableLayers(trace.source));
 }
 
-function groupsOf(trace: Trace, layers: readonly PrunableLayer[]): MapGroup[] {
+function setsOf(trace: Trace, layers: readonly PrunableLayer[]): MapSet[] {
   const sets: { layers: PrunableLayer[]; roots: Set<number> }[] = [];
   for (const layer of layers) {
     const roots = new Set(rootsOf(trace, layer));
@@ -43,7 +43,7 @@ function groupsOf(trace: Trace, layers: readonly PrunableLayer[]): MapGroup[] {
   const position = new Map(layers.map((layer, i) => [layer, i]));
   const order = (layer: PrunableLayer): number => position.get(layer) ?? 0;
   for (const set of sets) set.layers.sort((a, b) => order(a) - order(b));
-  return sets.map((set) => groupOf(trace, set.layers));
+  return sets.map((set) => setOf(trace, set.layers));
 }
 
 /** The set of each of the layer's output channels; none if the layer can't be followed. */
@@ -52,7 +52,7 @@ function rootsOf(trace: Trace, { weight, transposed }: PrunableLayer): number[] 
   return labels === undefined ? [] : Array.from(labels, (label) => trace.sets.find(label));
 }
 
-function groupOf(trace: Trace, layers: readonly PrunableLayer[]): MapGroup {
+function setOf(trace: Trace, layers: readonly PrunableLayer[]): MapSet {
   const unitOf = new Map<number, number>();
   for (const layer of layers) {
     for (const root of rootsOf(trace, layer)) if (!unitOf.has(root)) unitOf.set(root, unitOf.size);
@@ -75,7 +75,7 @@ function groupOf(trace: Trace, layers: readonly PrunableLayer[]): MapGroup {
 function refusalOf(
   trace: Trace,
   roots: readonly number[],
-  members: readonly MapGroupLayer[],
+  members: readonly MapSetLayer[],
 ): string | undefined {
   if (roots.length === 0) return "they can't be followed through the nodes that use the layer's weight";
   for (const root of roots) {
@@ -107,7 +107,7 @@ function carriersOf(trace: Trace, unitOf: ReadonlyMap<number, number>): MapCarri
 }
 
 /**
- * Whether a layer reads the channels of a value before a later node of the group has put its mask on them.
+ * Whether a layer reads the channels of a value before a later node of the set has put its mask on them.
  *
  * @param seen answers so far, by value.
  */

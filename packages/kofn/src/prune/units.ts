@@ -4,24 +4,31 @@
  * In the canonical view [Cout, fan-in] of a weight, fan-in = Cin / group * K, a unit is `share` consecutive rows by a span of
  * consecutive columns: 1 (weights), K (kernels) or all of them (maps). The units in row-major order are [R, n] in
  * row-major order, for every granularity; groups only decide where a row of [R, n] ends. Maps may lie otherwise: there the
- * layer's group says which unit a row belongs to, and a unit may have several.
+ * layer's set says which unit a row belongs to, and a unit may have several.
  */
 
-import { canonicalDims, forEachWeight, spanOf, type UnitShape } from "@kofn/format/file/units.js";
+import {
+  canonicalDims,
+  forEachWeight,
+  spanOf,
+  type UnitLayout,
+  type UnitShape,
+  weightMask,
+} from "@kofn/format/file/units.js";
 import { KofnError } from "../errors.js";
 import { sizeOf } from "../onnx/tensor.js";
-import type { MapCarrier, MapGroup, PrunedLayer } from "./types.js";
+import type { MapCarrier, MapSet, PrunedLayer } from "./types.js";
 
-/** A layer that is pruned by maps, with its group. */
+/** A layer that is pruned by maps, with its set. */
 type MapLayer = PrunedLayer & { readonly granularity: "maps" };
 
 function isMapLayer(layer: PrunedLayer): layer is MapLayer {
   return layer.granularity === "maps";
 }
 
-/** The group of a layer that is pruned by maps: by default that of a layer on which no other depends. */
-function groupOf(layer: MapLayer): MapGroup {
-  if (layer.group !== undefined) return layer.group;
+/** The set of a layer that is pruned by maps: by default that of a layer on which no other depends. */
+function setOf(layer: MapLayer): MapSet {
+  if (layer.set !== undefined) return layer.set;
   const { name, n, weight, bias, transposed } = layer;
   const units = Int32Array.from({ length: n }, (_, unit) => unit);
   const carriers: MapCarrier[] = [{ parameter: weight, axis: transposed ? 1 : 0, units, trained: true }];
@@ -31,7 +38,7 @@ function groupOf(layer: MapLayer): MapGroup {
 
 /** The parameters on which the mask of a layer's maps goes; none for other granularities, whose mask goes on the weight. */
 export function carriersOf(layer: PrunedLayer): readonly MapCarrier[] {
-  return isMapLayer(layer) ? groupOf(layer).carriers : [];
+  return isMapLayer(layer) ? setOf(layer).carriers : [];
 }
 
 /**
@@ -42,8 +49,8 @@ export function carriersOf(layer: PrunedLayer): readonly MapCarrier[] {
  */
 export function membersOf(layer: PrunedLayer): PrunedLayer[] {
   if (!isMapLayer(layer)) return [layer];
-  const group = groupOf(layer);
-  return group.layers.map((member) => ({ ...layer, ...member.layer, group: { ...group, layers: [member] } }));
+  const set = setOf(layer);
+  return set.layers.map((member) => ({ ...layer, ...member.layer, set: { ...set, layers: [member] } }));
 }
 
 /**
@@ -91,10 +98,14 @@ export function unitsAreWeights(layer: PrunedLayer): boolean {
 }
 
 /** How the units [R, n] lie in the weight as stored. */
+export function layoutOf(layer: PrunedLayer): UnitLayout {
+  const { transposed, share, n } = layer;
+  const unitOfRow = isMapLayer(layer) ? setOf(layer).layers[0].units : undefined;
+  return { transposed, span: spanOf(layer.granularity, layer), share, n, unitOfRow };
+}
+
 function shapeOf(layer: PrunedLayer): UnitShape {
-  const { dims, transposed, share } = layer;
-  const unitOfRow = isMapLayer(layer) ? groupOf(layer).layers[0].units : undefined;
-  return { dims, transposed, share, span: spanOf(layer.granularity, layer), unitOfRow };
+  return { ...layoutOf(layer), dims: layer.dims };
 }
 
 /**
@@ -105,11 +116,7 @@ function shapeOf(layer: PrunedLayer): UnitShape {
  */
 export function maskOfUnits(layer: PrunedLayer, units: Uint8Array): Uint8Array {
   checkLength(layer, "units", units.length, layer.groups * layer.n);
-  const mask = new Uint8Array(sizeOf(layer.dims));
-  forEachWeight(shapeOf(layer), (index, unit) => {
-    mask[index] = units[unit];
-  });
-  return mask;
+  return weightMask({ layout: layoutOf(layer), units }, layer.dims);
 }
 
 /** For each weight as stored, the unit (an index into [R, n]) that it belongs to. */
