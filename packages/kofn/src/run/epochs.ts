@@ -153,7 +153,13 @@ async function measure(
     beta: totals.beta,
     parameter: (name) => trainer.state.get(name),
   });
-  const line = epochMetrics(trainer, epoch, totals, figures, validation, course.elapsed(), improved);
+  const line = epochMetrics(trainer, totals, {
+    epoch,
+    layers: figures,
+    validation,
+    seconds: course.elapsed(),
+    best: improved,
+  });
   course.metrics.push(line);
   course.heatmaps.push(masks.map(heatmapOfMask));
   if (improved) {
@@ -170,13 +176,10 @@ export function isBetter(one: Evaluation, other: Evaluation): boolean {
 
 function epochMetrics(
   trainer: Trainer,
-  epoch: number,
   totals: EpochTotals,
-  layers: readonly MaskMetrics[],
-  validation: EpochMetrics["validation"],
-  seconds: number,
-  best: boolean,
+  line: Pick<EpochMetrics, "epoch" | "validation" | "seconds" | "best"> & { layers: readonly MaskMetrics[] },
 ): EpochMetrics {
+  const { epoch, layers, validation, seconds, best } = line;
   return {
     epoch,
     step: epoch * trainer.stepsPerEpoch,

@@ -45,9 +45,15 @@ export async function finish(setup: Setup, course: Course): Promise<Run> {
     result: { validation, test },
     ...(recalibration === undefined ? {} : { recalibration }),
   });
-  return new Run(report, removed, masked, tensors, course.metrics, options, quantization, {
-    epochs: course.heatmaps,
-    result: masks.map(heatmapOfMask),
+  return new Run({
+    report,
+    model: removed,
+    masked,
+    masks: tensors,
+    metrics: course.metrics,
+    options,
+    quantization,
+    heatmaps: { epochs: course.heatmaps, result: masks.map(heatmapOfMask) },
   });
 }
 

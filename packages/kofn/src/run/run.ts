@@ -30,24 +30,15 @@ export class Run {
   /** Pictures of the masks. */
   readonly heatmaps: RunHeatmaps;
 
-  constructor(
-    report: Report,
-    model: Model,
-    masked: Model,
-    masks: ReadonlyMap<string, Tensor<"uint8">>,
-    metrics: readonly EpochMetrics[],
-    options: TrainOptions,
-    quantization: Quantization = { weights: [], activations: [] },
-    heatmaps: RunHeatmaps = { epochs: [], result: [] },
-  ) {
-    this.report = report;
-    this.model = model;
-    this.masked = masked;
-    this.masks = masks;
-    this.metrics = metrics;
-    this.options = options;
-    this.quantization = quantization;
-    this.heatmaps = heatmaps;
+  constructor(parts: Omit<Run, "save">) {
+    this.report = parts.report;
+    this.model = parts.model;
+    this.masked = parts.masked;
+    this.masks = parts.masks;
+    this.metrics = parts.metrics;
+    this.options = parts.options;
+    this.quantization = parts.quantization;
+    this.heatmaps = parts.heatmaps;
   }
 
   /**

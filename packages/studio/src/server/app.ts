@@ -3,7 +3,7 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { setCookie } from "hono/cookie";
-import { streamSSE } from "hono/streaming";
+import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { z } from "zod";
 import type { RunList } from "../api.js";
 import type { Asset } from "./assets.js";
@@ -65,6 +65,16 @@ export function createApp({ folder, port, token, runs, assets }: AppOptions): Ho
   app.use("/api/*", session);
   app.use("/reports/*", session);
 
+  addRuns(app, folder, runs);
+  app.get("/api/events", (context) => {
+    const from = context.req.header("last-event-id") ?? context.req.query("after");
+    return streamSSE(context, (stream) => sendEvents(stream, runs, from));
+  });
+  return app;
+}
+
+/** What pages ask of runs: the list, one run, its layers, its pictures and its report; and to stop it. */
+function addRuns(app: Hono, folder: string, runs: Runs): void {
   app.get("/api/runs", (context) =>
     context.json<RunList>({
       folder,
@@ -118,45 +128,41 @@ export function createApp({ folder, port, token, runs, assets }: AppOptions): Ho
       return context.body(new Uint8Array(page), 200, headers);
     }),
   );
+}
 
-  app.get("/api/events", (context) => {
-    const from = context.req.header("last-event-id") ?? context.req.query("after");
-    return streamSSE(context, (stream) => {
-      return new Promise<void>((resolve) => {
-        const missed = from === undefined ? undefined : runs.events.after(from);
-        let waiting = 0;
-        // After one that could not be sent, none is.
-        let sending: Promise<unknown> = Promise.resolve();
-        const send = (event: string, data: unknown, id?: string): void => {
-          if (++waiting > MOST_WAITING) {
-            end();
-            return;
-          }
-          const message = { event, data: JSON.stringify(data), ...(id === undefined ? {} : { id }) };
-          sending = sending.then(() => stream.writeSSE(message)).then(() => waiting--);
-          sending.catch(end);
-        };
-        const sendRuns = ({ id, data }: StudioEvent): void => {
-          send("runs", data, id);
-        };
-        const unsubscribe = runs.events.subscribe(sendRuns);
-        const pings = setInterval(() => {
-          send("ping", null);
-        }, PING_MS);
-        const end = (): void => {
-          unsubscribe();
-          clearInterval(pings);
-          resolve();
-        };
-        stream.onAbort(end);
-        // A page that can't be told what it has missed reads the list anew.
-        if (missed === undefined) send("reset", null);
-        else for (const event of missed) sendRuns(event);
-      });
-    });
+/** Sends what happens to runs, beginning with what a page has missed since the event of the id `from`, until the page leaves. */
+function sendEvents(stream: SSEStreamingApi, runs: Runs, from: string | undefined): Promise<void> {
+  return new Promise<void>((resolve) => {
+    const missed = from === undefined ? undefined : runs.events.after(from);
+    let waiting = 0;
+    // After one that could not be sent, none is.
+    let sending: Promise<unknown> = Promise.resolve();
+    const send = (event: string, data: unknown, id?: string): void => {
+      if (++waiting > MOST_WAITING) {
+        end();
+        return;
+      }
+      const message = { event, data: JSON.stringify(data), ...(id === undefined ? {} : { id }) };
+      sending = sending.then(() => stream.writeSSE(message)).then(() => waiting--);
+      sending.catch(end);
+    };
+    const sendRuns = ({ id, data }: StudioEvent): void => {
+      send("runs", data, id);
+    };
+    const unsubscribe = runs.events.subscribe(sendRuns);
+    const pings = setInterval(() => {
+      send("ping", null);
+    }, PING_MS);
+    const end = (): void => {
+      unsubscribe();
+      clearInterval(pings);
+      resolve();
+    };
+    stream.onAbort(end);
+    // A page that can't be told what it has missed reads the list anew.
+    if (missed === undefined) send("reset", null);
+    else for (const event of missed) sendRuns(event);
   });
-
-  return app;
 }
 
 function tokenIn(body: string): string {
