@@ -3,8 +3,8 @@
 import { erf, exp, log, sigmoid, softplus, tanh, vector } from "./math";
 
 @inline
-function put(output: usize, value: v128, mask: usize): void {
-  v128.store(output, mask == 0 ? value : v128.and(value, v128.load(mask)));
+function put(output: usize, value: v128, mask: usize, at: usize): void {
+  v128.store(output + at, mask == 0 ? value : v128.and(value, v128.load(mask + at)));
 }
 
 @inline
@@ -34,10 +34,9 @@ function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
     case 7: // Gelu
       return f32x4.mul(f32x4.mul(x, vector(0.5)), f32x4.add(one, erf(f32x4.mul(x, vector(0.7071067811865476)))));
     case 8: {
-      // Gelu with tanh
-      const cube = f32x4.mul(x, f32x4.mul(x, x));
-      const inner = f32x4.mul(vector(0.7978845608028654), f32x4.add(x, f32x4.mul(vector(0.044715), cube)));
-      return f32x4.mul(f32x4.mul(x, vector(0.5)), f32x4.add(one, tanh(inner)));
+      // Gelu with tanh: (1 + tanh(z)) / 2 = sigmoid(2 z)
+      const slope = f32x4.add(vector(1.5957691216057308), f32x4.mul(vector(0.0713548162726), f32x4.mul(x, x)));
+      return f32x4.mul(x, sigmoid(f32x4.mul(x, slope)));
     }
     case 9: // Elu, Selu
       return f32x4.mul(b, v128.bitselect(f32x4.mul(a, f32x4.sub(exp(x), one)), x, f32x4.lt(x, zero)));
@@ -57,6 +56,11 @@ function apply(kind: i32, x: v128, a: v128, b: v128): v128 {
       return softplus(x);
     case 18: // Mish
       return f32x4.mul(x, tanh(softplus(x)));
+    case 19: {
+      // Shrink: a is the bias, b is lambd
+      const above = v128.and(f32x4.sub(x, a), f32x4.gt(x, b));
+      return v128.bitselect(f32x4.add(x, a), above, f32x4.lt(x, f32x4.neg(b)));
+    }
     default: // Softsign
       return f32x4.div(x, f32x4.add(one, f32x4.abs(x)));
   }
@@ -79,7 +83,7 @@ export function unary(
   const vb = vector(b);
   for (let p = 0; p < planes; p++) {
     for (let i: usize = 0, end = <usize>vectors << 4; i < end; i += 16) {
-      put(output + i, apply(kind, v128.load(input + i), va, vb), mask == 0 ? 0 : mask + i);
+      put(output, apply(kind, v128.load(input + i), va, vb), mask, i);
     }
     input += inputPlane;
     output += outputPlane;
@@ -140,7 +144,7 @@ export function binary(
         default: // PRelu
           z = v128.bitselect(f32x4.mul(x, y), x, f32x4.lt(x, vector(0)));
       }
-      put(output + i, clamp(z, low, high), mask == 0 ? 0 : mask + i);
+      put(output, clamp(z, low, high), mask, i);
       atX += aStep;
       atY += bStep;
     }
@@ -180,7 +184,7 @@ export function quantize(
       const y = isBinary != 0
         ? v128.bitselect(upper, lower, f32x4.ge(x, threshold))
         : f32x4.mul(f32x4.sub(clamp(f32x4.add(f32x4.nearest(f32x4.div(x, s)), z), low, high), z), s);
-      put(output + i, y, mask == 0 ? 0 : mask + i);
+      put(output, y, mask, i);
     }
     input += plane;
     output += plane;

@@ -113,6 +113,7 @@ export const OPERATORS = [
   "Transpose",
   "Unsqueeze",
   "Where",
+  "Shrink",
 ] as const;
 export type Operator = (typeof OPERATORS)[number];
 

@@ -20,7 +20,8 @@ const FROZEN_OPERATORS = `
   76 ReduceMax, 77 ReduceMean, 78 ReduceMin, 79 ReduceProd, 80 ReduceSum, 81 ReduceSumSquare, 82 Relu,
   83 Reshape, 84 Resize, 85 Round, 86 ScatterElements, 87 Selu, 88 Shape, 89 Sigmoid, 90 Sign, 91 Sin,
   92 Slice, 93 Softmax, 94 Softplus, 95 Softsign, 96 SpaceToDepth, 97 Split, 98 Sqrt, 99 Squeeze, 100 Sub,
-  101 Sum, 102 Tanh, 103 ThresholdedRelu, 104 Tile, 105 TopK, 106 Transpose, 107 Unsqueeze, 108 Where
+  101 Sum, 102 Tanh, 103 ThresholdedRelu, 104 Tile, 105 TopK, 106 Transpose, 107 Unsqueeze, 108 Where,
+  109 Shrink
 `;
 const FROZEN_ATTRIBUTES = `
   1 alpha, 2 beta, 3 gamma, 4 epsilon, 5 momentum, 6 axis, 7 axes, 8 allowzero, 9 approximate,

@@ -111,6 +111,7 @@ export const RULES: OpTable<Rule> = {
   ScatterElements: index.scatterElements,
   Selu: activations.selu,
   Shape: "zero",
+  Shrink: activations.shrink,
   Sigmoid: elementwise.sigmoid,
   Sign: "zero",
   Sin: elementwise.sin,

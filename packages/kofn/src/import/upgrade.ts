@@ -265,6 +265,7 @@ const HISTORIES: Readonly<Record<OnnxOp, History>> & Readonly<Record<string, His
   ScatterElements: SAME,
   Selu: SAME,
   Shape: SAME,
+  Shrink: SAME,
   Sigmoid: SAME,
   Sign: SAME,
   Sin: SAME,

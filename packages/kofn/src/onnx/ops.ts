@@ -98,6 +98,7 @@ export const ONNX_OPS = [
   "ScatterElements",
   "Selu",
   "Shape",
+  "Shrink",
   "Sigmoid",
   "Sign",
   "Sin",

@@ -22,6 +22,7 @@ export const UNARY = [
   "Reciprocal",
   "Relu",
   "Selu",
+  "Shrink",
   "Sigmoid",
   "Softplus",
   "Softsign",

@@ -34,6 +34,7 @@ const FUNCTIONS: Readonly<Record<Unary, readonly [number, ParametersOf?]>> = {
   Log: [16],
   Softplus: [17],
   Mish: [18],
+  Shrink: [19, (node) => [numberOf(node, "bias", 0), numberOf(node, "lambd", 0.5)]],
 };
 const GELU_TANH = 8;
 

@@ -88,6 +88,7 @@ const FUNCTIONS: readonly (readonly [
   [Math.log, -1, 90],
   [softplus, -30, 30],
   [(x) => x * Math.tanh(softplus(x))],
+  [(x, a, b) => (x < -b ? x + a : x > b ? x - a : 0)],
 ];
 
 export const unary: Draw<"unary"> = (trial) => {

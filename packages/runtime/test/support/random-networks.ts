@@ -56,6 +56,9 @@ const ACTIVATIONS = [
   ["Selu", {}],
   ["Softplus", {}],
   ["Mish", {}],
+  // Without a jump that rounding could cross; the second tells lambd from bias.
+  ["Shrink", { lambd: float(0.3), bias: float(0.3) }],
+  ["Shrink", { lambd: float(-1e6), bias: float(0.3) }],
   ["Identity", {}],
   ["Dropout", {}],
 ] as const;

@@ -41,6 +41,14 @@ export function thresholdedRelu(context: RuleContext): Grads {
   return [split(context, getFloat(node, "alpha", 1), dY, b.scalar(0, dY))];
 }
 
+// y = x + bias for x < -lambd, x - bias for x > lambd, else 0: dy = [|x| > lambd] dx
+export function shrink(context: RuleContext): Grads {
+  const { b, node, inputs, dY, gradName } = context;
+  const [x] = inputs;
+  const isKept = b.op("Greater", [b.op("Abs", [x]), b.scalar(getFloat(node, "lambd", 0.5), x)]);
+  return [b.op("Where", [isKept, dY, b.scalar(0, dY)], {}, gradName(0))];
+}
+
 /** y = x > 0 ? gamma x : f(x), where f'(x) = scale y + offset. */
 function exponentialUnit(context: RuleContext, gamma: number, scale: number, offset: number): Grads {
   const { b, outputs, dY } = context;

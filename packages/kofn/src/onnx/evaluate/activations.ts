@@ -78,6 +78,10 @@ export const activations = {
     const [alpha, gamma] = [getFloat(node, "alpha", SELU.alpha), getFloat(node, "gamma", SELU.gamma)];
     return (x) => gamma * (x > 0 ? x : alpha * Math.expm1(x));
   }),
+  Shrink: unit((node) => {
+    const [lambd, bias] = [getFloat(node, "lambd", 0.5), getFloat(node, "bias", 0)];
+    return (x) => (x < -lambd ? x + bias : x > lambd ? x - bias : 0);
+  }),
   Softplus: real(softplus),
   Softsign: real((x) => x / (1 + Math.abs(x))),
   ThresholdedRelu: unit((node) => {

@@ -38,6 +38,7 @@ export const activations = {
     return [{ dtype, shape: x }];
   },
   Selu: likeInput,
+  Shrink: likeInput,
   Softplus: likeInput,
   Softsign: likeInput,
   ThresholdedRelu: likeInput,

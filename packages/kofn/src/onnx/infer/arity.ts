@@ -110,6 +110,7 @@ export const ARITY: OpTable<Arity> = {
   ScatterElements: TERNARY,
   Selu: UNARY,
   Shape: UNARY,
+  Shrink: UNARY,
   Sigmoid: UNARY,
   Sign: UNARY,
   Sin: UNARY,

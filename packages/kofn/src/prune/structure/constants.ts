@@ -320,7 +320,7 @@ const RULES: Readonly<Record<string, ConstantRule>> = {
   ...Object.fromEntries(
     (
       "Abs Add Celu Ceil Clip Div Elu Erf Exp Floor Gelu HardSigmoid HardSwish LeakyRelu Log Max Min Mish Mul Neg Pow " +
-      "PRelu Reciprocal Relu Round Selu Sigmoid Sign Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu"
+      "PRelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Softplus Softsign Sqrt Sub Sum Tanh ThresholdedRelu"
     )
       .split(" ")
       .map((op) => [op, elementwise]),

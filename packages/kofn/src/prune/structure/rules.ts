@@ -299,7 +299,7 @@ export const CHANNEL_RULES: Readonly<Record<string, ChannelRule>> = {
   ...Object.fromEntries(
     (
       "Abs Cast Celu Ceil Clip Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg " +
-      "Not Reciprocal Relu Round Selu Sigmoid Sign Softplus Softsign Sqrt Tanh ThresholdedRelu"
+      "Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Softplus Softsign Sqrt Tanh ThresholdedRelu"
     )
       .split(" ")
       .map((op) => [op, elementwise]),

@@ -16,6 +16,7 @@ const UNITS: readonly (readonly [op: OnnxOp, attributes?: Readonly<Record<string
   ["LeakyRelu", { alpha: float(0.25) }],
   ["Mish"],
   ["Selu", { alpha: float(1.5), gamma: float(0.5) }],
+  ["Shrink", { lambd: float(0.75), bias: float(0.25) }],
   ["Softplus"],
   ["Softsign"],
   ["ThresholdedRelu", { alpha: float(-0.125) }],
@@ -41,4 +42,6 @@ export function* activationCases(): Generator<OpCase> {
       differentiable: [0, 1],
     });
   }
+  const attributes = { lambd: float(-0.125), bias: float(0.25) };
+  yield opCase("Shrink", "negative lambd", [values.one(2, 7)], { attributes, differentiable });
 }
