@@ -1,10 +1,12 @@
-/** Before tests: makes anew what src/host has of other sources, so that these are tested and no earlier build. */
+/** Before tests: makes anew what kofn and the runtime have of other sources (kernels, workers), so that these are tested and no earlier build. */
 
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
 
-const SCRIPT = fileURLToPath(new URL("../../build.js", import.meta.url));
+const SCRIPTS = ["../../build.js", "../../../runtime/build.js"].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
 
 export function setup(project: TestProject): void {
   generate();
@@ -13,5 +15,5 @@ export function setup(project: TestProject): void {
 
 /** Throws if it can't be made: then no test runs. */
 function generate(): void {
-  execFileSync(process.execPath, [SCRIPT], { stdio: "inherit" });
+  for (const script of SCRIPTS) execFileSync(process.execPath, [script], { stdio: "inherit" });
 }
