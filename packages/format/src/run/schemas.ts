@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { type HeatmapHeader, MOST_CELLS } from "./heatmaps.js";
 import type { EpochMetrics, Owner, Report, RunInputs, Running } from "./types.js";
-import { ALLOCATIONS, GRANULARITIES, PROVIDERS, WEIGHT_FORMATS } from "./words.js";
+import { ALLOCATIONS, GRANULARITIES, METHODS, PROVIDERS, WEIGHT_FORMATS } from "./words.js";
 
 const EVALUATION = z.looseObject({ loss: z.number(), accuracy: z.number() });
 
@@ -18,6 +18,7 @@ export const REPORT: z.ZodType<Report> = z.looseObject({
   kofn: z.string(),
   model: z.string(),
   seed: z.number(),
+  method: z.enum(METHODS).exactOptional(),
   provider: z.enum(PROVIDERS),
   data: z.looseObject({
     name: z.string(),

@@ -1,7 +1,7 @@
 /** What a run tells of itself in its files, report.json and metrics.jsonl, and how far it is. */
 
 import type { ProcessName } from "./liveness.js";
-import type { Allocation, Granularity, Provider, WeightFormat } from "./words.js";
+import type { Allocation, Granularity, Method, Provider, WeightFormat } from "./words.js";
 
 /** What the weights of a layer take when packed. */
 export interface LayerSize {
@@ -185,6 +185,8 @@ export interface Report {
   readonly kofn: string;
   readonly model: string;
   readonly seed: number;
+  /** How the masks were chosen. Absent in reports of older runs, which are of "dpp". */
+  readonly method?: Method;
   readonly provider: Provider;
   readonly data: {
     readonly name: string;

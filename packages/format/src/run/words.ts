@@ -18,6 +18,21 @@ export const ALLOCATIONS = ["erk", "uniform"] as const;
  */
 export type Allocation = (typeof ALLOCATIONS)[number];
 
+export const METHODS = [
+  "dpp",
+  "random",
+  "magnitude",
+  "l2",
+  "gradual",
+  "snip",
+  "set",
+  "rigl",
+  "dense",
+] as const;
+
+/** How a run chooses its masks: learned by Dynamic Probabilistic Pruning, by one of the methods that others use, or no masks. */
+export type Method = (typeof METHODS)[number];
+
 export const WEIGHT_FORMATS = [
   "binary",
   "ternary",

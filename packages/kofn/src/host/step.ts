@@ -122,6 +122,12 @@ export class HostStep implements Step {
     return this.#opened.session.run(task);
   }
 
+  maskGradient(mask: PlannedMask): Float32Array {
+    const { weight } = mask.layer;
+    const isQuantizers = mask.holds === "masked weight" && this.#quantizers?.seen(weight) !== undefined;
+    return (isQuantizers ? this.#arraysOf(weight) : this.#samplerOf(mask)).gradient;
+  }
+
   learn({ phase, tau, weights, logits, scales }: At, next?: Draw): void {
     if (phase === "quantized") this.#quantizers?.backward(scales);
     else this.#quantizers?.maskBackward();
@@ -150,14 +156,9 @@ export class HostStep implements Step {
       writes.push({ name: gradient, dims, array: own.gradient });
     }
     for (const [i, { name, gradient, dims, weight = "" }] of graph.masks.entries()) {
-      const sampler = this.#samplers.all[i];
-      const seen = this.#quantizers?.seen(weight);
-      reads.push({ name, dims, array: seen ?? sampler.mask });
-      writes.push({
-        name: gradient,
-        dims,
-        array: (seen === undefined ? sampler : this.#arraysOf(weight)).gradient,
-      });
+      const mask = this.plan.masks[i];
+      reads.push({ name, dims, array: this.#quantizers?.seen(weight) ?? this.#samplerOf(mask).mask });
+      writes.push({ name: gradient, dims, array: this.maskGradient(mask) });
     }
     for (const { name, gradient, dims } of graph.scales) {
       const own = this.#quantizers?.activations.get(name);

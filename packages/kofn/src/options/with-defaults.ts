@@ -1,9 +1,11 @@
 /** The options of a run with every default filled in, and checked. */
 
+import type { Method } from "@kofn/format/run/words.js";
 import type { Augmentation } from "../data/augment.js";
 import { InputError } from "../errors.js";
 import type { OptimizerOptions } from "../optim/options.js";
 import type { GivenMasks } from "../prune/given-masks.js";
+import { chooserOf } from "../prune/methods/methods.js";
 import { formatShare } from "../prune/spec.js";
 import { type Filled, filled } from "./fields.js";
 import { weightOptimizer } from "./table/optimizer.js";
@@ -21,6 +23,8 @@ export interface Settings extends Filled<typeof FIELDS> {
   readonly optimizer: OptimizerOptions;
   readonly sampler: Required<SamplerOptions>;
   readonly augment: Augmentation;
+  /** The model's weights are trained already. */
+  readonly pretrained: boolean;
   /**
    * Learning rate of the logarithms of quantization scales, by Adam: a step changes a scale by about this share of itself, at the peak
    * of the schedule.
@@ -36,18 +40,69 @@ const SCALE_RATES = { default: 0.03, pretrained: 0.01 };
 export function withDefaults(options: WithMasks): Settings {
   const { pretrained = false, masks } = options;
   const { optimizer = logitOptimizer({}), ...given } = options.sampler ?? {};
-  const shrinks = masks === undefined ? {} : { shrink: [0, 0] as const };
   const values = filled(FIELDS, options, pretrained);
+  const { method } = values;
+  const shrinks = masks === undefined ? shrinkOf(method, pretrained) : { shrink: [0, 0] as const };
   const sampler = filled(SAMPLER, { ...shrinks, ...given }, pretrained, "sampler.");
+  checkMethod(method, sampler.shrink, masks);
+  if (method !== "dpp") checkUnused(method, { ...sampler, optimizer });
   checkFreezing(values.freezeFrom, sampler.shrink, masks);
   return {
     ...values,
+    pretrained,
     augment: values.augment ?? {},
     optimizer: options.optimizer ?? weightOptimizer({}, pretrained),
     sampler: { ...sampler, optimizer },
     scaleRate: SCALE_RATES[pretrained ? "pretrained" : "default"],
     ...(masks === undefined ? {} : { masks, freezeFrom: 0 }),
   };
+}
+
+/** Over which share of training k falls by default, where that is the method's. */
+function shrinkOf(method: Method, pretrained: boolean): Pick<SamplerOptions, "shrink"> {
+  const chooser = chooserOf(method);
+  return chooser === undefined ? {} : { shrink: chooser.shrink[pretrained ? "pretrained" : "default"] };
+}
+
+function checkMethod(
+  method: Method,
+  [from, to]: readonly [number, number],
+  masks: GivenMasks | undefined,
+): void {
+  if (masks !== undefined && method !== "dpp") {
+    throw new InputError(
+      `method "${method}" chooses masks, but masks are given (masks, --masks); leave one of them out.`,
+    );
+  }
+  const shrinks = chooserOf(method)?.shrinks ?? "gradually";
+  if (shrinks === "gradually" || (shrinks === "at once" ? from === to : to === 0)) return;
+  const expected =
+    shrinks === "never"
+      ? "keeps k of n from the start, so leave shrink out (sampler.shrink, --shrink)"
+      : "lets k fall at one moment, so expected the same share twice (sampler.shrink, --shrink), such as 0.5:0.5";
+  throw new InputError(
+    `method "${method}" ${expected}; got ${from}:${to}. Method "gradual" lets k fall over a share of training.`,
+  );
+}
+
+/** Options of learned masks say nothing to a method that learns none. */
+function checkUnused(method: Method, sampler: Required<SamplerOptions>): void {
+  const optimizer = logitOptimizer({});
+  const defaults = [false, true].map((pretrained) => ({ ...filled(SAMPLER, {}, pretrained), optimizer }));
+  const options = {
+    tau: "tau",
+    beta: "beta",
+    entropy: "entropy",
+    init: "init",
+    optimizer: "logit-lr",
+  } as const;
+  for (const [name, option] of Object.entries(options) as [keyof typeof options, string][]) {
+    const said = JSON.stringify(sampler[name]);
+    if (defaults.some((values) => JSON.stringify(values[name]) === said)) continue;
+    throw new InputError(
+      `method "${method}" does not learn masks: sampler.${name} (--${option}) has no effect on it. Leave it out, or choose method "dpp".`,
+    );
+  }
 }
 
 /** Masks stay as they are once they are frozen, and masks that are given do from the start. */

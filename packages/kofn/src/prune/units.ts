@@ -135,12 +135,31 @@ export function unitOfWeights(layer: PrunedLayer): Int32Array {
  * @throws KofnError if `weight` is not as long as the layer's dimensions say.
  */
 export function unitsOfMagnitude(layer: PrunedLayer, weight: Float32Array): Float32Array {
+  return Float32Array.from(sumsOfUnits(layer, weight, Math.abs));
+}
+
+/** The sum over each unit's weights of `of(weight)`, [R, n]. */
+function sumsOfUnits(layer: PrunedLayer, weight: Float32Array, of: (value: number) => number): Float64Array {
   checkLength(layer, "weights", weight.length, sizeOf(layer.dims));
   const sums = new Float64Array(layer.groups * layer.n);
   forEachWeight(shapeOf(layer), (index, unit) => {
-    sums[unit] += Math.abs(weight[index]);
+    sums[unit] += of(weight[index]);
   });
-  return Float32Array.from(sums);
+  return sums;
+}
+
+/**
+ * The norm of each of a layer's units [R, n], over all weights that its mask prunes.
+ *
+ * @param parameter gives the values of a weight by its name.
+ */
+export function norms(layer: PrunedLayer, parameter: (name: string) => Float32Array): Float32Array {
+  const [sums, ...others] = membersOf(layer).map((one) =>
+    sumsOfUnits(one, parameter(one.weight), (value) => value * value),
+  );
+  return Float32Array.from(sums, (sum, i) =>
+    Math.sqrt(others.reduce((total, other) => total + other[i], sum)),
+  );
 }
 
 /**

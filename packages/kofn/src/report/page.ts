@@ -116,6 +116,7 @@ function askedAndAchieved(report: Report, config: Config, metrics: readonly Epoc
       prune.length === 0 ? "none named" : code(prune),
       layers.length === 0 ? "dense" : `${kept}; ${exact}`,
     ],
+    ...(report.method === undefined || report.method === "dpp" ? [] : [["Method", report.method, ""]]),
     ...(budget === undefined
       ? []
       : [

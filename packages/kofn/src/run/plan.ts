@@ -2,6 +2,7 @@
 
 import type { Model } from "../onnx/model.js";
 import type { PlainOptions } from "../options/types.js";
+import { checkMethod } from "../prune/methods/methods.js";
 import { planPruning, type PrunePlan } from "../prune/budget.js";
 import { planQuantization, type QuantizationPlan } from "../quantize/plan.js";
 
@@ -21,8 +22,11 @@ export interface RunPlan {
  * // [["conv1", 1], ["conv2", 25], ["fc1", 40]]
  */
 export function planRun({ graph }: Model, options: PlainOptions): RunPlan {
+  const { method = "dpp" } = options;
+  const pruning = planPruning(graph, method === "dense" ? {} : options);
+  checkMethod(method, pruning.layers);
   return {
-    pruning: planPruning(graph, options),
+    pruning,
     quantization: planQuantization(graph, options.quantize),
   };
 }

@@ -20,7 +20,7 @@ import { provenanceOf } from "./provenance.js";
 
 interface Finished extends Pick<
   Report,
-  "seed" | "provider" | "data" | "result" | "budget" | "recalibration" | "training"
+  "seed" | "method" | "provider" | "data" | "result" | "budget" | "recalibration" | "training"
 > {
   /** The masked model. */
   readonly model: Model;
@@ -39,7 +39,7 @@ interface Finished extends Pick<
 }
 
 export function reportOf(finished: Finished): Report {
-  const { model, masks, logits, beta, remains, seed, provider, data, result } = finished;
+  const { model, masks, logits, beta, remains, seed, method = "dpp", provider, data, result } = finished;
   const { budget, recalibration, quantization, training } = finished;
   const layers = masks.flatMap((mask, i) => {
     const figures = layerReports(mask, logits[i], beta, finished.parameter);
@@ -56,6 +56,7 @@ export function reportOf(finished: Finished): Report {
     kofn: VERSION,
     model: model.graph.name,
     seed,
+    method,
     provider,
     data,
     result,

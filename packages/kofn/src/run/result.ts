@@ -77,6 +77,7 @@ function figuresOf({ trainer, data, count, budget, provider }: Setup, { history,
     parameter: (name: string) => trainer.state.get(name),
     neverChosen: history.neverChosen(),
     seed: trainer.settings.seed,
+    method: trainer.settings.method,
     provider,
     data: {
       name: data.name,

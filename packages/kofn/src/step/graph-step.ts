@@ -90,6 +90,10 @@ export class GraphStep implements Step {
     return this.#session.run(scalars);
   }
 
+  maskGradient(): never {
+    throw new TypeError("the step's graph keeps its gradients");
+  }
+
   learn(_: At, next?: Draw): void {
     if (next !== undefined) this.draw(next);
   }

@@ -5,7 +5,7 @@ import type { LayerMask } from "../prune/mask.js";
 import type { PlannedActivation } from "../quantize/plan.js";
 import type { Quantization } from "../quantize/types.js";
 import type { FeedArray } from "../task/task.js";
-import type { Phase, StepPlan } from "./plan.js";
+import type { Phase, PlannedMask, StepPlan } from "./plan.js";
 import type { State } from "./state.js";
 
 /** What an optimizer's formula reads in a step. */
@@ -75,6 +75,12 @@ export interface Step {
   beginActivations(scales: ReadonlyMap<PlannedActivation, number>): void;
   /** Runs the graph on the batch. */
   forward(at: At): Promise<StepResult>;
+  /**
+   * What {@link forward} found of a mask, until {@link learn}: dL/d of what the graph reads, of units that are left out, too.
+   *
+   * @throws TypeError if the graph keeps its gradients.
+   */
+  maskGradient(mask: PlannedMask): Float32Array;
   /**
    * Learns from what {@link forward} found.
    *

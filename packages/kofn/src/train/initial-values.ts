@@ -33,7 +33,7 @@ export function initialValues(
   for (const [name, { kind }] of tensors) if (kind !== "constant") initial.set(name, parameter(name));
   for (const [i, { layer }] of masks.entries()) {
     if (init === "normal") {
-      const gain = Math.sqrt(layer.n / k[i]);
+      const gain = gainOf(layer, k[i]);
       for (const { weight } of membersOf(layer)) {
         initial.set(
           weight,
@@ -52,6 +52,11 @@ export function initialValues(
   return initial;
 }
 
+/** What keeps the variance of a layer's outputs where k of n weights are there. */
+export function gainOf({ n }: PrunedLayer, k: number): number {
+  return Math.sqrt(n / k);
+}
+
 function normalLogits(layer: PrunedLayer, seed: number): Float32Array {
   const random = new Random(seed, logitsName(layer.weight));
   const logits = new Float32Array(layer.groups * layer.n);
@@ -60,7 +65,7 @@ function normalLogits(layer: PrunedLayer, seed: number): Float32Array {
 }
 
 /** Shifts and scales each row of n to mean 0 and the deviation of freshly drawn logits, which keeps the order. */
-function standardised(values: Float32Array, n: number): Float32Array {
+export function standardised(values: Float32Array, n: number): Float32Array {
   for (let first = 0; first < values.length; first += n) {
     const row = values.subarray(first, first + n);
     const mean = row.reduce((sum, value) => sum + value, 0) / n;

@@ -83,7 +83,7 @@ export class Schedule {
     const { optimizer, sampler, scaleRate, augment, seed } = settings;
     const factor = this.#factor(step);
     const begun = step - (this.quantizedFrom ?? Infinity) + 1;
-    const rate = step >= this.#frozenFrom ? 0 : sampler.optimizer.lr * factor;
+    const rate = this.#learns(step) ? sampler.optimizer.lr * factor : 0;
     return {
       draw: this.draw(step),
       phase: begun > 0 ? "quantized" : "float",
@@ -99,7 +99,7 @@ export class Schedule {
   draw(step: number): Draw {
     const { layers, settings } = this.#options;
     const progress = this.#progress(step);
-    const beta = step >= this.#frozenFrom ? 0 : linear(settings.sampler.beta, progress);
+    const beta = this.#learns(step) ? linear(settings.sampler.beta, progress) : 0;
     const k = layers.map(({ n, k }) => kAt(n, k, settings.sampler.shrink, progress));
     return { step, beta, k };
   }
@@ -116,6 +116,16 @@ export class Schedule {
       step >= (this.quantizedFrom ?? 0) &&
       (this.#options.settings.freezeFrom === undefined || step >= this.#frozenFrom)
     );
+  }
+
+  /** Whether masks stay as they are from a step on. */
+  isFrozen(step: number): boolean {
+    return step >= this.#frozenFrom;
+  }
+
+  /** Whether logits are learned in a step, as DPP does. */
+  #learns(step: number): boolean {
+    return this.#options.settings.method === "dpp" && !this.isFrozen(step);
   }
 
   #factor(step: number): number {

@@ -14,6 +14,7 @@ import type { Model } from "../onnx/model.js";
 import { optimizerOf } from "../optim/optimizer.js";
 import type { Settings } from "../options/with-defaults.js";
 import { unitsOfMasks } from "../prune/given-masks.js";
+import { chooserOf } from "../prune/methods/methods.js";
 import { type LayerMask, maskedModel, maskOfLogits } from "../prune/mask.js";
 import type { PrunedLayer } from "../prune/types.js";
 import type { QuantizationPlan } from "../quantize/plan.js";
@@ -24,14 +25,15 @@ import { logitsName } from "../step/names.js";
 import { type StepModels, stepModels } from "../step/models.js";
 import { parametersOf, planStep, type StepOptions, type StepPlan, statisticsOf } from "../step/plan.js";
 import type { State } from "../step/state.js";
-import type { At, Step } from "../step/step.js";
+import type { At, Draw, Step } from "../step/step.js";
 import { type ImageBatch, imageBatch, SHARE } from "../task/classification.js";
 import { activationScales } from "./first-scales.js";
 import { initialValues } from "./initial-values.js";
+import { MaskChoice } from "./mask-choice.js";
 import { Schedule, type ScheduleOptions } from "./schedule.js";
 
 const WINDOW_MS = 100;
-/** So many batches say where the scales of activations begin. */
+/** So many batches say where the scales of activations begin, and which units matter before anything is trained. */
 const CALIBRATION_BATCHES = 4;
 
 /** What one epoch of training steps gave. */
@@ -96,6 +98,7 @@ export class Trainer {
   readonly #schedule: Schedule;
   readonly #step: Step;
   readonly #batch: ImageBatch;
+  readonly #choice: MaskChoice | undefined;
   /** What the last step was told. */
   #last: At;
   #hasBegun = false;
@@ -113,6 +116,7 @@ export class Trainer {
     this.#schedule = schedule;
     this.#step = step;
     this.#batch = imageBatch(step.batch);
+    this.#choice = MaskChoice.of(step, schedule, settings);
     this.#last = schedule.at(0);
   }
 
@@ -213,13 +217,14 @@ export class Trainer {
       const at = schedule.at(step);
       this.#last = at;
       this.#hasBegun = true;
+      if (step === 0) await this.#chooseFirst(at, order);
       // The step before has drawn the masks of this one.
       if (i === 0) this.#step.draw(at.draw);
       if (step === schedule.quantizedFrom) await this.#beginQuantization(epoch, order);
       await this.#feed(at, order, i, epoch);
       const result = await this.#step.forward(at);
       if (!Number.isFinite(result.loss)) throw this.#diverged(result.loss, step, epoch);
-      this.#step.learn(at, i + 1 < steps ? schedule.draw(step + 1) : undefined);
+      this.#learn(at, i + 1 < steps ? schedule.draw(step + 1) : undefined);
       loss += result.loss;
       correct += result.counts[0];
       const now = performance.now();
@@ -251,6 +256,29 @@ export class Trainer {
     const { images, labels, partners } = this.#batch;
     await this.#batches.load(order, i * this.settings.batch, epoch, images, labels);
     if (SHARE in at.task) mixPairs(images, labels, partners, at.task[SHARE]);
+  }
+
+  /** The masks of the first step, where the method does not learn them. */
+  async #chooseFirst(at: At, order: Uint32Array): Promise<void> {
+    const batches = Math.min(CALIBRATION_BATCHES, this.stepsPerEpoch);
+    const forward = async (batch: number): Promise<void> => {
+      await this.#feed(at, order, batch, 1);
+      await this.#step.forward(at);
+    };
+    await this.#choice?.begin(forward, batches);
+  }
+
+  /** Learns, and draws the masks of the next step; where the method does not learn masks, it may choose these first. */
+  #learn(at: At, next: Draw | undefined): void {
+    const step = at.draw.step + 1;
+    if (this.#choice?.chooses(step) !== true) {
+      this.#step.learn(at, next);
+      return;
+    }
+    const chosen = this.#choice.choose(step);
+    this.#step.learn(at);
+    this.#choice.apply(chosen);
+    if (next !== undefined) this.#step.draw(next);
   }
 
   /** Before the first quantized step: says where learned scales begin. */
@@ -328,6 +356,7 @@ function planned(
 function stepOf(engine: Engine, plan: StepPlan, schedule: Schedule, settings: Settings): Step {
   const { sampler, seed, threads, masks } = settings;
   const { k } = schedule.draw(0);
+  const isDenseFirst = chooserOf(settings.method)?.gradient === "masks";
   const layers = plan.masks.map(({ layer }) => layer);
   const units = masks === undefined ? undefined : unitsOfMasks(layers, masks);
   const initial = initialValues(plan, k, sampler.init, seed, units);
@@ -338,7 +367,7 @@ function stepOf(engine: Engine, plan: StepPlan, schedule: Schedule, settings: Se
     entropy: sampler.entropy,
     seed,
     threads,
-    most: k,
+    most: isDenseFirst ? layers.map(({ n }) => n) : k,
     initial,
   });
 }

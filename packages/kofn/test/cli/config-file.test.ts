@@ -50,7 +50,7 @@ test("YAML and JSON say the same", async () => {
 
 test("unknown keys and wrong values, with their places", async () => {
   expect(await refusal("a.yaml", "model: lenet-5\nepoch: 3\n")).toMatchInlineSnapshot(
-    `"a.yaml:2:1: unknown key "epoch". Did you mean "epochs"? Keys: model, data, data-dir, out, prune, keep, budget, macs, granularity, allocation, round, quantize, quantize-from, freeze-from, masks, epochs, batch, optimizer, lr, schedule, warmup, weight-decay, momentum, logit-lr, logit-optimizer, tau, beta, entropy, init, shrink, batch-norm, skip-bad-images, augment, normalize, recalibrate, distill, seed, threads, provider, limit."`,
+    `"a.yaml:2:1: unknown key "epoch". Did you mean "epochs"? Keys: model, data, data-dir, out, prune, keep, budget, macs, granularity, allocation, round, method, quantize, quantize-from, freeze-from, masks, epochs, batch, optimizer, lr, schedule, warmup, weight-decay, momentum, logit-lr, logit-optimizer, tau, beta, entropy, init, shrink, batch-norm, skip-bad-images, augment, normalize, recalibrate, distill, seed, threads, provider, limit."`,
   );
   expect(await refusal("a.yaml", "model: lenet-5\nbatch: many\n")).toMatchInlineSnapshot(
     `"a.yaml:2:8: batch: expected a whole number of at least 1, got "many"."`,

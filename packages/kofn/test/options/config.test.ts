@@ -121,6 +121,7 @@ describe("optionsOf and configOf", () => {
         "init": "normal",
         "logit-lr": 0.03,
         "lr": 0.002,
+        "method": "dpp",
         "optimizer": "adam",
         "provider": "cpu",
         "prune": [],
@@ -147,6 +148,7 @@ describe("optionsOf and configOf", () => {
     const config = {
       prune: ["fc*=weights:40,share:2", "fc3=none", "fc*=weights:7"],
       keep: "5%",
+      method: "dpp" as const,
       epochs: 3,
       batch: 32,
       optimizer: "sgd" as const,

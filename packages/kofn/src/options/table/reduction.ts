@@ -1,6 +1,6 @@
 /** Options that say what is pruned and quantized, and when. */
 
-import { ALLOCATIONS, GRANULARITIES } from "@kofn/format/run/words.js";
+import { ALLOCATIONS, GRANULARITIES, METHODS } from "@kofn/format/run/words.js";
 import { z } from "zod";
 import { InputError } from "../../errors.js";
 import { BUDGET_DEFAULTS, formatBudget, parseShare } from "../../prune/budget.js";
@@ -57,6 +57,13 @@ export const REDUCTION = {
     value: "<n>",
     help: "the budget keeps multiples of n in each group, or all",
     default: BUDGET_DEFAULTS.round,
+  }),
+  /** How masks are chosen: learned by DPP, or by another method, under the same rules; "dense" leaves all rules out. */
+  method: field({
+    kind: oneOf(METHODS),
+    value: "<name>",
+    help: `how masks are chosen: ${METHODS.join(", ")}`,
+    default: "dpp",
   }),
   quantize: option({
     kind: texts("a list of quantize specs", "a quantize spec such as *=int8"),
