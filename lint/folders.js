@@ -95,8 +95,9 @@ export const FOLDERS = {
     ),
     bench: row("@kofn/format/run @kofn/runtime engine files onnx pack", "node:*"),
 
+    compare: row("@kofn/format/run bench files options pack report run"),
     cli: row(
-      "@kofn/format/file @kofn/format/run @kofn/runtime @kofn/studio bench data datasets files hardware import integers layers metrics " +
+      "@kofn/format/file @kofn/format/run @kofn/runtime @kofn/studio bench compare data datasets files hardware import integers layers metrics " +
         "models onnx options pack prune quantize report run step task",
       "node:* commander log-update yaml",
     ),

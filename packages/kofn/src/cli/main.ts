@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { KofnError, messageOf } from "../errors.js";
 import { VERSION } from "../version.js";
 import { addBenchCommand } from "./bench.js";
+import { addCompareCommand } from "./compare.js";
 import { addDataCommand } from "./data.js";
 import { addEvalCommand } from "./eval.js";
 import { addExportCommand } from "./export.js";
@@ -38,6 +39,7 @@ export function commands(): Command {
     .showSuggestionAfterError()
     .addHelpText("after", EXAMPLES);
   addTrainCommand(program);
+  addCompareCommand(program);
   addEvalCommand(program);
   addInspectCommand(program);
   addExportCommand(program);

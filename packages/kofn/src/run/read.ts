@@ -130,7 +130,7 @@ function masksIn(tensors: ReadonlyMap<string, Tensor>, source: string): Map<stri
   return masks;
 }
 
-async function readConfig(path: string): Promise<Config> {
+export async function readConfig(path: string): Promise<Config> {
   const config = checkConfig(await readJson(path));
   if ("config" in config) return config.config;
   const { path: at, message } = config.problem;
